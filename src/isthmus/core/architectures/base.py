@@ -1,0 +1,54 @@
+"""The contract of an architecture: encoder and decoder for a given shape of data."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from isthmus.core.errors import BadInput
+from isthmus.core.types import Coder
+
+
+class Architecture(ABC):
+    """Builds an encoder [B, ...] -> [B, H] and a decoder [B, D] -> [B, ...].
+
+    The last linear map of the encoder belongs to the latent (it knows whether it needs D numbers
+    or 2 D), so an encoder stops at H.
+    """
+
+    @abstractmethod
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+        """Build for examples of `shape` and codes of `latent_dim`.
+
+        Raises:
+            BadInput: where this architecture makes no sense for such data.
+        """
+
+
+class Unflatten(nn.Module):
+    """[B, F] -> [B, *shape]."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], *self.shape)
+
+
+def features(shape: tuple[int, ...]) -> int:
+    """How many numbers one example of `shape` holds."""
+    return math.prod(shape)
+
+
+def image_shape(shape: tuple[int, ...], architecture: str) -> tuple[int, int, int]:
+    """`shape` as (C, H, W); raises `BadInput` when the data are no images."""
+    if len(shape) != 3:
+        raise BadInput(
+            "",
+            architecture,
+            f"needs images [C, H, W], but the data have shape {list(shape)}; use architecture=mlp",
+        )
+    return shape

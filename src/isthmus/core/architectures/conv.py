@@ -1,0 +1,76 @@
+"""Convolutional autoencoder: each stage halves the image, and the decoder mirrors it exactly.
+
+A stride-2 convolution maps n pixels to ceil(n / 2); the transposed one back needs an output padding
+of 1 for even n and 0 for odd n, so any height and width come back as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
+from isthmus.core.architectures.layers import activation, normalization_2d
+from isthmus.core.errors import BadInput, whole
+from isthmus.core.types import Coder
+
+
+def halved(size: int, stages: int) -> list[int]:
+    """The sizes from `size` down through `stages` halvings, each rounded up."""
+    sizes = [size]
+    for _ in range(stages):
+        sizes.append((sizes[-1] + 1) // 2)
+    return sizes
+
+
+def stage_channels(channels: object) -> list[int]:
+    """The `channels` key of the convolutional architectures, checked."""
+    if isinstance(channels, str | int) or not isinstance(channels, Sequence) or not channels:
+        raise BadInput("channels", channels, "must be a list with one number per stage, such as [32, 64]")
+    return [whole("channels", width) for width in channels]
+
+
+class Conv(Architecture):
+    """Stages of stride-2 convolutions. For images of any height, width and number of channels.
+
+    Args:
+        channels: channels after each stage; each stage halves height and width (rounded up).
+        activation: after each stage but the last; a key of `layers.ACTIVATIONS`.
+        normalization: before each activation: none, batch or group.
+    """
+
+    def __init__(self, *, channels: Sequence[int], activation: str, normalization: str) -> None:
+        self.channels = stage_channels(channels)
+        self.activation = activation
+        self.normalization = normalization
+
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+        colours, height, width = image_shape(shape, "conv")
+        heights, widths = halved(height, len(self.channels)), halved(width, len(self.channels))
+        channels = [colours, *self.channels]
+        inner = (channels[-1], heights[-1], widths[-1])
+
+        encoder: list[nn.Module] = []
+        for before, after in pairwise(channels):
+            encoder += [nn.Conv2d(before, after, 3, stride=2, padding=1), *self._finish(after)]
+
+        decoder: list[nn.Module] = [
+            nn.Linear(latent_dim, features(inner)),
+            activation(self.activation),
+            Unflatten(inner),
+        ]
+        for stage in reversed(range(len(self.channels))):
+            padding = (1 - heights[stage] % 2, 1 - widths[stage] % 2)
+            decoder.append(
+                nn.ConvTranspose2d(
+                    channels[stage + 1], channels[stage], 3, stride=2, padding=1, output_padding=padding
+                )
+            )
+            if stage:
+                decoder += self._finish(channels[stage])
+        return Coder(nn.Sequential(*encoder, nn.Flatten()), features(inner), nn.Sequential(*decoder))
+
+    def _finish(self, channels: int) -> list[nn.Module]:
+        return [*normalization_2d(self.normalization, channels), activation(self.activation)]

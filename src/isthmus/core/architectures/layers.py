@@ -1,0 +1,45 @@
+"""The small layers that architectures choose by name."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from isthmus.core.errors import one_of
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+def activation(name: str) -> nn.Module:
+    """A fresh activation layer; raises `BadInput` for a name that is none of `ACTIVATIONS`."""
+    return ACTIVATIONS[one_of("activation", name, tuple(ACTIVATIONS))]()
+
+
+def normalization_1d(name: str, width: int) -> list[nn.Module]:
+    """Normalisation of [B, width]: none, batch or layer."""
+    one_of("normalization", name, ("none", "batch", "layer"))
+    return {"none": list, "batch": lambda: [nn.BatchNorm1d(width)], "layer": lambda: [nn.LayerNorm(width)]}[
+        name
+    ]()
+
+
+def normalization_2d(name: str, channels: int) -> list[nn.Module]:
+    """Normalisation of [B, channels, H, W]: none, batch or group.
+
+    Group normalisation uses groups of about eight channels (Wu and He 2018 find the exact number
+    to matter little).
+    """
+    one_of("normalization", name, ("none", "batch", "group"))
+    if name == "batch":
+        return [nn.BatchNorm2d(channels)]
+    if name == "group":
+        groups = next(n for n in range(max(1, channels // 8), 0, -1) if channels % n == 0)
+        return [nn.GroupNorm(groups, channels)]
+    return []

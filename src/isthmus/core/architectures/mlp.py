@@ -1,0 +1,57 @@
+"""Multilayer perceptron: fully connected layers, mirrored in the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from isthmus.core.architectures.base import Architecture, Unflatten, features
+from isthmus.core.architectures.layers import activation, normalization_1d
+from isthmus.core.errors import BadInput, real, whole
+from isthmus.core.types import Coder
+
+
+class MLP(Architecture):
+    """Encoder F -> hidden -> H, decoder D -> reversed hidden -> F. For data of any shape.
+
+    Args:
+        hidden: widths of the encoder's hidden layers, outermost first; the decoder mirrors them.
+        activation: after each hidden layer; a key of `layers.ACTIVATIONS`.
+        normalization: before each activation: none, batch or layer.
+        dropout: probability of dropping a hidden unit, in [0, 1).
+    """
+
+    def __init__(self, *, hidden: Sequence[int], activation: str, normalization: str, dropout: float) -> None:
+        if isinstance(hidden, str | int) or not hidden:
+            raise BadInput(
+                "hidden",
+                hidden,
+                "must be a list of widths such as [256]; without any, use architecture=linear",
+            )
+        self.hidden = [whole("hidden", width) for width in hidden]
+        self.activation = activation
+        self.normalization = normalization
+        self.dropout = real("dropout", dropout, least=0.0, most=0.99)
+
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+        width = features(shape)
+        encoder = nn.Sequential(nn.Flatten(), *self._layers([width, *self.hidden]))
+        decoder = nn.Sequential(
+            *self._layers([latent_dim, *reversed(self.hidden)]),
+            nn.Linear(self.hidden[0], width),
+            Unflatten(shape),
+        )
+        return Coder(encoder, self.hidden[-1], decoder)
+
+    def _layers(self, widths: list[int]) -> list[nn.Module]:
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [
+                nn.Linear(before, after),
+                *normalization_1d(self.normalization, after),
+                activation(self.activation),
+                *([nn.Dropout(self.dropout)] if self.dropout else []),
+            ]
+        return layers

@@ -1,0 +1,86 @@
+"""The autoencoder: noise, encoder, latent, decoder, loss, regularizers and objective as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.core.latents.base import Latent
+from isthmus.core.losses.base import Loss
+from isthmus.core.noise.base import Noise
+from isthmus.core.objectives.base import Objective
+from isthmus.core.regularizers.base import Regularizer
+from isthmus.core.types import Code, Coder, Pass, Terms
+
+
+class Autoencoder(nn.Module):
+    """Composes the parts; holds no mathematics of its own.
+
+    Args:
+        coder: encoder [B, ...] -> [B, H] and decoder [B, D] -> [B, ...].
+        latent: [B, H] -> code [B, D].
+        loss: owns the decoder's output.
+        regularizers: by name; may be empty.
+        objective: combines the terms.
+        noise: corrupts what the encoder sees.
+    """
+
+    def __init__(
+        self,
+        *,
+        coder: Coder,
+        latent: Latent,
+        loss: Loss,
+        regularizers: Mapping[str, Regularizer],
+        objective: Objective,
+        noise: Noise,
+    ) -> None:
+        super().__init__()
+        self.encoder = coder.encoder
+        self.latent = latent
+        self.decoder = coder.decoder
+        self.loss = loss
+        self.regularizers: Mapping[str, Regularizer] = nn.ModuleDict(regularizers)  # type: ignore[assignment]
+        self.objective = objective
+        self.noise = noise
+
+    def forward(
+        self, x: Tensor, *, generator: torch.Generator | None = None, epoch: Tensor | None = None
+    ) -> tuple[Pass, Terms]:
+        """Corrupt, encode, sample, decode and judge.
+
+        Args:
+            x: clean examples. Shape: [B, ...].
+            generator: where noise and samples come from; None for torch's own.
+            epoch: epochs trained so far, for weights that warm up; None judges with the full weights.
+        """
+        noisy = self.noise(x, generator)
+        code = self.latent(self.encoder(noisy), generator)
+        result = Pass(x, noisy, code, self.decoder(code.z))
+        return result, self.judge(result, epoch)
+
+    def judge(self, result: Pass, epoch: Tensor | None = None) -> Terms:
+        """What a pass costs; see `forward` for `epoch`."""
+        reconstruction = self.loss(result.raw, result.x)
+        weights = {name: part.weight_at(epoch) for name, part in self.regularizers.items()}
+        penalties = [weights[name] * part.penalty(result) for name, part in self.regularizers.items()]
+        return Terms(
+            objective=self.objective(reconstruction, penalties),
+            reconstruction=reconstruction.mean(),
+            values={name: part.value(result).mean() for name, part in self.regularizers.items()},
+            weights=weights,
+        )
+
+    def encode(self, x: Tensor) -> Code:
+        """The code of each example as it is, without noise; `Code.point` is free of chance."""
+        return self.latent(self.encoder(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Reconstructions of codes. Shapes: [B, D] -> [B, ...]."""
+        return self.loss.reconstruction(self.decoder(z))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Encode and decode through the chance-free code. Shapes: [B, ...] -> [B, ...]."""
+        return self.decode(self.encode(x).point)

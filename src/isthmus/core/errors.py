@@ -1,0 +1,71 @@
+"""The one error for what a person can mend: a key, its value, and what to do instead."""
+
+from __future__ import annotations
+
+import numbers
+
+
+class BadInput(ValueError):
+    """A value that cannot work, said in one line.
+
+    Args:
+        key: the config key as people type it, e.g. ``"latent.dim"``. A part knows only its own
+            parameter (``"dim"``); whoever builds the part adds the group with `under`. An empty key
+            stands for the choice itself (``architecture=conv``).
+        value: what was given.
+        fix: what is wrong and what to give instead.
+    """
+
+    def __init__(self, key: str, value: object, fix: str) -> None:
+        super().__init__(key, value, fix)
+        self.key, self.value, self.fix = key, value, fix
+
+    def under(self, group: str) -> BadInput:
+        """The same error with `group` put before its key."""
+        return BadInput(f"{group}.{self.key}" if self.key else group, self.value, self.fix)
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}: {self.fix}"
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a finite number; says at which step."""
+
+
+def whole(key: str, value: object, *, least: int = 1) -> int:
+    """`value` as an int of at least `least`; raises `BadInput` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise BadInput(key, value, f"must be a whole number of at least {least}")
+    return int(value)
+
+
+def real(
+    key: str,
+    value: object,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+) -> float:
+    """`value` as a finite float within the stated bounds; raises `BadInput` otherwise."""
+    bounds = [
+        *([f"at least {least:g}"] if least is not None else []),
+        *([f"above {above:g}"] if above is not None else []),
+        *([f"at most {most:g}"] if most is not None else []),
+    ]
+    usable = isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < float("inf")
+    if (
+        not usable
+        or (least is not None and value < least)  # type: ignore[operator]
+        or (above is not None and value <= above)  # type: ignore[operator]
+        or (most is not None and value > most)  # type: ignore[operator]
+    ):
+        raise BadInput(key, value, "must be a number " + " and ".join(bounds or ["that is finite"]))
+    return float(value)  # type: ignore[arg-type]
+
+
+def one_of(key: str, value: object, choices: tuple[str, ...]) -> str:
+    """`value` if it is one of `choices`; raises `BadInput` otherwise."""
+    if value not in choices:
+        raise BadInput(key, value, f"must be one of {', '.join(choices)}")
+    return str(value)

@@ -1,0 +1,36 @@
+"""Gaussian latent: q(z|x) = N(mean(x), diag exp(log_var(x))), prior p(z) = N(0, I).
+
+z = mean + exp(log_var / 2) * epsilon, epsilon ~ N(0, I): the reparameterisation of Kingma and
+Welling, "Auto-encoding variational Bayes" (arXiv:1312.6114).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.core.latents.base import Latent
+from isthmus.core.types import Code, DiagonalGaussian
+
+LOG_VAR_RANGE = (-20.0, 10.0)  # keeps exp() finite in half precision too, far outside what training visits
+
+
+class Gaussian(Latent):
+    """A normal distribution for each example. See `Latent` for the arguments."""
+
+    probabilistic = True
+
+    def __init__(self, *, dim: int, width: int) -> None:
+        super().__init__(dim=dim, width=width)
+        self.moments = nn.Linear(width, 2 * self.dim)
+
+    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+        mean, log_var = self.moments(h).float().chunk(2, dim=1)
+        log_var = log_var.clamp(*LOG_VAR_RANGE)
+        epsilon = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return Code(mean + torch.exp(0.5 * log_var) * epsilon, DiagonalGaussian(mean, log_var))
+
+    def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """`count` codes drawn from the prior. Shape: [count, D]."""
+        weight = self.moments.weight
+        return torch.randn(count, self.dim, generator=generator, device=weight.device)

@@ -1,0 +1,57 @@
+"""The contract of a reconstruction loss, which owns the decoder's output."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.core.errors import BadInput, one_of
+
+OUTPUT_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
+    "identity": (lambda raw: raw, -float("inf"), float("inf")),
+    "sigmoid": (torch.sigmoid, 0.0, 1.0),
+    "tanh": (torch.tanh, -1.0, 1.0),
+}
+
+
+class Loss(nn.Module, ABC):
+    """Compares the decoder's raw output with the clean example.
+
+    Args:
+        reduction: over the features of one example: ``sum``, or ``mean`` as a plain nn.MSELoss does.
+            Over the batch it is always the mean.
+        output_activation: turns raw outputs into the reconstruction: identity, sigmoid or tanh.
+    """
+
+    def __init__(self, *, reduction: str, output_activation: str = "identity") -> None:
+        super().__init__()
+        self.reduction = one_of("reduction", reduction, ("sum", "mean"))
+        self.output_activation = one_of("output_activation", output_activation, tuple(OUTPUT_ACTIVATIONS))
+        self._activate, self.low, self.high = OUTPUT_ACTIVATIONS[self.output_activation]
+
+    @abstractmethod
+    def elementwise(self, raw: Tensor, x: Tensor) -> Tensor:
+        """The loss of each feature. Shapes: [B, ...], [B, ...] -> [B, ...]."""
+
+    def forward(self, raw: Tensor, x: Tensor) -> Tensor:
+        """The loss of each example. Shapes: [B, ...], [B, ...] -> [B]."""
+        losses = self.elementwise(raw, x).flatten(1)
+        return losses.sum(1) if self.reduction == "sum" else losses.mean(1)
+
+    def reconstruction(self, raw: Tensor) -> Tensor:
+        """Raw outputs as a reconstruction of x. Shape: [B, ...]."""
+        return self._activate(raw)
+
+    def check(self, value_range: tuple[float, float]) -> None:
+        """Raise `BadInput` where data in `value_range` cannot be reconstructed."""
+        low, high = value_range
+        if low < self.low or high > self.high:
+            raise BadInput(
+                "output_activation",
+                self.output_activation,
+                f"gives values in [{self.low:g}, {self.high:g}], but the data lie in [{low:g}, {high:g}]; "
+                "use loss.output_activation=identity",
+            )

@@ -1,0 +1,26 @@
+"""Huber loss: e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond (Huber 1964)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.core.errors import real
+from isthmus.core.losses.base import Loss
+
+
+class Huber(Loss):
+    """Squared near zero, absolute far from it, so that outliers in the data weigh less.
+
+    Args:
+        delta: where it changes from squared to absolute, in the data's unit; above 0.
+        reduction: see `Loss`.
+        output_activation: see `Loss`.
+    """
+
+    def __init__(self, *, delta: float, reduction: str, output_activation: str) -> None:
+        super().__init__(reduction=reduction, output_activation=output_activation)
+        self.delta = real("delta", delta, above=0.0)
+
+    def elementwise(self, raw: Tensor, x: Tensor) -> Tensor:
+        return F.huber_loss(self.reconstruction(raw), x, reduction="none", delta=self.delta)

@@ -1,0 +1,15 @@
+"""Absolute error: |x - reconstruction|."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.core.losses.base import Loss
+
+
+class L1(Loss):
+    """See `Loss` for the arguments. For data in any range that the output activation can reach."""
+
+    def elementwise(self, raw: Tensor, x: Tensor) -> Tensor:
+        return F.l1_loss(self.reconstruction(raw), x, reduction="none")

@@ -1,0 +1,27 @@
+"""The contract of a noise: it corrupts what the encoder sees; the target stays clean.
+
+Vincent et al., "Extracting and composing robust features with denoising autoencoders" (ICML 2008).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Noise(nn.Module, ABC):
+    """x -> a corrupted copy; x itself is never written to."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Shape: [B, ...] -> [B, ...]. All chance comes from `generator` (None: torch's own)."""
+
+    def check(self, value_range: tuple[float, float]) -> None:
+        """Raise `BadInput` where the noise makes no sense for data in `value_range`."""
+
+
+def uniform_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Uniform numbers in [0, 1), one for each of x."""
+    return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)

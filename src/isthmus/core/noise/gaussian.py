@@ -1,0 +1,27 @@
+"""Additive Gaussian noise: x + std * epsilon, epsilon ~ N(0, 1). Not clipped."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from isthmus.core.errors import real
+from isthmus.core.noise.base import Noise
+
+
+class Gaussian(Noise):
+    """For data in any range.
+
+    Args:
+        std: standard deviation in the unit of the data as the model sees them; at least 0.
+    """
+
+    std: Tensor
+
+    def __init__(self, *, std: float) -> None:
+        super().__init__()
+        self.register_buffer("std", torch.tensor(real("std", std, least=0.0)), persistent=False)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        epsilon = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return x + self.std * epsilon

@@ -1,0 +1,20 @@
+"""The contract of an objective: terms in, the number to minimise out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Objective(nn.Module, ABC):
+    """Combines the reconstruction loss and the weighted penalties of a batch."""
+
+    @abstractmethod
+    def forward(self, reconstruction: Tensor, penalties: list[Tensor]) -> Tensor:
+        """The scalar to minimise.
+
+        Args:
+            reconstruction: loss of each example. Shape: [B].
+            penalties: each regularizer's weighted penalty. Shapes: [B] or scalar.
+        """

@@ -1,0 +1,21 @@
+"""The negative evidence lower bound: mean over the batch of reconstruction plus penalties.
+
+With a KL of weight 1 and a likelihood as loss it is the bound of Kingma and Welling
+(arXiv:1312.6114); without a distribution, the plain sum that every autoencoder minimises.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from isthmus.core.objectives.base import Objective
+
+
+class ELBO(Objective):
+    """mean_B(reconstruction) + sum of mean_B(penalty)."""
+
+    def forward(self, reconstruction: Tensor, penalties: list[Tensor]) -> Tensor:
+        total = reconstruction.mean()
+        for penalty in penalties:
+            total = total + penalty.mean()
+        return total

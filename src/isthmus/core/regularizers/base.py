@@ -1,0 +1,49 @@
+"""The contract of a regularizer: a penalty on a pass, with a weight that may grow at the start."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.core.errors import real
+from isthmus.core.types import Pass
+
+
+class Regularizer(nn.Module, ABC):
+    """A penalty added to the reconstruction loss, `weight` times.
+
+    The weight is relative to the loss as reduced: with loss.reduction=sum a KL weight of 1 is the
+    evidence lower bound.
+
+    Args:
+        weight: at least 0.
+        warmup_epochs: the weight grows linearly from 0 over so many epochs (Bowman et al. 2016,
+            Sonderby et al. 2016); 0 for none. May be a fraction. Only training follows it: validation
+            and test always judge with the full weight, so that their losses compare across epochs.
+    """
+
+    weight: Tensor
+
+    def __init__(self, *, weight: float, warmup_epochs: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(real("weight", weight, least=0.0)), persistent=False)
+        self.warmup_epochs = real("warmup_epochs", warmup_epochs, least=0.0)
+
+    def weight_at(self, epoch: Tensor | None) -> Tensor:
+        """The weight after `epoch` epochs of training (a scalar, fractions included); None: the full one."""
+        if epoch is None or self.warmup_epochs == 0:
+            return self.weight
+        return self.weight * (epoch / self.warmup_epochs).clamp(max=1.0)
+
+    @abstractmethod
+    def value(self, result: Pass) -> Tensor:
+        """The unweighted value that is logged. Shape: [B] or a scalar."""
+
+    def penalty(self, result: Pass) -> Tensor:
+        """What is minimised, before the weight; the value, unless a regularizer says otherwise."""
+        return self.value(result)
+
+    def check(self, *, probabilistic: bool) -> None:
+        """Raise `BadInput` where the latent does not have what this regularizer needs."""

@@ -1,0 +1,104 @@
+"""The shape legend, and the named results that the parts hand each other.
+
+Shape letters, used in every name and docstring:
+
+- ``B`` examples in a batch, ``N`` in a data set
+- ``H`` width of what an encoder hands to the latent
+- ``D`` size of the latent code
+- ``...`` the shape of one example: ``C H W`` for images, ``F`` for tables
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Batch(NamedTuple):
+    """What a loader gives.
+
+    Attributes:
+        x: examples as stored (uint8 stays uint8 until it is on the device). Shape: [B, ...].
+        index: the row of each example in its source. Shape: [B].
+        block: the number of this batch within the whole epoch, the same however many processes
+            share the epoch, so that randomness drawn from it does not depend on their number.
+    """
+
+    x: Tensor
+    index: Tensor
+    block: int
+
+
+class Coder(NamedTuple):
+    """What an architecture builds.
+
+    Attributes:
+        encoder: [B, ...] -> [B, H].
+        width: H.
+        decoder: [B, D] -> [B, ...], raw outputs: the loss turns them into a reconstruction.
+    """
+
+    encoder: nn.Module
+    width: int
+    decoder: nn.Module
+
+
+class DiagonalGaussian(NamedTuple):
+    """A normal distribution with independent coordinates. Shapes: [B, D]."""
+
+    mean: Tensor
+    log_var: Tensor
+
+
+class Code(NamedTuple):
+    """What a latent makes of the encoder's output.
+
+    Attributes:
+        z: the code that is decoded: a sample, where there is a distribution. Shape: [B, D].
+        posterior: the distribution that z came from, or None.
+    """
+
+    z: Tensor
+    posterior: DiagonalGaussian | None
+
+    @property
+    def point(self) -> Tensor:
+        """The code without chance: the mean of the posterior, or z. Shape: [B, D]."""
+        return self.z if self.posterior is None else self.posterior.mean
+
+
+class Pass(NamedTuple):
+    """One pass through the autoencoder.
+
+    Attributes:
+        x: the clean example, which is the target. Shape: [B, ...].
+        noisy: what the encoder saw. Shape: [B, ...].
+        code: its code.
+        raw: the decoder's raw output. Shape: [B, ...].
+    """
+
+    x: Tensor
+    noisy: Tensor
+    code: Code
+    raw: Tensor
+
+
+class Terms(NamedTuple):
+    """What a pass costs. All are scalars.
+
+    Attributes:
+        objective: the number that is minimised.
+        reconstruction: the reconstruction loss, mean over the batch.
+        values: each regularizer's unweighted value, by its name.
+        weights: the weight each had in the objective, by its name.
+    """
+
+    objective: Tensor
+    reconstruction: Tensor
+    values: dict[str, Tensor]
+    weights: dict[str, Tensor]
+
+    def named(self) -> dict[str, Tensor]:
+        """The terms under the names they are logged by: loss, reconstruction, then one per regularizer."""
+        return {"loss": self.objective, "reconstruction": self.reconstruction, **self.values}

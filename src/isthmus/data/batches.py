@@ -1,0 +1,100 @@
+"""Which rows make up each batch: a function of the seed and the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from isthmus.core.seeding import derive_seed
+
+
+class Block(NamedTuple):
+    """The rows of one batch, and its number within the epoch."""
+
+    number: int
+    rows: Tensor
+
+
+class TrainBatches:
+    """Shuffled batches, dealt out to the processes that train together.
+
+    The order is a permutation drawn from (seed, epoch). Every process gets the same number of rows: the
+    permutation is filled up from its own beginning where it does not divide.
+
+    Args:
+        rows: the rows to train on. Shape: [N].
+        batch_size: rows in a batch of one process; the last batch may be smaller.
+        seed: of the order.
+        rank: which process this is.
+        world_size: how many there are.
+        shuffle: False takes the rows in their order.
+    """
+
+    def __init__(
+        self,
+        rows: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        shuffle: bool = True,
+    ) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.shuffle = shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        share = -(-len(self.rows) // self.world_size)
+        return -(-share // self.batch_size)
+
+    def __iter__(self) -> Iterator[Block]:
+        order = self.rows
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
+            order = order[torch.randperm(len(order), generator=generator)]
+        if missing := -len(order) % self.world_size:
+            order = torch.cat([order, order.repeat(missing // len(order) + 1)[:missing]])
+        share = order[self.rank :: self.world_size]
+        for number, rows in enumerate(share.split(self.batch_size)):
+            yield Block(number, rows)
+
+
+class EvaluationBatches:
+    """Batches in order, each row exactly once however many processes share them.
+
+    Whole batches are dealt out, so batch k holds the same rows, and the noise drawn from its number is
+    the same, for one process and for many. A process that is left without a batch in the last round
+    gets an empty one: all processes take the same number of steps.
+
+    Args:
+        rows: the rows to evaluate. Shape: [N].
+        batch_size: rows in a batch; the last may be smaller.
+        rank: which process this is.
+        world_size: how many there are.
+    """
+
+    def __init__(self, rows: Tensor, *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.blocks = rows.split(batch_size) if len(rows) else ()
+        self.empty = rows[:0]
+        self.rank = rank
+        self.world_size = world_size
+
+    def __len__(self) -> int:
+        return -(-len(self.blocks) // self.world_size)
+
+    def __iter__(self) -> Iterator[Block]:
+        for turn in range(len(self)):
+            number = turn * self.world_size + self.rank
+            yield Block(number, self.blocks[number] if number < len(self.blocks) else self.empty)
