@@ -25,7 +25,7 @@ class Source(ABC):
         resident: whether `take` reads from memory; if not, loaders use worker processes.
         labels: a class for each row, for colouring and for metrics; never trained on. Shape: [N], int64.
         label_names: the name of each class, where there are names.
-        test_rows: the rows of an official test set, or None when the split has to be drawn. Shape: [*], int64.
+        test_rows: the rows of an official test set, or None when the split has to be drawn. Shape: [*].
     """
 
     shape: tuple[int, ...]
