@@ -74,8 +74,8 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, x: Tensor) -> Code:
-        """The code of each example as it is, without noise; `Code.point` is free of chance."""
-        return self.latent(self.encoder(x))
+        """The code of each example, without noise and without chance."""
+        return self.latent.encode(self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Reconstructions of codes. Shapes: [B, D] -> [B, ...]."""
@@ -83,4 +83,4 @@ class Autoencoder(nn.Module):
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode through the chance-free code. Shapes: [B, ...] -> [B, ...]."""
-        return self.decode(self.encode(x).point)
+        return self.decode(self.encode(x).z)

@@ -25,7 +25,9 @@ class BadInput(ValueError):
         return BadInput(f"{group}.{self.key}" if self.key else group, self.value, self.fix)
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value}: {self.fix}"
+        typed = {None: "null", True: "true", False: "false"}
+        value = typed[self.value] if self.value is None or isinstance(self.value, bool) else self.value
+        return f"{self.key}={value}: {self.fix}"
 
 
 class TrainingDiverged(RuntimeError):
@@ -46,12 +48,14 @@ def real(
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
+    below: float | None = None,
 ) -> float:
     """`value` as a finite float within the stated bounds; raises `BadInput` otherwise."""
     bounds = [
         *([f"at least {least:g}"] if least is not None else []),
         *([f"above {above:g}"] if above is not None else []),
         *([f"at most {most:g}"] if most is not None else []),
+        *([f"below {below:g}"] if below is not None else []),
     ]
     usable = isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < float("inf")
     if (
@@ -59,6 +63,7 @@ def real(
         or (least is not None and value < least)  # type: ignore[operator]
         or (above is not None and value <= above)  # type: ignore[operator]
         or (most is not None and value > most)  # type: ignore[operator]
+        or (below is not None and value >= below)  # type: ignore[operator]
     ):
         raise BadInput(key, value, "must be a number " + " and ".join(bounds or ["that is finite"]))
     return float(value)  # type: ignore[arg-type]

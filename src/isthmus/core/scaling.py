@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Scaling(nn.Module):
-    """Turns stored values into float32 model values, on whatever device they are, and back.
+    """Turns stored values into model values, on whatever device they are, and back.
 
     Its numbers are buffers, so they are saved in the checkpoint with the weights: a model never
     meets data scaled by other statistics than those it was trained with.
@@ -31,7 +31,8 @@ class Scaling(nn.Module):
         return cls(torch.tensor(unit))
 
     def forward(self, stored: Tensor) -> Tensor:
-        x = stored.float()
+        # the buffers follow the model's precision, and the data follow the buffers
+        x = stored.to(self.scale.dtype)
         return x * self.scale if self.shift is None else (x - self.shift) * self.scale
 
     def invert(self, x: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ class Batch(NamedTuple):
 
     Attributes:
         x: examples as stored (uint8 stays uint8 until it is on the device). Shape: [B, ...].
-        index: the row of each example in its source. Shape: [B].
+        rows: the row of each example in its source. Shape: [B].
         block: the number of this batch within the whole epoch, the same however many processes
             share the epoch, so that randomness drawn from it does not depend on their number.
     """
 
     x: Tensor
-    index: Tensor
+    rows: Tensor
     block: int
 
 
@@ -55,17 +55,12 @@ class Code(NamedTuple):
     """What a latent makes of the encoder's output.
 
     Attributes:
-        z: the code that is decoded: a sample, where there is a distribution. Shape: [B, D].
+        z: the code that is decoded: of a distribution a sample in training, its mean otherwise. Shape: [B, D].
         posterior: the distribution that z came from, or None.
     """
 
     z: Tensor
     posterior: DiagonalGaussian | None
-
-    @property
-    def point(self) -> Tensor:
-        """The code without chance: the mean of the posterior, or z. Shape: [B, D]."""
-        return self.z if self.posterior is None else self.posterior.mean
 
 
 class Pass(NamedTuple):

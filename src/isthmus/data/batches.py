@@ -26,7 +26,8 @@ class TrainBatches:
 
     Args:
         rows: the rows to train on. Shape: [N].
-        batch_size: rows in a batch of one process; the last batch may be smaller.
+        batch_size: rows in a batch of one process; the last batch may be smaller, or larger by one row
+            that would otherwise be left alone.
         seed: of the order.
         rank: which process this is.
         world_size: how many there are.
@@ -56,8 +57,7 @@ class TrainBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        share = -(-len(self.rows) // self.world_size)
-        return -(-share // self.batch_size)
+        return len(self._cuts(-(-len(self.rows) // self.world_size)))
 
     def __iter__(self) -> Iterator[Block]:
         order = self.rows
@@ -67,8 +67,17 @@ class TrainBatches:
         if missing := -len(order) % self.world_size:
             order = torch.cat([order, order.repeat(missing // len(order) + 1)[:missing]])
         share = order[self.rank :: self.world_size]
-        for number, rows in enumerate(share.split(self.batch_size)):
-            yield Block(number, rows)
+        for number, rows in enumerate(share.split(self._cuts(len(share)))):
+            yield Block(number * self.world_size + self.rank, rows)
+
+    def _cuts(self, share: int) -> list[int]:
+        whole, rest = divmod(share, self.batch_size)
+        cuts = [self.batch_size] * whole
+        if rest == 1 and cuts:
+            cuts[-1] += 1  # batch normalisation has no variance of one example
+        elif rest:
+            cuts.append(rest)
+        return cuts
 
 
 class EvaluationBatches:

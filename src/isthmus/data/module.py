@@ -69,6 +69,12 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation(self.split.test)
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move the examples alone: the rows and the block number are used on the host."""
+        if batch.x.device == device:
+            return batch
+        return batch._replace(x=batch.x.to(device, non_blocking=True))
+
     def whole_loader(self, rows: Tensor) -> DataLoader[Batch]:
         """All of `rows` in order for this process alone, for codes and figures."""
         return self._loader(EvaluationBatches(rows, batch_size=self.eval_batch_size))

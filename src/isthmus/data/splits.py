@@ -26,7 +26,7 @@ class Split(NamedTuple):
 def amount(key: str, size: object, total: int) -> int:
     """A size given as a fraction (a float in [0, 1)) or a count (an int), as a count."""
     if isinstance(size, float) and 0 <= size < 1:
-        return round(size * total)
+        return max(1, round(size * total)) if size else 0
     if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < total:
         return size
     raise BadInput(key, size, f"must be a fraction in [0, 1) or a count below the {total} rows there are")
@@ -58,9 +58,9 @@ def draw_split(
         drawn = 0
     val = amount("val_size", val_size, len(pool))
     if drawn + val >= len(pool):
+        larger = ("val_size", val_size) if val >= drawn else ("test_size", test_size)
         raise BadInput(
-            "val_size",
-            val_size,
+            *larger,
             f"leaves nothing to train on: {val} of {len(pool)} rows to validate "
             f"and {drawn} to test; make val_size or test_size smaller",
         )

@@ -1,0 +1,8 @@
+"""A run is a folder: building, recording, loading and evaluating one.
+
+Importing this package imports nothing heavy.
+"""
+
+from isthmus.core.errors import BadInput, TrainingDiverged
+
+__all__ = ["BadInput", "TrainingDiverged"]

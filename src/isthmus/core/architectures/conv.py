@@ -12,8 +12,14 @@ from itertools import pairwise
 from torch import nn
 
 from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
-from isthmus.core.architectures.layers import activation, normalization_2d
-from isthmus.core.errors import BadInput, whole
+from isthmus.core.architectures.layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS_2D,
+    activation,
+    normalization_2d,
+    widths,
+)
+from isthmus.core.errors import one_of
 from isthmus.core.types import Coder
 
 
@@ -23,13 +29,6 @@ def halved(size: int, stages: int) -> list[int]:
     for _ in range(stages):
         sizes.append((sizes[-1] + 1) // 2)
     return sizes
-
-
-def stage_channels(channels: object) -> list[int]:
-    """The `channels` key of the convolutional architectures, checked."""
-    if isinstance(channels, str | int) or not isinstance(channels, Sequence) or not channels:
-        raise BadInput("channels", channels, "must be a list with one number per stage, such as [32, 64]")
-    return [whole("channels", width) for width in channels]
 
 
 class Conv(Architecture):
@@ -42,15 +41,16 @@ class Conv(Architecture):
     """
 
     def __init__(self, *, channels: Sequence[int], activation: str, normalization: str) -> None:
-        self.channels = stage_channels(channels)
-        self.activation = activation
-        self.normalization = normalization
+        self.channels = widths("channels", channels)
+        self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
+        self.normalization = one_of("normalization", normalization, NORMALIZATIONS_2D)
 
     def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
         colours, height, width = image_shape(shape, "conv")
-        heights, widths = halved(height, len(self.channels)), halved(width, len(self.channels))
+        stages = len(self.channels)
+        heights, breadths = halved(height, stages), halved(width, stages)
         channels = [colours, *self.channels]
-        inner = (channels[-1], heights[-1], widths[-1])
+        inner = (channels[-1], heights[-1], breadths[-1])
 
         encoder: list[nn.Module] = []
         for before, after in pairwise(channels):
@@ -61,8 +61,8 @@ class Conv(Architecture):
             activation(self.activation),
             Unflatten(inner),
         ]
-        for stage in reversed(range(len(self.channels))):
-            padding = (1 - heights[stage] % 2, 1 - widths[stage] % 2)
+        for stage in reversed(range(stages)):
+            padding = (1 - heights[stage] % 2, 1 - breadths[stage] % 2)
             decoder.append(
                 nn.ConvTranspose2d(
                     channels[stage + 1], channels[stage], 3, stride=2, padding=1, output_padding=padding

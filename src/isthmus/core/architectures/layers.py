@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
-from isthmus.core.errors import one_of
+from isthmus.core.errors import BadInput, one_of, whole
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -17,6 +19,17 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+def widths(key: str, value: object, *, otherwise: str = "") -> list[int]:
+    """A list of at least one whole number, one per stage; raises `BadInput` for anything else."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise BadInput(key, value, f"must be a list of whole numbers, such as [32, 64]{otherwise}")
+    return [whole(key, width) for width in value]
+
+
+NORMALIZATIONS_1D = ("none", "batch", "layer")
+NORMALIZATIONS_2D = ("none", "batch", "group")
+
+
 def activation(name: str) -> nn.Module:
     """A fresh activation layer; raises `BadInput` for a name that is none of `ACTIVATIONS`."""
     return ACTIVATIONS[one_of("activation", name, tuple(ACTIVATIONS))]()
@@ -24,7 +37,7 @@ def activation(name: str) -> nn.Module:
 
 def normalization_1d(name: str, width: int) -> list[nn.Module]:
     """Normalisation of [B, width]: none, batch or layer."""
-    one_of("normalization", name, ("none", "batch", "layer"))
+    one_of("normalization", name, NORMALIZATIONS_1D)
     return {"none": list, "batch": lambda: [nn.BatchNorm1d(width)], "layer": lambda: [nn.LayerNorm(width)]}[
         name
     ]()
@@ -36,7 +49,7 @@ def normalization_2d(name: str, channels: int) -> list[nn.Module]:
     Group normalisation uses groups of about eight channels (Wu and He 2018 find the exact number
     to matter little).
     """
-    one_of("normalization", name, ("none", "batch", "group"))
+    one_of("normalization", name, NORMALIZATIONS_2D)
     if name == "batch":
         return [nn.BatchNorm2d(channels)]
     if name == "group":

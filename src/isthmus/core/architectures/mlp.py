@@ -8,8 +8,14 @@ from itertools import pairwise
 from torch import nn
 
 from isthmus.core.architectures.base import Architecture, Unflatten, features
-from isthmus.core.architectures.layers import activation, normalization_1d
-from isthmus.core.errors import BadInput, real, whole
+from isthmus.core.architectures.layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS_1D,
+    activation,
+    normalization_1d,
+    widths,
+)
+from isthmus.core.errors import one_of, real
 from isthmus.core.types import Coder
 
 
@@ -24,16 +30,10 @@ class MLP(Architecture):
     """
 
     def __init__(self, *, hidden: Sequence[int], activation: str, normalization: str, dropout: float) -> None:
-        if isinstance(hidden, str | int) or not hidden:
-            raise BadInput(
-                "hidden",
-                hidden,
-                "must be a list of widths such as [256]; without any, use architecture=linear",
-            )
-        self.hidden = [whole("hidden", width) for width in hidden]
-        self.activation = activation
-        self.normalization = normalization
-        self.dropout = real("dropout", dropout, least=0.0, most=0.99)
+        self.hidden = widths("hidden", hidden, otherwise="; without any, use architecture=linear")
+        self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
+        self.normalization = one_of("normalization", normalization, NORMALIZATIONS_1D)
+        self.dropout = real("dropout", dropout, least=0.0, below=1.0)
 
     def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
         width = features(shape)
@@ -45,9 +45,9 @@ class MLP(Architecture):
         )
         return Coder(encoder, self.hidden[-1], decoder)
 
-    def _layers(self, widths: list[int]) -> list[nn.Module]:
+    def _layers(self, sizes: list[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
+        for before, after in pairwise(sizes):
             layers += [
                 nn.Linear(before, after),
                 *normalization_1d(self.normalization, after),

@@ -13,9 +13,15 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
-from isthmus.core.architectures.conv import halved, stage_channels
-from isthmus.core.architectures.layers import activation, normalization_2d
-from isthmus.core.errors import whole
+from isthmus.core.architectures.conv import halved
+from isthmus.core.architectures.layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS_2D,
+    activation,
+    normalization_2d,
+    widths,
+)
+from isthmus.core.errors import one_of, whole
 from isthmus.core.types import Coder
 
 
@@ -48,15 +54,16 @@ class ResNet(Architecture):
     """
 
     def __init__(self, *, channels: Sequence[int], blocks: int, activation: str, normalization: str) -> None:
-        self.channels = stage_channels(channels)
+        self.channels = widths("channels", channels)
         self.blocks = whole("blocks", blocks)
-        self.activation = activation
-        self.normalization = normalization
+        self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
+        self.normalization = one_of("normalization", normalization, NORMALIZATIONS_2D)
 
     def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
         colours, height, width = image_shape(shape, "resnet")
-        heights, widths = halved(height, len(self.channels)), halved(width, len(self.channels))
-        inner = (self.channels[-1], heights[-1], widths[-1])
+        stages = len(self.channels)
+        heights, breadths = halved(height, stages), halved(width, stages)
+        inner = (self.channels[-1], heights[-1], breadths[-1])
 
         encoder: list[nn.Module] = []
         for before, after in pairwise([colours, *self.channels]):
@@ -66,7 +73,7 @@ class ResNet(Architecture):
         decoder: list[nn.Module] = [nn.Linear(latent_dim, features(inner)), Unflatten(inner)]
         outward = [*reversed(self.channels), self.channels[0]]
         for stage, (before, after) in enumerate(pairwise(outward)):
-            size = (heights[-2 - stage], widths[-2 - stage])
+            size = (heights[-2 - stage], breadths[-2 - stage])
             decoder += [
                 *self._stage(before),
                 nn.Upsample(size=size, mode="nearest"),

@@ -27,5 +27,9 @@ class Latent(nn.Module, ABC):
         self.width = width
 
     @abstractmethod
+    def encode(self, h: Tensor) -> Code:
+        """[B, H] -> the code without chance: where there is a distribution, z is its mean."""
+
+    @abstractmethod
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
         """[B, H] -> the code. Chance, where there is any, comes from `generator`."""

@@ -24,11 +24,17 @@ class Gaussian(Latent):
         super().__init__(dim=dim, width=width)
         self.moments = nn.Linear(width, 2 * self.dim)
 
-    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+    def encode(self, h: Tensor) -> Code:
         mean, log_var = self.moments(h).float().chunk(2, dim=1)
-        log_var = log_var.clamp(*LOG_VAR_RANGE)
+        return Code(mean.to(h.dtype), DiagonalGaussian(mean, log_var.clamp(*LOG_VAR_RANGE)))
+
+    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+        posterior = self.encode(h).posterior
+        assert posterior is not None
+        mean, log_var = posterior
         epsilon = torch.randn(mean.shape, generator=generator, device=mean.device)
-        return Code(mean + torch.exp(0.5 * log_var) * epsilon, DiagonalGaussian(mean, log_var))
+        z = mean + torch.exp(0.5 * log_var) * epsilon
+        return Code(z.to(h.dtype), posterior)
 
     def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """`count` codes drawn from the prior. Shape: [count, D]."""

@@ -18,5 +18,8 @@ class Plain(Latent):
         super().__init__(dim=dim, width=width)
         self.code = nn.Linear(width, self.dim)
 
-    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+    def encode(self, h: Tensor) -> Code:
         return Code(self.code(h), None)
+
+    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+        return self.encode(h)

@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from isthmus.core.errors import BadInput, one_of
 
+
+def identity(raw: Tensor) -> Tensor:
+    """Raw outputs as they are; a named function, so that models can be pickled."""
+    return raw
+
+
 OUTPUT_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
-    "identity": (lambda raw: raw, -float("inf"), float("inf")),
+    "identity": (identity, -float("inf"), float("inf")),
     "sigmoid": (torch.sigmoid, 0.0, 1.0),
     "tanh": (torch.tanh, -1.0, 1.0),
 }

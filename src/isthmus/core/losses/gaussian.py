@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.errors import real
+from isthmus.core.errors import BadInput, real
 from isthmus.core.losses.base import Loss
 
 
@@ -32,6 +32,8 @@ class Gaussian(Loss):
         if variance == "learned":
             self.log_variance = nn.Parameter(torch.zeros(()))
         else:
+            if isinstance(variance, str):
+                raise BadInput("variance", variance, "must be learned, or a number above 0")
             fixed = real("variance", variance, above=0.0)
             self.register_buffer("log_variance", torch.tensor(math.log(fixed)), persistent=False)
 

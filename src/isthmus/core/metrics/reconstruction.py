@@ -27,6 +27,7 @@ def reconstruction_errors(
         mse, mae; bce in nats where it applies; for images clipped_mse (the reconstruction clipped to
         the range, from which the PSNR follows) and ssim.
     """
+    reconstruction, x = reconstruction.float(), x.float()
     difference = (reconstruction - x).flatten(1)
     errors = {"mse": difference.square().mean(1), "mae": difference.abs().mean(1)}
     low, high = value_range
@@ -38,6 +39,14 @@ def reconstruction_errors(
         errors["clipped_mse"] = (clipped - x).square().flatten(1).mean(1)
         errors["ssim"] = ssim(clipped, x, data_range=high - low)
     return errors
+
+
+def error_names(
+    shape: tuple[int, ...], *, value_range: tuple[float, float], probabilities: bool
+) -> list[str]:
+    """The keys of `reconstruction_errors` for examples of `shape`, in order."""
+    nothing = torch.zeros(1, *shape)
+    return list(reconstruction_errors(nothing, nothing, value_range=value_range, probabilities=probabilities))
 
 
 def psnr(mse: Tensor, *, data_range: float) -> Tensor:

@@ -17,7 +17,7 @@ WINDOW = 11
 SIGMA = 1.5
 
 
-def smoothing_matrix(size: int, *, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+def smoothing_matrix(size: int, *, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The matrix that smooths `size` pixels with the Gaussian window, borders reflected. Shape: [n, n]."""
     reach = WINDOW // 2
     offsets = torch.arange(-reach, reach + 1, device=device)
@@ -42,8 +42,8 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float) -> Tensor:
     Returns:
         Shape: [B].
     """
-    rows = smoothing_matrix(x.shape[2], device=x.device)
-    columns = smoothing_matrix(x.shape[3], device=x.device)
+    rows = smoothing_matrix(x.shape[2], device=x.device, dtype=x.dtype)
+    columns = smoothing_matrix(x.shape[3], device=x.device, dtype=x.dtype)
     maps = torch.stack([x, y, x * x, y * y, x * y])
     # Each product with a matrix on the right is one large multiplication; the maps end up transposed,
     # which the mean over pixels does not see.

@@ -18,8 +18,8 @@ class Noise(nn.Module, ABC):
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Shape: [B, ...] -> [B, ...]. All chance comes from `generator` (None: torch's own)."""
 
-    def check(self, value_range: tuple[float, float]) -> None:
-        """Raise `BadInput` where the noise makes no sense for data in `value_range`."""
+    def prepare(self, value_range: tuple[float, float]) -> None:
+        """Learn the range of the data; raise `BadInput` where the noise makes no sense for it."""
 
 
 def uniform_like(x: Tensor, generator: torch.Generator | None) -> Tensor:

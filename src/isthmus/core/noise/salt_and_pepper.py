@@ -12,7 +12,7 @@ from isthmus.core.noise.base import Noise, uniform_like
 
 
 class SaltAndPepper(Noise):
-    """For data with a bounded range, whose ends are the salt and the pepper.
+    """For data with a bounded range, whose ends are the pepper and the salt; [0, 1] until `prepare` is called.
 
     Args:
         p: probability that a feature is replaced, in [0, 1].
@@ -30,7 +30,7 @@ class SaltAndPepper(Noise):
         peppered = torch.where(chance < self.p / 2, self.low, x)
         return torch.where(chance >= 1 - self.p / 2, self.high, peppered)
 
-    def check(self, value_range: tuple[float, float]) -> None:
+    def prepare(self, value_range: tuple[float, float]) -> None:
         low, high = value_range
         if not (math.isfinite(low) and math.isfinite(high)):
             raise BadInput(

@@ -8,6 +8,7 @@ arXiv:1606.04934) leave a dimension alone while its mean over the batch is below
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from isthmus.core.errors import BadInput, real
@@ -18,7 +19,8 @@ from isthmus.core.types import DiagonalGaussian, Pass
 def kl_to_standard_normal(posterior: DiagonalGaussian) -> Tensor:
     """KL of each dimension to N(0, 1), in nats. Shape: [B, D]."""
     mean, log_var = posterior
-    return 0.5 * (mean.square() + log_var.exp() - log_var - 1.0)
+    # expm1 keeps the digits that exp() - 1 would lose near the prior
+    return 0.5 * (mean.square() + (torch.expm1(log_var) - log_var))
 
 
 class KL(Regularizer):

@@ -1,0 +1,46 @@
+"""The groups and their choices, read from the YAML files without Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from isthmus.runs.compose import conf_dir
+
+# in the order in which an experiment reads; groups of a person's own come after
+ORDER = (
+    "experiment",
+    "model",
+    "data",
+    "architecture",
+    "latent",
+    "loss",
+    "regularizer",
+    "objective",
+    "noise",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "logger",
+    "callbacks",
+)
+
+
+def groups(config_dirs: Sequence[Path] = ()) -> dict[str, dict[str, str]]:
+    """Group -> choice -> what it is, in its own words: the first comment of its YAML."""
+    found: dict[str, dict[str, str]] = {name: {} for name in ORDER}
+    for root in (conf_dir(), *config_dirs):
+        for path in sorted(root.glob("*/*.yaml")):
+            if not path.name.startswith("_"):
+                found.setdefault(path.parent.name, {})[path.stem] = summary(path)
+    return found
+
+
+def summary(path: Path) -> str:
+    """The first comment line of a YAML that is not a directive to Hydra."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and not line.startswith("# @"):
+            return line.lstrip("# ")
+        if line and not line.startswith("#"):
+            break
+    return ""

@@ -1,0 +1,41 @@
+"""`isthmus evaluate RUN`: the test metrics of a run, from its folder alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def run(argv: Sequence[str]) -> int:
+    """Evaluate; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="isthmus evaluate",
+        description="Test a run's checkpoint with the run's own config and data. Nothing is written.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="what differs now: trainer.accelerator=cpu, data.path=...",
+    )
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="default: best")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    arguments = parser.parse_args(argv)
+
+    from isthmus.cli.report import by_stage, table
+    from isthmus.runs.evaluate import evaluate
+
+    results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+        return 0
+    print(
+        f"{arguments.run}: {arguments.checkpoint} checkpoint, epoch {results['epoch']}, step {results['step']}\n"
+    )
+    print(table(by_stage(results, ("test",))))
+    if not results["same_data"]:
+        print("\nnote: these are not the data, or not the split, that the run was trained on")
+    return 0

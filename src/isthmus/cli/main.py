@@ -1,0 +1,73 @@
+"""The command `isthmus`: finds the subcommand and turns errors into one line and an exit code.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from isthmus.runs import BadInput, TrainingDiverged
+
+COMMANDS = {
+    "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
+    "evaluate": "test a run again, with its own config: isthmus evaluate RUN",
+    "board": "open TensorBoard over the runs: isthmus board",
+    "completion": 'complete commands and keys: eval "$(isthmus completion bash)"',
+}
+
+DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def usage() -> str:
+    """What `isthmus --help` prints."""
+    lines = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: isthmus COMMAND ...",
+            "",
+            "Config-driven experiments with autoencoders.",
+            "",
+            *lines,
+            "",
+            "`isthmus COMMAND --help` tells more. `isthmus --version` prints the version.",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 done, 1 failed, 2 the person's mistake, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return DONE
+    name, *rest = arguments
+    if name == "--version":
+        from isthmus import __version__
+
+        print(f"isthmus {__version__}")
+        return DONE
+    if name not in (*COMMANDS, "complete"):
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"commands: {', '.join(COMMANDS)}"
+        return _say(f"there is no command {name}; {hint}", MISTAKE)
+    try:
+        return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
+    except BadInput as error:
+        return _say(str(error), MISTAKE)
+    except TrainingDiverged as error:
+        return _say(f"training failed: {error}", FAILED)
+    except KeyboardInterrupt:
+        return _say("stopped", INTERRUPTED)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"isthmus: {message}", file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""`isthmus train`: compose a config with Hydra and train it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isthmus.cli.choices import groups
+from isthmus.runs import BadInput
+from isthmus.runs.compose import CONFIG_NAME, conf_dir, is_follower, register_resolvers
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+HELP = """usage: isthmus train [OVERRIDE ...] [--multirun] [--config-dir DIR] [--cfg job]
+
+Trains an autoencoder. An override is GROUP=CHOICE or KEY=VALUE:
+
+  isthmus train data=fashion_mnist architecture=conv model=vae loss=bce latent.dim=16
+  isthmus train experiment=textbook trainer.max_epochs=5
+  isthmus train noise=gaussian noise.std=0.5 seed=1
+  isthmus train regularizer=[kl,l1_activity] latent=gaussian
+  isthmus train --multirun latent.dim=2,8,32         one run for each value
+
+  --cfg job          print the composed config and stop; --resolve fills in what refers to other keys
+  --config-dir DIR   a folder with your own choices, laid out as below: DIR/architecture/mine.yaml
+  --multirun, -m     train every combination of values that are separated by commas
+  --hydra-help       what else Hydra offers
+
+Groups and their choices (* is the default):
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train; returns the exit code."""
+    if any(argument in ("-h", "--help") for argument in argv):
+        print(help_text(argv))
+        return 0
+    import hydra
+
+    from isthmus.cli.composition import explained
+
+    register_resolvers()
+    # Hydra would print errors itself and exit with 1; so they come here instead.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Of processes that train one run together, the first alone makes the folder.
+    sys.argv = ["isthmus train", *argv, *(["hydra.run.dir=."] if is_follower() else [])]
+    with explained(argv):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
+    return 0
+
+
+def _task(cfg: DictConfig) -> None:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from isthmus.cli.report import print_run
+    from isthmus.runs.folder import discard_empty
+    from isthmus.runs.train import train
+
+    hydra_cfg = HydraConfig.get()
+    path = Path(hydra_cfg.runtime.output_dir)
+    chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
+    try:
+        folder = train(cfg, None if is_follower() else path, overrides=hydra_cfg.overrides.task)
+    except BadInput as error:
+        discard_empty(path, *([] if chosen else [path.parent]))
+        if hydra_cfg.mode == RunMode.MULTIRUN:
+            raise
+        # Not an Exception, before which Hydra would print a line of its own.
+        raise Refused(error) from error
+    if not is_follower():
+        print_run(folder)
+
+
+class Refused(SystemExit):
+    """Carries a `BadInput` through Hydra."""
+
+    def __init__(self, error: BadInput) -> None:
+        super().__init__(2)
+        self.error = error
+
+
+def help_text(argv: Sequence[str]) -> str:
+    """What `isthmus train --help` prints; with --config-dir, its choices too."""
+    own = [
+        Path(after)
+        for before, after in zip(argv, argv[1:], strict=False)
+        if before in ("--config-dir", "-cd")
+    ]
+    defaults = _defaults()
+    lines = [HELP]
+    for group, choices in groups(own).items():
+        lines.append(f"{group}")
+        for choice, what in choices.items():
+            mark = "*" if choice in defaults.get(group, ()) else " "
+            lines.append(f"  {mark} {choice:<16} {what}")
+    return "\n".join(lines)
+
+
+def _defaults() -> dict[str, list[str]]:
+    import yaml
+
+    entries = yaml.safe_load((conf_dir() / f"{CONFIG_NAME}.yaml").read_text(encoding="utf-8"))["defaults"]
+    chosen = {
+        group: choice for entry in entries if isinstance(entry, dict) for group, choice in entry.items()
+    }
+    return {group: choice if isinstance(choice, list) else [choice] for group, choice in chosen.items()}

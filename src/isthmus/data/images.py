@@ -1,0 +1,192 @@
+"""A folder of PNG and JPEG files, decoded by Pillow once into memory, or batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.core.errors import BadInput, whole
+from isthmus.core.scaling import Scaling
+from isthmus.data.examples import locate
+from isthmus.data.memory import fits_in_memory
+from isthmus.data.pictures import MOST_PIXELS, UNREADABLE, TooLarge, decode, stored_grey
+from isthmus.data.source import Source
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+UNIT = 1 / 255
+
+
+class Images(Source):
+    """Images [C, H, W], uint8, in [0, 1] for the model, in the order of their names.
+
+    Every file is read and decoded once to check it. Hidden files and folders (.name) are passed over.
+
+    Attributes:
+        names: path of each row's file within the folder, with forward slashes.
+
+    The fingerprint is the SHA-256 of the shape, the names and the files' bytes.
+
+    Args:
+        path: the folder, searched with its subfolders, or an `example:` (see `examples.locate`). Where all
+            files are in subfolders, the first level of these is the class.
+        size: pixels that every image is resized to, proportions aside: one number, or height and width.
+            None for the size of the first image, which all others must have.
+        channels: 1 for grey, 3 for colour, "auto" for grey if every file is stored as grey.
+        in_memory: True holds all images decoded, False decodes each batch; "auto" holds what takes less
+            than a quarter of available memory.
+
+    Raises:
+        BadInput: there is no image, or one that is not whole, not of the size, or above 64 megapixels.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | None,
+        size: int | Sequence[int] | None = None,
+        channels: str | int = "auto",
+        in_memory: str | bool = "auto",
+    ) -> None:
+        if path is None:
+            raise BadInput(
+                "path", path, "give data.path=FOLDER, a folder of PNG or JPEG files (or example:photos)"
+            )
+        self.path = str(path)
+        self.size = _height_and_width(size)
+        if isinstance(channels, bool) or channels not in ("auto", 1, 3):
+            raise BadInput("channels", channels, "must be one of auto, 1, 3")
+        self.folder = locate(self.path)
+        self.names = _find(self.folder, self.path)
+        grey = self._all_grey()
+        self.channels = int(channels) if channels != "auto" else 1 if grey else 3
+        self.shape = (self.channels, *(self.size or self._first_size()))
+        self.value_range = (0.0, 1.0)
+        self.labels, self.label_names = _classes(self.names)
+        count = len(self.names) * torch.Size(self.shape).numel()
+        self.resident = fits_in_memory(count, in_memory)
+        self.values = torch.empty((len(self), *self.shape), dtype=torch.uint8) if self.resident else None
+        self.fingerprint = self._read_all()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: Tensor) -> Tensor:
+        if self.values is not None:
+            return self.values.index_select(0, rows)
+        images = torch.empty((len(rows), *self.shape), dtype=torch.uint8)
+        for place, row in enumerate(rows.tolist()):
+            images[place] = self._decode(self.folder / self.names[row])
+        return images
+
+    def scaling(self, train_rows: Tensor) -> Scaling:
+        return Scaling.unit(UNIT)
+
+    def describe(self) -> dict[str, Any]:
+        own = {"files": len(self.names), "size": list(self.shape[1:]), "channels": self.channels}
+        return {**super().describe(), **own}
+
+    def _all_grey(self) -> bool:
+        """Whether all are stored as grey; refuses what is no image, or too large to decode, by its head."""
+        grey, bad = True, []
+        for name in self.names:
+            try:
+                grey &= stored_grey(self.folder / name)
+            except TooLarge as error:
+                limit = MOST_PIXELS // 10**6
+                fix = f"{name} has more than {limit} megapixels; make it smaller or remove it"
+                raise BadInput("path", self.path, fix) from error
+            except UNREADABLE:
+                bad.append(name)
+        if bad:
+            raise self._unreadable(bad)
+        return grey
+
+    def _first_size(self) -> tuple[int, ...]:
+        for name in self.names:
+            try:
+                return tuple(self._decode(self.folder / name).shape[1:])
+            except UNREADABLE:
+                continue  # so that the message counts all files that have to be mended
+        raise self._unreadable(self.names)
+
+    def _read_all(self) -> str:
+        """Check every file, fill `values` where there are any, and return the fingerprint."""
+        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+            digests = list(pool.map(self._read, range(len(self))))
+        if bad := [name for name, digest in zip(self.names, digests, strict=True) if digest is None]:
+            raise self._unreadable(bad)
+        whole_digest = hashlib.sha256(repr(self.shape).encode())
+        for name, digest in zip(self.names, digests, strict=True):
+            whole_digest.update(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+            whole_digest.update(digest or b"")
+        return whole_digest.hexdigest()
+
+    def _read(self, row: int) -> bytes | None:
+        """SHA-256 of a file, None if it is not a whole image."""
+        try:
+            content = (self.folder / self.names[row]).read_bytes()
+            image = self._decode(content)
+        except UNREADABLE:
+            return None
+        if image.shape != self.shape:
+            (height, width), (first_height, first_width) = image.shape[1:], self.shape[1:]
+            fix = (
+                f"{self.names[row]} has {height} x {width} pixels and the first image "
+                f"{first_height} x {first_width}; give one size for all: "
+                f"data.size={first_height} or 'data.size=[{first_height},{first_width}]'"
+            )
+            raise BadInput("size", self.size, fix)
+        if self.values is not None:
+            self.values[row] = image
+        return hashlib.sha256(content).digest()
+
+    def _decode(self, file: Path | bytes) -> Tensor:
+        return decode(file, channels=self.channels, size=self.size)
+
+    def _unreadable(self, bad: list[str]) -> BadInput:
+        fix = f"{bad[0]} cannot be read as an image; remove or replace it"
+        if len(bad) > 1:
+            fix = f"{bad[0]} and {len(bad) - 1} more cannot be read as images; remove or replace them"
+        return BadInput("path", self.path, fix)
+
+
+def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if isinstance(size, Sequence) and not isinstance(size, str):
+        if len(size) != 2:
+            raise BadInput("size", size, "must be one number of pixels, or [height,width]")
+        return whole("size", size[0]), whole("size", size[1])
+    return whole("size", size), whole("size", size)
+
+
+def _find(folder: Path, path: str) -> list[str]:
+    """Paths of the image files within `folder`, sorted."""
+    if not folder.is_dir():
+        fix = "is a file; give the folder it is in" if folder.exists() else "there is no such folder"
+        raise BadInput("path", path, fix)
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    inner = (file.relative_to(folder) for file in files)
+    names = sorted(file.as_posix() for file in inner if not any(part.startswith(".") for part in file.parts))
+    if not names:
+        raise BadInput(
+            "path", path, f"there is no image in this folder; it needs {', '.join(SUFFIXES)} files"
+        )
+    return names
+
+
+def _classes(names: list[str]) -> tuple[Tensor | None, list[str] | None]:
+    """The class of each row, [N], and the names of the classes."""
+    if any("/" not in name for name in names):
+        return None, None
+    folders = [name.split("/", 1)[0] for name in names]
+    classes = sorted(set(folders))
+    number = {name: index for index, name in enumerate(classes)}
+    return torch.tensor([number[folder] for folder in folders]), classes

@@ -1,0 +1,195 @@
+"""From a config to its parts."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from isthmus.core.architectures.base import Architecture
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.errors import BadInput
+from isthmus.core.latents.base import Latent
+from isthmus.core.losses.base import Loss
+from isthmus.core.noise.base import Noise
+from isthmus.core.objectives.base import Objective
+from isthmus.core.regularizers.base import Regularizer
+from isthmus.data.module import DataModule
+from isthmus.data.source import Source
+from isthmus.runs.rules import unknown_key
+from isthmus.training.module import AutoencoderModule, StepSettings
+
+LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers")
+
+
+class Parts(NamedTuple):
+    """What a config builds."""
+
+    data: DataModule
+    module: AutoencoderModule
+
+
+def build(cfg: DictConfig) -> Parts:
+    """Build every part once. Raises `BadInput` with the key of whatever cannot work."""
+    from pytorch_lightning import seed_everything
+
+    data = build_data(cfg)
+    seed_everything(cfg.seed, verbose=False)
+    autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
+    optimizer = dict(cfg.optimizer)
+    fused = optimizer.pop("fused", False)
+    monitor = monitored(cfg, data)
+    module = AutoencoderModule(
+        autoencoder=autoencoder,
+        scaling=data.scaling,
+        shape=data.source.shape,
+        value_range=data.source.value_range,
+        optimizer=part("optimizer", OmegaConf.create(optimizer), object, _partial_=True),
+        schedule=part("scheduler", cfg.scheduler, object),
+        settings=StepSettings(
+            accumulate=cfg.trainer.accumulate_grad_batches,
+            clip_value=cfg.trainer.gradient_clip_val,
+            clip_algorithm=cfg.trainer.gradient_clip_algorithm,
+            fused=fused,
+            log_every_n_steps=cfg.trainer.log_every_n_steps,
+        ),
+        seed=cfg.seed,
+        monitor=monitor,
+    )
+    check_monitors(cfg, module, data)
+    return Parts(data, module)
+
+
+def build_data(cfg: DictConfig) -> DataModule:
+    """The source, checked, in its DataModule."""
+    keys = {key: cfg.data[key] for key in LOADING if key in cfg.data}
+    own = OmegaConf.create({key: value for key, value in cfg.data.items() if key not in keys})
+    source = part("data", own, Source)
+    try:
+        return DataModule(source, seed=cfg.seed, **keys)
+    except BadInput as error:
+        raise error.under("data") from error
+
+
+def build_autoencoder(
+    cfg: DictConfig, shape: tuple[int, ...], value_range: tuple[float, float]
+) -> Autoencoder:
+    """The model for data of `shape`, its parts checked against each other."""
+    architecture = part("architecture", cfg.architecture, Architecture)
+    loss = part("loss", cfg.loss, Loss)
+    noise = part("noise", cfg.noise, Noise)
+    objective = part("objective", cfg.objective, Objective)
+    regularizers = {}
+    for name, keys in (cfg.regularizer or {}).items():
+        if "_target_" not in keys:
+            raise BadInput(
+                f"regularizer.{name}",
+                dict(keys),
+                f"is set, but {name} is not among the regularizers; add regularizer=[{name}]",
+            )
+        regularizers[str(name)] = part(f"regularizer.{name}", keys, Regularizer)
+    coder = _under("architecture", lambda: architecture.build(shape, cfg.latent.dim))
+    latent = part("latent", cfg.latent, Latent, width=coder.width)
+    _under("loss", lambda: loss.check(value_range))
+    _under("noise", lambda: noise.prepare(value_range))
+    for name, regularizer in regularizers.items():
+        _under(
+            "regularizer",
+            lambda regularizer=regularizer: regularizer.check(probabilistic=latent.probabilistic),
+        )
+    return Autoencoder(
+        coder=coder,
+        latent=latent,
+        loss=loss,
+        regularizers=regularizers,
+        objective=objective,
+        noise=noise,
+    )
+
+
+def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
+    """Instantiate one part.
+
+    Args:
+        group: as people type it, for messages.
+        keys: its config, with ``_target_``.
+        kind: the class that the part must be an instance of.
+        further: arguments that do not come from the config.
+
+    Raises:
+        BadInput: for a target that is not there, a key that the part does not have (with the nearest
+            one), and whatever its constructor refuses.
+    """
+    target = keys.get("_target_")
+    if not target:
+        raise BadInput(
+            group, dict(keys), "has no _target_; choose one of the shipped choices, or name a class"
+        )
+    _check_keys(group, target, keys, further)
+    try:
+        made = instantiate(keys, _convert_="all", **further)
+    except HydraException as error:
+        cause = error.__cause__
+        if isinstance(cause, BadInput):
+            raise cause.under(group) from error
+        if isinstance(cause, ValueError | TypeError):
+            raise BadInput(f"{group}._target_", target, str(cause).splitlines()[0]) from error
+        raise
+    if not further.get("_partial_") and not isinstance(made, kind):
+        raise BadInput(f"{group}._target_", target, f"is not a {kind.__name__}")
+    return made
+
+
+def _check_keys(group: str, target: str, keys: DictConfig, further: Mapping[str, Any]) -> None:
+    module, _, name = target.rpartition(".")
+    try:
+        made_by = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"{group}._target_", target, f"cannot be found ({error})") from error
+    known = inspect.signature(made_by).parameters
+    for key in keys:
+        if str(key).startswith("_") or key in known:
+            continue
+        raise BadInput(f"{group}.{key}", keys[key], unknown_key(str(key), list(known), f"{group}."))
+    absent = [
+        name
+        for name, parameter in known.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in keys
+        and name not in further
+    ]
+    if absent and not further.get("_partial_"):
+        raise BadInput(f"{group}.{absent[0]}", "", f"is missing; {target} needs it")
+
+
+def _under(group: str, call: Any) -> Any:
+    try:
+        return call()
+    except BadInput as error:
+        raise error.under(group) from error
+
+
+def monitored(cfg: DictConfig, data: DataModule) -> str:
+    """What makes a checkpoint the best."""
+    chosen = cfg.callbacks.checkpoint.monitor
+    if chosen != "auto":
+        return str(chosen)
+    return "val/loss" if len(data.split.val) else "train/loss"
+
+
+def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule) -> None:
+    """Raise `BadInput` for a monitored metric that no epoch of this run will log."""
+    known = module.metric_names(validates=bool(len(data.split.val)))
+    watched = {"callbacks.checkpoint.monitor": monitored(cfg, data)}
+    if cfg.callbacks.early_stopping.enabled:
+        watched["callbacks.early_stopping.monitor"] = cfg.callbacks.early_stopping.monitor
+    for key, metric in watched.items():
+        if metric not in known:
+            why = "" if len(data.split.val) else " (there is no validation: data.val_size=0)"
+            raise BadInput(key, metric, f"is not logged by this run{why}; it logs {', '.join(known)}")

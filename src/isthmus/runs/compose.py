@@ -1,0 +1,50 @@
+"""Where configs are, and how one is composed. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+CONFIG_NAME = "config"
+
+
+def conf_dir() -> Path:
+    """The folder with the shipped configs: in the package when installed, at the root of a checkout."""
+    packaged = Path(__file__).parents[1] / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "conf"
+
+
+def experiment_name(choices: DictConfig) -> str:
+    """What a run is called: its experiment, or else its data and its model."""
+    return choices.experiment or f"{choices.data}_{choices.model}"
+
+
+def register_resolvers() -> None:
+    """The resolvers that config.yaml uses."""
+    OmegaConf.register_new_resolver("isthmus.experiment", experiment_name, replace=True)
+    OmegaConf.register_new_resolver("isthmus.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
+
+
+def is_follower() -> bool:
+    """Whether torchrun or Slurm started this process as one that joins another's run."""
+    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "SLURM_PROCID"))
+
+
+def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str | Path] = ()) -> DictConfig:
+    """The config that `isthmus train OVERRIDES` would run, without the hydra section.
+
+    Args:
+        overrides: as typed on the command line.
+        config_dirs: folders with further configs, searched first.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    register_resolvers()
+    search = [f"hydra.searchpath=[{','.join(f'file://{Path(d).resolve()}' for d in config_dirs)}]"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra_compose(CONFIG_NAME, overrides=[*(search if config_dirs else []), *overrides])

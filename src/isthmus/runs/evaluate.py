@@ -1,0 +1,98 @@
+"""Evaluate a run's checkpoint with the run's own config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning import Trainer
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.build import Parts, build
+from isthmus.runs.folder import RunFolder
+from isthmus.runs.rules import check
+from isthmus.training.trainer import check_devices, quiet, set_threads
+
+
+class Loaded(NamedTuple):
+    """A trained run.
+
+    Attributes:
+        cfg: its config, overrides applied.
+        parts: its data and its model with the trained weights.
+        epoch: epochs that the checkpoint was trained.
+        step: optimizer steps that it was trained.
+    """
+
+    cfg: DictConfig
+    parts: Parts
+    epoch: int
+    step: int
+
+
+def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str] = ()) -> Loaded:
+    """The data and the trained model of a run.
+
+    Args:
+        folder: of the run.
+        checkpoint: best or last.
+        overrides: keys that differ now, such as ``trainer.accelerator=cpu`` or ``data.path=...``.
+    """
+    cfg = overridden(folder.read_config(), overrides)
+    check(cfg)
+    try:
+        check_devices(cfg.trainer.accelerator, 1)
+    except BadInput as error:
+        raise error.under("trainer") from error
+    state = torch.load(folder.checkpoint(checkpoint), weights_only=True, map_location="cpu")
+    parts = build(cfg)
+    parts.module.load_state_dict(state["state_dict"])
+    return Loaded(cfg, parts, state["epoch"] + 1, state["global_step"])
+
+
+def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """`cfg` with KEY=VALUE overrides; a key that is not in it is refused."""
+    OmegaConf.set_struct(cfg, True)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise BadInput("override", override, "must be KEY=VALUE")
+        try:
+            cfg.merge_with_dotlist([override])
+        except OmegaConfBaseException as error:
+            raise BadInput(key, value, "there is no such key in the run's config") from error
+    return cfg
+
+
+def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Test metrics of a run's checkpoint, and whether the data are those it was trained on.
+
+    Returns:
+        ``test/...`` metrics, ``epoch`` and ``step`` of the checkpoint, and ``same_data``.
+    """
+    quiet()
+    folder = RunFolder.open(path)
+    cfg, parts, epoch, step = load(folder, checkpoint, overrides=overrides)
+    set_threads(cfg.trainer.threads, processes=1)
+    if not len(parts.data.split.test):
+        raise BadInput("data.test_size", cfg.data.test_size, "leaves no test set to evaluate on")
+    trainer = Trainer(
+        accelerator=cfg.trainer.accelerator,
+        devices=1,
+        precision=cfg.trainer.precision,
+        deterministic=cfg.trainer.deterministic,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        default_root_dir=folder.path,
+    )
+    (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
+    trained_on = folder.read_json(folder.provenance)["data"]
+    now = parts.data.describe()
+    same = all(trained_on[key] == now[key] for key in ("fingerprint", "split_fingerprint"))
+    return {**metrics, "epoch": epoch, "step": step, "same_data": same}

@@ -1,0 +1,148 @@
+"""Fit, test and write the results of a run whose folder and parts are there."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.trainer.states import TrainerStatus
+
+from isthmus.runs.build import Parts, monitored, part
+from isthmus.runs.folder import RunFolder
+from isthmus.training.callbacks.figures import Figures
+from isthmus.training.callbacks.latents import Latents
+from isthmus.training.hparams import write_hparams
+from isthmus.training.loggers import MetricsFile, tensorboard_of
+from isthmus.training.projector import thumbnails, write_projector
+from isthmus.training.trainer import build_trainer, checkpoints, early_stopping
+
+
+def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
+    """Train, test the best checkpoint, and leave results and status in the folder."""
+    trainer = None
+    try:
+        latents = _latents(cfg, parts, folder.latents)
+        trainer = _trainer(cfg, parts, folder, latents)
+        trainer.fit(parts.module, datamodule=parts.data)
+        _finish(cfg, parts, folder, trainer, latents)
+    except SystemExit:
+        # what Lightning makes of Ctrl+C
+        if trainer is None or trainer.state.status != TrainerStatus.INTERRUPTED:
+            raise
+        folder.write_status("stopped", step=trainer.global_step, epoch=trainer.current_epoch)
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
+        folder.write_status("failed", error=str(error), traceback=traceback.format_exc(), **where)
+        raise
+
+
+def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder, latents: Latents | None) -> Trainer:
+    loggers: list[Logger] = [MetricsFile(folder.path, flush_every=cfg.trainer.log_every_n_steps)]
+    loggers += [part(f"logger.{name}", keys, object).build(folder.path) for name, keys in cfg.logger.items()]
+    callbacks: list[Callback] = [
+        checkpoints(
+            folder.checkpoints,
+            monitor=monitored(cfg, parts.data),
+            mode=cfg.callbacks.checkpoint.mode,
+            every_n_epochs=cfg.callbacks.checkpoint.every_n_epochs,
+        )
+    ]
+    if latents is not None:
+        callbacks.append(latents)
+    if cfg.callbacks.figures.enabled and len(parts.data.source.shape) == 3:
+        callbacks.append(
+            Figures(
+                _examples(parts, cfg.callbacks.figures.columns),
+                folder.figures,
+                every_n_epochs=cfg.callbacks.figures.every_n_epochs,
+            )
+        )
+    if cfg.callbacks.early_stopping.enabled:
+        callbacks.append(early_stopping(cfg.callbacks.early_stopping))
+    if cfg.trainer.compile:
+        parts.module.autoencoder.compile()
+    return build_trainer(cfg.trainer, folder=folder.path, loggers=loggers, callbacks=callbacks)
+
+
+def _examples(parts: Parts, count: int) -> torch.Tensor:
+    """The first examples of the part that is not trained on, as stored."""
+    split = parts.data.split
+    rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
+    return parts.data.source.take(rows[:count])
+
+
+def _latents(cfg: DictConfig, parts: Parts, folder: Path) -> Latents | None:
+    if not cfg.callbacks.latents.enabled:
+        return None
+    source, split = parts.data.source, parts.data.split
+    rows = {"val": split.val, "test": split.test}
+    return Latents(
+        {name: parts.data.whole_loader(part_rows) for name, part_rows in rows.items() if len(part_rows)},
+        labels=source.labels,
+        label_names=source.label_names,
+        folder=folder,
+    )
+
+
+def _finish(
+    cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer, latents: Latents | None
+) -> None:
+    best = torch.load(folder.checkpoint("best"), weights_only=True, map_location="cpu")
+    step, epoch = trainer.global_step, trainer.current_epoch
+    parts.module.load_state_dict(best["state_dict"])
+    tested: dict[str, Any] = {}
+    if len(parts.data.split.test):
+        (tested,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
+    results = {
+        **best["metrics"],
+        **{name: value for name, value in tested.items() if name != "step"},
+        "epoch": best["epoch"] + 1,
+        "step": best["global_step"],
+        "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),
+    }
+    if parts.module.kl_per_dimension is not None:
+        results["test/kl_per_dimension"] = parts.module.kl_per_dimension.tolist()
+    _conclude(cfg, parts, folder, trainer, latents, results)
+    if trainer.is_global_zero:
+        folder.write_json(folder.results, results)
+        folder.write_status("done", step=step, epoch=epoch)
+
+
+@rank_zero_only
+def _conclude(
+    cfg: DictConfig,
+    parts: Parts,
+    folder: RunFolder,
+    trainer: Trainer,
+    latents: Latents | None,
+    results: dict[str, Any],
+) -> None:
+    writer = tensorboard_of(trainer.loggers)
+    if writer is None:
+        return
+    content = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(content, dict)
+    write_hparams(
+        writer, content, {name: value for name, value in results.items() if isinstance(value, float)}
+    )
+    projector = cfg.callbacks.projector
+    if projector.enabled and latents is not None and latents.latest:
+        chosen = latents.latest.get("test") or latents.latest["val"]
+        with torch.no_grad():
+            stored = parts.data.source.take(chosen["ids"][: projector.points])
+            x = parts.data.scaling.cpu()(stored)
+        write_projector(
+            writer,
+            chosen,
+            label_names=parts.data.source.label_names,
+            points=projector.points,
+            images=thumbnails(x, parts.module.value_range),
+        )
+    writer.flush()

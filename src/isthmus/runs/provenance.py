@@ -1,0 +1,87 @@
+"""Where a run comes from: code, packages, hardware, data, seed and command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import isthmus
+
+LONGEST_DIFF = 1_000_000  # characters
+
+
+def provenance(*, seed: int, data: dict[str, Any]) -> dict[str, Any]:
+    """All of it, in plain types.
+
+    Args:
+        seed: of the run.
+        data: what the DataModule says of itself.
+    """
+    return {
+        "isthmus": isthmus.__version__,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "code": {
+            "isthmus": repository(Path(isthmus.__file__).parent),
+            "working_directory": repository(Path.cwd()),
+        },
+        "python": platform.python_version(),
+        "packages": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name.lower())},
+        "hardware": hardware(),
+        "seed": seed,
+        "data": data,
+    }
+
+
+def repository(folder: Path) -> dict[str, Any] | None:
+    """Commit and uncommitted changes of the git repository around `folder`, or None where there is none."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            errors="replace",
+        ).stdout.strip()
+
+    try:
+        tracked = git("ls-files", "--error-unmatch", ".") != ""
+        if not tracked:
+            return None
+        diff = git("diff", "HEAD")
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(diff),
+            "diff": diff[:LONGEST_DIFF],
+            "diff_cut": len(diff) > LONGEST_DIFF,
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, threads and GPUs."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

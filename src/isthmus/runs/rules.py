@@ -1,0 +1,122 @@
+"""Cheap rules: what cannot work is refused before anything heavy is imported or done."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from isthmus.core.errors import BadInput, one_of, real, whole
+from isthmus.runs.compose import conf_dir
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+
+# key -> check(key, value). A key that a choice does not have is passed over.
+RULES: dict[str, Callable[[str, Any], object]] = {
+    "seed": lambda k, v: whole(k, v, least=0),
+    "latent.dim": whole,
+    "data.batch_size": whole,
+    "data.eval_batch_size": whole,
+    "data.num_workers": lambda k, v: whole(k, v, least=0),
+    "data.split_seed": lambda k, v: whole(k, v, least=0),
+    "optimizer.lr": lambda k, v: real(k, v, above=0.0),
+    "trainer.max_steps": lambda k, v: v == -1 or whole(k, v),
+    "trainer.max_epochs": lambda k, v: v == -1 or whole(k, v),
+    "trainer.num_nodes": whole,
+    "trainer.accelerator": lambda k, v: one_of(k, v, ("auto", "cpu", "gpu", "cuda", "mps")),
+    "trainer.strategy": lambda k, v: one_of(k, v, ("auto", "ddp")),
+    "trainer.precision": lambda k, v: one_of(k, v, PRECISIONS),
+    "trainer.gradient_clip_val": lambda k, v: v is None or real(k, v, above=0.0),
+    "trainer.gradient_clip_algorithm": lambda k, v: one_of(k, v, ("norm", "value")),
+    "trainer.accumulate_grad_batches": whole,
+    "trainer.log_every_n_steps": whole,
+    "trainer.check_val_every_n_epoch": whole,
+    "trainer.progress_bar": lambda k, v: isinstance(v, bool) or one_of(k, v, ("auto", "none")),
+    "trainer.threads": lambda k, v: v is None or whole(k, v),
+    "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("min", "max")),
+    "callbacks.checkpoint.every_n_epochs": whole,
+    "callbacks.figures.every_n_epochs": whole,
+    "callbacks.figures.columns": whole,
+    "callbacks.projector.points": whole,
+    "callbacks.early_stopping.mode": lambda k, v: one_of(k, v, ("min", "max")),
+    "callbacks.early_stopping.patience": whole,
+    "callbacks.early_stopping.min_delta": lambda k, v: real(k, v, least=0.0),
+}
+
+SWITCHES = (
+    "trainer.compile",
+    "trainer.deterministic",
+    "callbacks.latents.enabled",
+    "callbacks.figures.enabled",
+    "callbacks.projector.enabled",
+    "callbacks.early_stopping.enabled",
+)
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise `BadInput` for the first key that does not exist, and for the first value that cannot work."""
+    _check_keys(cfg)
+    try:
+        OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "config"
+        raise BadInput(
+            key,
+            OmegaConf.select(cfg, key, throw_on_resolution_failure=False, default="???"),
+            str(error).splitlines()[0],
+        ) from error
+    missing = object()
+    for key, rule in RULES.items():
+        value = OmegaConf.select(cfg, key, default=missing)
+        if value is not missing:
+            rule(key, value)
+    for key in SWITCHES:
+        if not isinstance(value := OmegaConf.select(cfg, key), bool):
+            raise BadInput(key, value, "must be true or false")
+    trainer = cfg.trainer
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise BadInput("trainer.max_epochs", -1, "would never end; set it or trainer.max_steps")
+    if trainer.deterministic and trainer.compile and trainer.accelerator in ("gpu", "cuda"):
+        raise BadInput(
+            "trainer.compile",
+            True,
+            "does not promise deterministic results on a GPU; "
+            "use trainer.deterministic=false or trainer.compile=false",
+        )
+
+
+def _check_keys(cfg: DictConfig) -> None:
+    """The keys that no part's constructor sees are those of the shipped choice, all of them and no others."""
+    groups = [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
+    _same_keys("", cfg, ["seed", *(g for g in groups if g not in ("model", "experiment"))])
+    for group, choice in (("trainer", "auto"), ("callbacks", "default")):
+        shipped = OmegaConf.load(conf_dir() / group / f"{choice}.yaml")
+        _same_keys(f"{group}.", cfg[group], list(shipped))
+        for name, keys in shipped.items():
+            if OmegaConf.is_dict(keys):
+                _same_keys(f"{group}.{name}.", cfg[group][name], list(keys))
+
+
+def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
+    if not OmegaConf.is_dict(keys):
+        raise BadInput(prefix.rstrip("."), keys, f"must hold the keys {', '.join(known)}")
+    for key in keys:
+        if key not in known:
+            raise BadInput(f"{prefix}{key}", keys._get_node(key), unknown_key(str(key), known, prefix))
+    for key in known:
+        if key not in keys:
+            raise BadInput(
+                f"{prefix}{key}",
+                None,
+                "is missing; begin your YAML with the shipped choice among its defaults",
+            )
+
+
+def unknown_key(key: str, known: list[str], prefix: str = "") -> str:
+    """What to say of a key that does not exist."""
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    return f"there is no such key; {hint}"

@@ -1,0 +1,61 @@
+"""Grids of input, noisy input and reconstruction, in TensorBoard and as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning import Callback, Trainer
+
+from isthmus.core.seeding import default_generator, derive_seed
+from isthmus.training.encoding import evaluating
+from isthmus.training.grids import image_grid, save_png
+from isthmus.training.loggers import tensorboard_of
+from isthmus.training.module import AutoencoderModule
+
+
+class Figures(Callback):
+    """Shows the same examples each time, with the same noise. For images only; tables have none.
+
+    Args:
+        stored: the examples as stored. Shape: [B, C, H, W].
+        folder: where PNGs go.
+        every_n_epochs: epochs between two grids; the last epoch always has one.
+    """
+
+    def __init__(self, stored: torch.Tensor, folder: Path, *, every_n_epochs: int) -> None:
+        self.stored = stored
+        self.folder = folder
+        self.every_n_epochs = every_n_epochs
+        self._drawn_at = -1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        if trainer.current_epoch % self.every_n_epochs == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        self._draw(trainer, pl_module)
+
+    @rank_zero_only
+    def _draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
+        if trainer.global_step == self._drawn_at:
+            return
+        self._drawn_at = trainer.global_step
+        autoencoder = module.autoencoder
+        with evaluating(module):
+            x = module.scaling(self.stored.to(module.device))
+            default_generator(module.device).manual_seed(derive_seed(module.seed, "figures"))
+            noisy = autoencoder.noise(x)
+            rows = (
+                [x, autoencoder.reconstruct(noisy)]
+                if noisy is x
+                else [x, noisy, autoencoder.reconstruct(noisy)]
+            )
+        grid = image_grid(rows, value_range=module.value_range)
+        # on_train_end comes after the epoch counter has moved on
+        save_png(grid, self.folder / f"reconstruction_step={trainer.global_step:08d}.png")
+        writer = tensorboard_of(trainer.loggers)
+        if writer is not None:
+            title = "input, reconstruction" if len(rows) == 2 else "input, noisy input, reconstruction"
+            writer.add_image(title, grid, trainer.global_step)

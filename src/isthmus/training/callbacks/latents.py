@@ -1,0 +1,74 @@
+"""Latent checkpoints: the codes of the validation and test sets beside each checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning import Callback, Trainer
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from isthmus.core.atomic import replacing
+from isthmus.core.types import Batch
+from isthmus.training.encoding import encode_all
+from isthmus.training.module import AutoencoderModule
+
+
+class Latents(Callback):
+    """Writes `folder`/step=00000469_val.safetensors (and _test) whenever a checkpoint is saved.
+
+    Each file holds what `encode_all` gives, and ``labels`` where the data have them; the names of the
+    labels are in its metadata.
+
+    Args:
+        loaders: by part (val, test), each over its rows in order.
+        labels: of every row of the source, or None. Shape: [N].
+        label_names: see `Source`.
+        folder: where the files go.
+    """
+
+    def __init__(
+        self,
+        loaders: Mapping[str, DataLoader[Batch]],
+        *,
+        labels: Tensor | None,
+        label_names: list[str] | None,
+        folder: Path,
+    ) -> None:
+        self.loaders = loaders
+        self.labels = labels
+        self.label_names = label_names
+        self.folder = folder
+        self.latest: dict[str, dict[str, Tensor]] = {}
+        self._written_at = -1
+
+    def on_save_checkpoint(
+        self,
+        trainer: Trainer,
+        pl_module: AutoencoderModule,
+        checkpoint: dict[str, Any],  # type: ignore[override]
+    ) -> None:
+        self._write(trainer.global_step, pl_module)
+
+    @rank_zero_only
+    def _write(self, step: int, module: AutoencoderModule) -> None:
+        if step == self._written_at:  # best and last are saved at the same step
+            return
+        self._written_at = step
+        for part, loader in self.loaders.items():
+            tensors = encode_all(module, loader)
+            if self.labels is not None:
+                tensors["labels"] = self.labels[tensors["ids"]]
+            self.latest[part] = tensors
+            self._save(tensors, self.folder / f"step={step:08d}_{part}.safetensors", step)
+
+    def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
+        metadata = {"step": str(step)}
+        if self.label_names:
+            metadata["label_names"] = "\n".join(self.label_names)
+        with replacing(path) as beside:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, metadata)

@@ -1,0 +1,51 @@
+"""Plain lines, one per epoch, where there is no terminal for a bar."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers import Logger
+
+
+class ConsoleLines(Logger):
+    """Prints the losses and the seconds of each epoch.
+
+    It is a logger rather than a callback because loggers alone see an epoch's metrics when it is over.
+
+    Args:
+        epochs: how many there will be; -1 for no limit.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+        self._val_loss = ""
+        self._last = time.perf_counter()
+
+    @property
+    def name(self) -> str:
+        return "console"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the summary at the end names the config."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Print a line when the metrics of a training epoch come."""
+        if "val/loss" in metrics:
+            self._val_loss = f"  val/loss {metrics['val/loss']:.5g}"
+        if "train/loss" in metrics:
+            now = time.perf_counter()
+            of = f"/{self.epochs}" if self.epochs > 0 else ""
+            print(
+                f"epoch {int(metrics['epoch']) + 1}{of}  train/loss {metrics['train/loss']:.5g}{self._val_loss}"
+                f"  {now - self._last:.1f} s",
+                flush=True,
+            )
+            self._last, self._val_loss = now, ""

@@ -1,0 +1,77 @@
+"""Several processes that train one model: started here, or by torchrun or Slurm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from lightning_fabric.plugins.environments import (
+    ClusterEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning_fabric.utilities.distributed import _init_dist_connection
+
+from isthmus.core.errors import BadInput
+
+
+def cluster() -> ClusterEnvironment | None:
+    """The environment that torchrun or srun made for this process, or None."""
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if SLURMEnvironment.detect():
+        environment = SLURMEnvironment()
+        return environment if environment.world_size() > 1 else None
+    return None
+
+
+def check_world(environment: ClusterEnvironment, *, devices: int, num_nodes: int) -> None:
+    """Raise `BadInput` where the processes that were started are not those that the config asks for."""
+    if environment.world_size() != devices * num_nodes:
+        raise BadInput(
+            "devices",
+            devices,
+            f"times trainer.num_nodes={num_nodes} is not the {environment.world_size()} "
+            "processes that were started; make them agree",
+        )
+
+
+def join(environment: ClusterEnvironment) -> None:
+    """Meet the other processes. Lightning goes on with the group made here.
+
+    It has a host backend besides the GPU's, so that paths can be agreed on before any GPU is touched.
+    """
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    _init_dist_connection(environment, backend)
+
+
+def agree(path: Path | None) -> Path:
+    """The path that the first process knows, in all of them."""
+    box = [None if path is None else str(path)]
+    torch.distributed.broadcast_object_list(box, src=0)
+    assert box[0] is not None
+    return Path(box[0])
+
+
+def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None:
+    """Run `worker(*arguments)` in so many processes of this machine, as torchrun would, and wait.
+
+    Raises:
+        ChildFailedError: when one fails; the others are ended.
+    """
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.1,
+        start_method="spawn",
+    )
+    elastic_launch(config, worker)(*arguments)

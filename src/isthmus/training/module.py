@@ -1,0 +1,248 @@
+"""The one LightningModule: it hands batches to the training step and reports what comes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.errors import TrainingDiverged
+from isthmus.core.metrics.reconstruction import error_names, reconstruction_errors
+from isthmus.core.scaling import Scaling
+from isthmus.core.seeding import default_generator, derive_seed
+from isthmus.core.types import Batch, Terms
+from isthmus.training.divergence import DivergenceGuard
+from isthmus.training.metrics import LatentUse, Means, reported
+from isthmus.training.optimizers import clip_gradients, make_optimizer
+from isthmus.training.schedulers import Schedule
+from isthmus.training.step import Update, training_step
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """How batches become optimizer steps.
+
+    Attributes:
+        accumulate: batches whose gradients make one step.
+        clip_value: largest norm or value of the gradients, or None.
+        clip_algorithm: norm or value.
+        fused: see `make_optimizer`.
+        log_every_n_steps: optimizer steps between two per-step records.
+    """
+
+    accumulate: int = 1
+    clip_value: float | None = None
+    clip_algorithm: str = "norm"
+    fused: bool | str = "auto"
+    log_every_n_steps: int = 50
+
+
+class AutoencoderModule(LightningModule):
+    """Trains and evaluates an autoencoder.
+
+    Training judges with the weights of the regularizers as they warm up; validation and test with the
+    full ones. Reconstruction metrics are those of the code without chance; the loss is that
+    of a sample, drawn from a seed that is the same at each validation.
+
+    Args:
+        autoencoder: the model, with its noise and loss.
+        scaling: stored values to model values.
+        shape: of one example.
+        value_range: lowest and highest value of the data.
+        optimizer: makes the optimizer from parameters.
+        schedule: of the learning rate.
+        settings: how batches become optimizer steps.
+        seed: noise, samples and dropout are functions of it, the epoch and the batch.
+        monitor: the metric that a plateau schedule watches.
+    """
+
+    def __init__(
+        self,
+        *,
+        autoencoder: Autoencoder,
+        scaling: Scaling,
+        shape: tuple[int, ...],
+        value_range: tuple[float, float],
+        optimizer: Callable[..., Optimizer],
+        schedule: Schedule,
+        settings: StepSettings,
+        seed: int,
+        monitor: str,
+    ) -> None:
+        super().__init__()
+        # Lightning's automatic mode allows one optimizer and one step per batch.
+        self.automatic_optimization = False
+        self.autoencoder = autoencoder
+        self.scaling = scaling
+        self.shape = shape
+        self.value_range = value_range
+        self.settings = settings
+        self.seed = seed
+        self.monitor = monitor
+        self.latest: Terms | None = None
+        self.training_seconds = 0.0
+        self.kl_per_dimension: Tensor | None = None
+        self._make_optimizer = optimizer
+        self._schedule = schedule
+        self._guard = DivergenceGuard()
+
+        low, high = autoencoder.loss.low, autoencoder.loss.high
+        self._probabilities = (low, high) == (0.0, 1.0)
+        terms = ["loss", "reconstruction", *autoencoder.regularizers]
+        errors = error_names(shape, value_range=value_range, probabilities=self._probabilities)
+        self.train_means = Means(terms)
+        self.evaluation_means = Means([*terms, *errors])
+        self.latent_use = LatentUse(autoencoder.latent.dim) if autoencoder.latent.probabilistic else None
+
+    def metric_names(self, *, validates: bool) -> list[str]:
+        """What every epoch logs, by name."""
+        evaluation = list(
+            reported(dict.fromkeys(self.evaluation_means.names, torch.ones(())), value_range=(0, 1))
+        )
+        if self.latent_use is not None:
+            evaluation.append("active_units")
+        return [
+            *(f"train/{name}" for name in self.train_means.names),
+            *(f"val/{name}" for name in evaluation if validates),
+        ]
+
+    def configure_optimizers(self) -> Any:
+        optimizer = make_optimizer(
+            self._make_optimizer, self.autoencoder.parameters(), fused=self.settings.fused, device=self.device
+        )
+        schedule = self._schedule.build(optimizer, self._total_steps(), self.monitor)
+        return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
+
+    def _total_steps(self) -> int:
+        trainer = self.trainer
+        trainer.fit_loop.setup_data()  # the number of batches is known from here on
+        epochs, limit = trainer.max_epochs or -1, trainer.max_steps
+        if epochs < 0:
+            return limit
+        steps = epochs * -(-int(trainer.num_training_batches) // self.settings.accumulate)
+        return min(steps, limit) if limit > 0 else steps
+
+    def on_fit_start(self) -> None:
+        optimizers = self.optimizers()
+        self._optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
+        configs = self.trainer.lr_scheduler_configs
+        self._step_schedulers = [c.scheduler for c in configs if c.interval == "step"]
+        self._epoch_schedulers = [c.scheduler for c in configs if c.interval == "epoch"]
+        self._update = Update(self._optimizers, self.manual_backward, self._clip, self.settings.accumulate)
+        self._warms_up = any(part.warmup_epochs for part in self.autoencoder.regularizers.values())
+
+    def on_train_epoch_start(self) -> None:
+        self._generator = default_generator(self.device)
+        self._batches = int(self.trainer.num_training_batches)
+        self._epoch_began = time.perf_counter()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        epoch = self.current_epoch
+        self._generator.manual_seed(derive_seed(self.seed, "step", epoch, batch_idx, self.global_rank))
+        progress = None
+        if self._warms_up:
+            progress = torch.tensor(epoch + batch_idx / self._batches, device=self.device)
+        last = batch_idx + 1 == self._batches
+        complete = last or (batch_idx + 1) % self.settings.accumulate == 0
+        terms = training_step(
+            self.autoencoder, self.scaling(batch.x), self._update, epoch=progress, complete=complete
+        )
+        self.latest = terms
+        self.train_means.update(torch.stack(list(terms.named().values())), len(batch.x))
+        step = self.global_step
+        self._guard.add(step if complete else step + 1, terms.objective)
+        if complete:
+            for scheduler in self._step_schedulers:
+                scheduler.step()
+            if step % self.settings.log_every_n_steps == 0:
+                self._log_step(terms, step)
+        if last:
+            self.training_seconds = time.perf_counter() - self._epoch_began
+
+    def _clip(self) -> None:
+        if self.settings.clip_value is not None:
+            for optimizer in self._optimizers:
+                clip_gradients(
+                    self, optimizer, value=self.settings.clip_value, algorithm=self.settings.clip_algorithm
+                )
+
+    def _log_step(self, terms: Terms, step: int) -> None:
+        self._guard.check()
+        values = {f"train/{name}_step": value.item() for name, value in terms.named().items()}
+        for logger in self.loggers:
+            logger.log_metrics({**values, "epoch": self.current_epoch}, step=step)
+
+    def on_train_epoch_end(self) -> None:
+        self._guard.check()
+        self._guard.check_weights(self.autoencoder.parameters(), self.global_step)
+        metrics: dict[str, Any] = {f"train/{name}": mean for name, mean in self.train_means.compute().items()}
+        self.train_means.reset()
+        metrics["lr"] = self._optimizers[0].param_groups[0]["lr"]
+        if self._warms_up and self.latest is not None:
+            metrics |= {f"train/{name}_weight": weight for name, weight in self.latest.weights.items()}
+        self._record(metrics)
+        for scheduler in self._epoch_schedulers:
+            watched = {**self.trainer.callback_metrics, **metrics}[self.monitor]
+            scheduler.step(watched)  # type: ignore[arg-type]
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluation_means.reset()
+        if self.latent_use is not None:
+            self.latent_use.reset()
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> None:
+        default_generator(self.device).manual_seed(derive_seed(self.seed, "evaluation", batch.block))
+        result, terms = self.autoencoder(self.scaling(batch.x))
+        if not len(batch.x):
+            return
+        posterior = result.code.posterior
+        if posterior is None:
+            reconstruction = self.autoencoder.loss.reconstruction(result.raw)
+        else:
+            reconstruction = self.autoencoder.decode(posterior.mean.to(result.code.z.dtype))
+            assert self.latent_use is not None
+            self.latent_use.update(posterior)
+        errors = reconstruction_errors(
+            reconstruction, result.x, value_range=self.value_range, probabilities=self._probabilities
+        )
+        means = [*terms.named().values(), *(error.mean() for error in errors.values())]
+        self.evaluation_means.update(torch.stack([mean.float() for mean in means]), len(batch.x))
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, stage: str) -> None:
+        metrics = reported(self.evaluation_means.compute(), value_range=self.value_range)
+        if not metrics["loss"].isfinite():
+            raise TrainingDiverged(f"{stage}/loss is {metrics['loss'].item()} at step {self.global_step}")
+        if self.latent_use is not None:
+            self.kl_per_dimension, metrics["active_units"] = self.latent_use.compute()
+        self._record({f"{stage}/{name}": value.float() for name, value in metrics.items()})
+
+    def _record(self, metrics: dict[str, Any]) -> None:
+        # Lightning would count batches on the axis of an epoch's metrics; per-step records count steps
+        self.log_dict({**metrics, "step": float(self.global_step)})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the epoch logged, so that a checkpoint tells how good it is."""
+        metrics = self.trainer.callback_metrics
+        checkpoint["metrics"] = {name: value.item() for name, value in metrics.items() if name != "step"}

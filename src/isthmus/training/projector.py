@@ -1,0 +1,56 @@
+"""The final codes for TensorBoard's embedding projector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
+
+
+def write_projector(
+    writer: Any,
+    latents: dict[str, Tensor],
+    *,
+    label_names: list[str] | None,
+    points: int,
+    images: Tensor | None,
+) -> None:
+    """Write codes, ids, labels and thumbnails where TensorBoard looks for them.
+
+    Args:
+        writer: the run's SummaryWriter.
+        latents: what `encode_all` gave, with ``labels`` where there are any.
+        label_names: see `Source`.
+        points: how many examples at most; the first ones.
+        images: thumbnails in [0, 1] of those examples, or None. Shape: [points, C, H, W].
+    """
+    codes = latents["codes"][:points]
+    # TensorBoard's PCA stays blank with fewer than three columns
+    codes = F.pad(codes, (0, max(0, 3 - codes.shape[1])))
+    header, columns = ["id"], [[str(row) for row in latents["ids"][:points].tolist()]]
+    if "labels" in latents:
+        labels = latents["labels"][:points].tolist()
+        header.insert(0, "label")
+        columns.insert(0, [label_names[label] if label_names else str(label) for label in labels])
+    single = len(header) == 1
+    writer.add_embedding(
+        codes,
+        metadata=columns[0] if single else [list(row) for row in zip(*columns, strict=True)],
+        metadata_header=None if single else header,
+        label_img=images,
+        global_step=SUBFOLDER,
+        tag="codes",
+    )
+
+
+def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
+    """Images in `value_range` as RGB in [0, 1], or None for what is no image. Shape: [B, C, H, W] -> [B, 3, H, W]."""
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        return None
+    low, high = value_range
+    scaled = ((x - low) / max(high - low, 1e-12)).clamp(0, 1)
+    return torch.nan_to_num(scaled).expand(-1, 3, -1, -1)

@@ -1,0 +1,147 @@
+"""Lightning's Trainer, from the keys of the trainer group."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+
+from isthmus.core.errors import BadInput
+from isthmus.training.callbacks.progress import Bar
+from isthmus.training.checkpoint_io import AtomicCheckpointIO
+from isthmus.training.console import ConsoleLines
+
+# What Lightning tells everyone, and what does not concern our loaders, which take batches by index.
+IRRELEVANT = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*smaller than the logging interval.*",
+    ".*Experiment logs directory.*exists and is not empty.*",
+    ".*Checkpoint directory.*exists and is not empty.*",
+    ".*`srun` command is available.*",
+    ".*LeafSpec.*",
+    ".*lr_scheduler.step.*before.*optimizer.step.*",
+)
+
+
+def quiet() -> None:
+    """Silence what does not concern the person."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in IRRELEVANT:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def build_trainer(
+    keys: Mapping[str, Any], *, folder: Path, loggers: list[Logger], callbacks: list[Callback]
+) -> Trainer:
+    """A Trainer that keeps everything in `folder`.
+
+    Args:
+        keys: of the trainer group.
+        folder: the run folder.
+        loggers: besides the console.
+        callbacks: besides the progress bar.
+    """
+    quiet()
+    bar = keys["progress_bar"]
+    shows_bar = sys.stderr.isatty() if bar == "auto" else bar is True
+    if shows_bar:
+        callbacks = [*callbacks, Bar()]
+    elif bar != "none":
+        loggers = [*loggers, ConsoleLines(keys["max_epochs"])]
+    return Trainer(
+        accelerator=keys["accelerator"],
+        devices=keys["devices"],
+        num_nodes=keys["num_nodes"],
+        strategy=keys["strategy"],
+        precision=keys["precision"],
+        max_epochs=keys["max_epochs"],
+        max_steps=keys["max_steps"],
+        deterministic=keys["deterministic"],
+        log_every_n_steps=keys["log_every_n_steps"],
+        check_val_every_n_epoch=keys["check_val_every_n_epoch"],
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        enable_progress_bar=shows_bar,
+        default_root_dir=folder,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+    )
+
+
+def checkpoints(folder: Path, *, monitor: str, mode: str, every_n_epochs: int) -> ModelCheckpoint:
+    """Keeps `folder`/best.ckpt and `folder`/last.ckpt."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=monitor,
+        mode=mode,
+        save_top_k=1,
+        save_last=True,
+        every_n_epochs=every_n_epochs,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def early_stopping(keys: Mapping[str, Any]) -> EarlyStopping:
+    """From the keys of callbacks.early_stopping. Divergence is noticed elsewhere, with its step."""
+    return EarlyStopping(
+        monitor=keys["monitor"],
+        mode=keys["mode"],
+        patience=keys["patience"],
+        min_delta=keys["min_delta"],
+        check_finite=False,
+    )
+
+
+def check_devices(accelerator: str, devices: Any) -> int:
+    """How many processes `trainer.devices` means on this machine.
+
+    Raises:
+        BadInput: for more devices than there are, or an accelerator that is not here.
+    """
+    available = {
+        "gpu": torch.cuda.device_count() or int(torch.backends.mps.is_available()),
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    kind = accelerator
+    if kind == "auto":
+        kind = next((name for name in ("cuda", "mps") if available[name]), "cpu")
+    if kind == "cpu":
+        if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
+            raise BadInput("devices", devices, "on the CPU must be a number of processes of at least 1")
+        if devices > (os.cpu_count() or 1):
+            raise BadInput("devices", devices, f"is more than the {os.cpu_count()} CPU cores there are")
+        return devices
+    if not available.get(kind):
+        raise BadInput("accelerator", accelerator, "there is none on this machine; use trainer=cpu")
+    count = available[kind]
+    if devices == -1 or devices == "auto":
+        return count
+    wanted = (
+        list(devices)
+        if isinstance(devices, list | tuple)
+        else range(devices if isinstance(devices, int) else -1)
+    )
+    if not wanted or any(not isinstance(device, int) or not 0 <= device < count for device in wanted):
+        raise BadInput("devices", devices, f"must name some of the {count} there are; -1 takes them all")
+    return len(wanted)
+
+
+def set_threads(threads: int | None, *, processes: int) -> None:
+    """CPU threads of this process: `threads`, or all cores divided among the `processes` on this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(threads or max(1, cores // processes))

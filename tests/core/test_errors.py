@@ -1,0 +1,105 @@
+"""What the checks accept, what they refuse, and what they then say."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from isthmus.core.errors import BadInput, one_of, real, whole
+
+NO_NUMBERS = [True, False, None, "3", "nan", [3], 3j]
+NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
+
+
+@pytest.mark.parametrize("value", [1, 3, 10**20, np.int64(3), np.uint8(3)])
+def test_whole_accepts(value):
+    result = whole("dim", value)
+    assert result == value
+    assert type(result) is int
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, 3.0, np.float64(3), np.bool_(True), *NOT_FINITE, *NO_NUMBERS])
+def test_whole_refuses(value):
+    with pytest.raises(BadInput, match="must be a whole number of at least 1") as refusal:
+        whole("dim", value)
+    assert refusal.value.key == "dim"
+    assert refusal.value.value is value
+
+
+@pytest.mark.parametrize("least", [-2, 0, 5])
+def test_whole_starts_at_least(least):
+    assert whole("n", least, least=least) == least
+    with pytest.raises(BadInput, match=f"of at least {least}"):
+        whole("n", least - 1, least=least)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, 1e-300, -1e300, np.int64(3), np.float32(0.5), np.float64(0.1)])
+def test_real_accepts(value):
+    result = real("std", value)
+    assert result == value
+    assert type(result) is float
+
+
+@pytest.mark.parametrize("bounds", [{}, {"least": 0.0}, {"above": 0.0}, {"most": 1.0}], ids=str)
+@pytest.mark.parametrize("value", [*NOT_FINITE, *NO_NUMBERS, np.bool_(True)])
+def test_real_refuses_what_is_no_finite_number(value, bounds):
+    with pytest.raises(BadInput, match="must be a number") as refusal:
+        real("std", value, **bounds)
+    assert refusal.value.value is value
+
+
+@pytest.mark.parametrize(
+    ("bounds", "inside", "outside", "says"),
+    [
+        ({"least": 0.0}, [0, 1e-9, 5], [-1e-9, -3], "at least 0"),
+        ({"above": 0.0}, [1e-9, 5], [0, -0.0, -3], "above 0"),
+        ({"most": 1.0}, [1, -5], [1.0000001, 2], "at most 1"),
+        ({"least": 0.0, "most": 1.0}, [0, 0.5, 1], [-0.1, 1.1], "at least 0 and at most 1"),
+        ({"above": 0.0, "most": 0.5}, [0.1, 0.5], [0, 0.6], "above 0 and at most 0.5"),
+    ],
+)
+def test_real_keeps_its_bounds(bounds, inside, outside, says):
+    for value in inside:
+        assert real("p", value, **bounds) == value
+    for value in outside:
+        with pytest.raises(BadInput, match=f"^p={value}: must be a number {says}$"):
+            real("p", value, **bounds)
+
+
+def test_one_of():
+    assert one_of("reduction", "sum", ("sum", "mean")) == "sum"
+
+
+@pytest.mark.parametrize("value", ["Sum", "su", "", None, True, 0, ["sum"]])
+def test_one_of_refuses(value):
+    with pytest.raises(BadInput, match=r"must be one of sum, mean$"):
+        one_of("reduction", value, ("sum", "mean"))
+
+
+def test_bad_input_is_one_line_with_key_value_and_fix():
+    error = BadInput("dim", -3, "must be a whole number of at least 1")
+    assert str(error) == "dim=-3: must be a whole number of at least 1"
+    assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("key", "full"), [("dim", "latent.dim"), ("kl.weight", "latent.kl.weight"), ("", "latent")]
+)
+def test_under_puts_the_group_before_the_key(key, full):
+    error = BadInput(key, 0, "fix it")
+    moved = error.under("latent")
+    assert (moved.key, moved.value, moved.fix) == (full, 0, "fix it")
+    assert str(moved) == f"{full}=0: fix it"
+    assert error.key == key  # the first one is left as it was
+
+
+def test_groups_nest():
+    assert BadInput("weight", -1, "fix it").under("kl").under("regularizer").key == "regularizer.kl.weight"
+
+
+def test_bad_input_survives_the_way_between_processes():
+    error = pickle.loads(pickle.dumps(BadInput("latent.dim", 0, "fix it")))
+    assert (error.key, error.value, error.fix) == ("latent.dim", 0, "fix it")

@@ -1,0 +1,134 @@
+"""Latents: the reparameterisation against its moments, the prior, the point code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from isthmus.core.errors import BadInput
+from isthmus.core.latents.gaussian import LOG_VAR_RANGE, Gaussian
+from isthmus.core.latents.plain import Plain
+
+RARE = 1e-6  # seeded draws; bounds that a true sampler leaves once in a million
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def gaussian(mean, log_var):
+    """A latent that gives this posterior whatever it is handed, so that only its sampling is seen."""
+    latent = Gaussian(dim=len(mean), width=2)
+    with torch.no_grad():
+        latent.moments.weight.zero_()
+        latent.moments.bias.copy_(torch.tensor([*mean, *log_var]))
+    return latent
+
+
+@pytest.mark.parametrize("latent", [Plain, Gaussian])
+def test_shapes(latent):
+    code = latent(dim=3, width=5)(torch.randn(4, 5))
+    assert code.z.shape == code.point.shape == (4, 3)
+    assert latent(dim=3, width=5)(torch.zeros(0, 5)).z.shape == (0, 3)
+
+
+def test_plain_is_the_linear_map():
+    latent, h = Plain(dim=3, width=5), torch.randn(4, 5)
+    code = latent(h)
+    truth = h.double() @ latent.code.weight.double().T + latent.code.bias.double()
+    torch.testing.assert_close(code.z.double(), truth, rtol=1e-6, atol=1e-6)  # float32, five products
+    assert code.posterior is None
+    assert code.point is code.z
+
+
+def test_gaussian_moments_are_linear_maps():
+    latent, h = Gaussian(dim=3, width=5), torch.randn(4, 5)
+    mean, log_var = latent(h).posterior
+    moments = h @ latent.moments.weight.T + latent.moments.bias
+    torch.testing.assert_close(mean, moments[:, :3])
+    torch.testing.assert_close(log_var, moments[:, 3:])
+
+
+def test_samples_have_the_mean_and_variance_of_the_posterior():
+    mean, log_var = np.array([0.0, -3.0, 10.0]), np.array([0.0, -4.0, 2.0])
+    code = gaussian(mean, log_var)(torch.zeros(50_000, 2), seeded())
+    z = code.z.detach().double().numpy()
+    scale = np.exp(log_var / 2)
+    for d in range(3):
+        assert stats.kstest(z[:, d], stats.norm(mean[d], scale[d]).cdf).pvalue > RARE
+        assert stats.ttest_1samp(z[:, d], mean[d]).pvalue > RARE
+        low, high = np.array(stats.chi2.interval(1 - RARE, len(z) - 1)) / (len(z) - 1)
+        assert low <= z[:, d].var(ddof=1) / scale[d] ** 2 <= high
+    # Coordinates and examples are independent: correlations of N pairs have standard error 1 / sqrt(N).
+    bound = stats.norm.isf(RARE) / math.sqrt(len(z))
+    assert np.abs(np.corrcoef(z.T)[np.triu_indices(3, 1)]).max() < bound
+    assert abs(np.corrcoef(z[:-1, 0], z[1:, 0])[0, 1]) < bound
+
+
+def test_a_sample_is_the_mean_plus_scaled_chance():
+    latent, h = Gaussian(dim=3, width=5), torch.randn(4, 5)
+    code = latent(h, seeded(7))
+    epsilon = torch.randn(4, 3, generator=seeded(7))
+    mean, log_var = code.posterior
+    torch.testing.assert_close(code.z, mean + log_var.exp().sqrt() * epsilon)
+
+
+def test_gradients_reach_mean_and_variance_through_the_sample():
+    latent = gaussian([1.0, 2.0], [0.5, -0.5])
+    h = torch.zeros(1, 2)
+    latent(h, seeded(7)).z.sum().backward()
+    epsilon = torch.randn(1, 2, generator=seeded(7))[0]
+    scale = torch.exp(0.5 * torch.tensor([0.5, -0.5]))
+    # dz/dmean = 1, dz/dlog_var = epsilon * scale / 2
+    torch.testing.assert_close(latent.moments.bias.grad, torch.cat([torch.ones(2), epsilon * scale / 2]))
+
+
+def test_the_point_is_free_of_chance():
+    latent, h = Gaussian(dim=3, width=5), torch.randn(4, 5)
+    first, second = latent(h, seeded(1)), latent(h, seeded(2))
+    assert torch.equal(first.point, second.point)
+    assert first.point is first.posterior.mean
+    assert not torch.equal(first.z, second.z)
+    assert torch.equal(latent(h, seeded(1)).z, first.z)
+
+
+def test_chance_comes_from_the_generator_alone():
+    latent, before = Gaussian(dim=3, width=5), torch.get_rng_state()
+    latent(torch.ones(4, 5), seeded())
+    latent.sample_prior(3, seeded())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("wild", [1e4, -1e4])
+def test_wild_log_variances_stay_finite(wild):
+    latent = gaussian([0.0, 0.0], [wild, wild])
+    code = latent(torch.zeros(3, 2), seeded())
+    assert code.z.isfinite().all()
+    assert code.posterior.log_var.unique().tolist() == [LOG_VAR_RANGE[wild > 0]]
+    assert math.isfinite(torch.tensor(LOG_VAR_RANGE[1]).half().exp().item())
+
+
+def test_the_prior_is_standard_normal():
+    latent = Gaussian(dim=4, width=5)
+    z = latent.sample_prior(20_000, seeded())
+    assert z.shape == (20_000, 4)
+    for d in range(4):
+        assert stats.kstest(z[:, d].double().numpy(), stats.norm.cdf).pvalue > RARE
+    assert torch.equal(latent.sample_prior(5, seeded(3)), latent.sample_prior(5, seeded(3)))
+
+
+def test_says_whether_it_has_a_distribution():
+    for latent in (Plain(dim=2, width=3), Gaussian(dim=2, width=3)):
+        assert latent.probabilistic == (latent(torch.zeros(1, 3)).posterior is not None)
+
+
+@pytest.mark.parametrize("latent", [Plain, Gaussian])
+@pytest.mark.parametrize("dim", [0, -3, 2.5, True, "8", None])
+def test_refuses_sizes_that_are_none(latent, dim):
+    with pytest.raises(BadInput) as refusal:
+        latent(dim=dim, width=5)
+    assert refusal.value.key == "dim"

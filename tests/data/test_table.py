@@ -1,0 +1,244 @@
+"""Tables: the values that Arrow reads, scikit-learn's scaling, and a line for each thing that cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import csv, parquet
+from sklearn.preprocessing import StandardScaler
+
+from isthmus.core.errors import BadInput
+from isthmus.data.module import DataModule
+from isthmus.data.source import UNBOUNDED
+from isthmus.data.table import Table
+
+ROWS = 50
+
+
+@pytest.fixture
+def frame() -> pa.Table:
+    draw = np.random.default_rng(0)
+    return pa.table(
+        {
+            "price": draw.normal(1e4, 3, ROWS),
+            "count": draw.integers(0, 9, ROWS),
+            "sold": draw.integers(0, 2, ROWS).astype(bool),
+            "kind": draw.choice(["pear", "apple", "fig"], ROWS),
+        }
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path, frame: pa.Table) -> str:
+    csv.write_csv(frame, tmp_path / "fruit.csv")
+    return str(tmp_path / "fruit.csv")
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "t.csv") -> str:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def numbers(frame: pa.Table, *names: str) -> np.ndarray:
+    return np.stack([frame[name].to_numpy().astype(np.float32) for name in names], axis=1)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".parquet", ".pq"])
+def test_values_and_classes_are_those_of_the_file(tmp_path: Path, frame: pa.Table, suffix: str) -> None:
+    path = tmp_path / f"fruit{suffix}"
+    (csv.write_csv if suffix.lower() == ".csv" else parquet.write_table)(frame, path)
+    table = Table(path=str(path), label="kind")
+    assert (len(table), table.shape, table.values.dtype) == (ROWS, (3,), torch.float32)
+    rows = torch.tensor([4, 0, 4])
+    np.testing.assert_array_equal(table.take(rows), numbers(frame, "price", "count", "sold")[rows])
+    assert table.labels is not None
+    assert table.label_names == ["apple", "fig", "pear"]
+    assert [table.label_names[label] for label in table.labels] == frame["kind"].to_pylist()
+    assert table.labels.dtype == torch.int64
+
+
+def test_columns_keep_the_order_asked_for(file: str, frame: pa.Table) -> None:
+    table = Table(path=file, columns=["count", "price"])
+    np.testing.assert_array_equal(table.values, numbers(frame, "count", "price"))
+    assert table.labels is None
+    assert Table(path=file, drop=["kind", "price"]).columns == ["count", "sold"]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (pa.array([7, -1, 7]), ["-1", "7"]),
+        (pa.array([True, False, True]), ["False", "True"]),
+        (pa.array(["b", "a", "b"]).dictionary_encode(), ["a", "b"]),
+    ],
+)
+def test_whole_numbers_truths_and_categories_become_classes(
+    tmp_path: Path, values: Any, names: list[str]
+) -> None:
+    parquet.write_table(pa.table({"x": [1.0, 2.0, 3.0], "2019": values}), tmp_path / "t.parquet")
+    table = Table(path=str(tmp_path / "t.parquet"), label=2019)  # type: ignore[arg-type]
+    assert table.labels is not None
+    assert table.labels.tolist() == [1, 0, 1]
+    assert table.label_names == names
+
+
+def test_standardised_by_the_training_rows_alone(file: str, frame: pa.Table) -> None:
+    table = Table(path=file, label="kind")
+    module = DataModule(
+        table, batch_size=8, eval_batch_size=8, val_size=5, test_size=10, split_seed=3, num_workers=0, seed=0
+    )
+    values = numbers(frame, "price", "count", "sold").astype(np.float64)
+    expected = StandardScaler().fit(values[module.split.train]).transform(values)
+    scaled = module.scaling(table.take(torch.arange(ROWS)))
+    np.testing.assert_allclose(scaled, expected, atol=2e-4)
+    assert np.abs(expected.mean(axis=0)).max() > 0.01, "all rows and the training rows have other statistics"
+    assert table.value_range == UNBOUNDED
+    np.testing.assert_allclose(module.scaling.invert(scaled), values, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("number", ["0.1", "5", "1e-42"])
+def test_a_column_that_is_constant_in_training_keeps_scale_1(tmp_path: Path, number: str) -> None:
+    table = Table(path=written(tmp_path, "a,b\n" + f"{number},1\n" * 7 + f"{number},2\n6,3\n"))
+    scaling = table.scaling(torch.arange(8))
+    assert scaling.scale[0] == 1
+    torch.testing.assert_close(scaling(table.values)[:, 0], torch.tensor([0.0] * 8 + [6 - float(number)]))
+
+
+def test_a_spread_too_small_to_divide_by_counts_as_constant(tmp_path: Path) -> None:
+    table = Table(path=written(tmp_path, "a\n0\n1e-42\n"))
+    assert table.scaling(torch.arange(2)).scale.item() == 1
+
+
+def test_statistics_do_not_lose_what_float32_would(tmp_path: Path) -> None:
+    values = np.repeat(np.float32([16777214, 16777216]), 3000)
+    parquet.write_table(pa.table({"x": values}), tmp_path / "t.parquet")
+    scaling = Table(path=str(tmp_path / "t.parquet")).scaling(torch.arange(6000))
+    assert scaling.shift is not None
+    assert (scaling.shift.item(), scaling.scale.item()) == (16777215, 1)
+
+
+def test_unscaled_values_tell_their_range(file: str, frame: pa.Table) -> None:
+    table = Table(path=file, columns=["count", "sold"], scaling="none")
+    assert table.value_range == (0, frame["count"].to_numpy().max())
+    torch.testing.assert_close(table.scaling(torch.arange(5))(table.values), table.values)
+
+
+def test_what_a_run_records(file: str) -> None:
+    record = Table(path=file, label="kind", drop=["sold"]).describe()
+    assert record["columns"] == ["price", "count"]
+    assert (record["label"], record["scaling"]) == ("kind", "standardize")
+    assert (record["rows"], record["shape"]) == (ROWS, [2])
+    assert record["label_names"] == ["apple", "fig", "pear"]
+
+
+def test_the_fingerprint_follows_bytes_and_columns(tmp_path: Path) -> None:
+    def fingerprint(content: str, **choice: Any) -> str:
+        return Table(path=written(tmp_path, content), **choice).fingerprint
+
+    prints = [
+        fingerprint("a,b\n1,2\n3,4\n"),
+        fingerprint("a,b\n1,2\n3,5\n"),
+        fingerprint("a,b\n1,2\n3,4\n", drop=["a"]),
+        fingerprint("a,b\n1,2\n3,4\n", label="a"),
+        fingerprint("a,b\n1,2\n3,4\n", columns=["b", "a"]),
+    ]
+    assert len(set(prints)) == len(prints)
+    assert fingerprint("a,b\n1,2\n3,4\n", scaling="none") == prints[0]
+
+
+def test_a_column_whose_later_numbers_have_fractions(tmp_path: Path) -> None:
+    content = "x\n" + "123456\n" * 300_000 + "0.5\n"  # Arrow sees the first megabyte before it picks a type
+    assert Table(path=written(tmp_path, content)).values[-1].item() == 0.5
+
+
+def refused(**arguments: Any) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        Table(**arguments)
+    assert len(str(caught.value).splitlines()) == 1
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "says"),
+    [
+        ("", "t.csv", "is an empty file"),
+        ("a,b\n", "t.csv", "has a header but no rows"),
+        ("a,b\n1,2\n3", "t.csv", "cannot be read (CSV parse error: Expected 2 columns, got 1"),
+        (b"a\xff,b\n1,2\n", "t.csv", "cannot be read"),
+        (b"\xff\xfea\x00\n\x001\x00\n\x00", "t.csv", "cannot be read"),
+        ("a,a\n1,2\n", "t.csv", "more than one column called a"),
+        ("a,b\n1,2\n", "t.txt", "must end in .csv, .parquet, .pq"),
+        ("a,b\n1,2\n", "t.parquet", "cannot be read"),
+        ("PAR1", "t.parquet", "cannot be read"),
+        (
+            "a,b\n1,x\n2,y\n",
+            "t.csv",
+            "not numbers: b ('b' has 'x' in row 0); leave them out with 'data.drop=[b]'",
+        ),
+        ("a,b\n1,2\n2,?\n", "t.csv", "'b' has '?' in row 1"),
+        ("a,b c\n1,x\n", "t.csv", """'data.drop=["b c"]', or make one the class with 'data.label="b c"'"""),
+        ("a,b\n1,2024-01-01\n", "t.csv", "not numbers: b"),
+        ("a,b\n1,2\n,3\n", "t.csv", "'a' in row 1 (the first is 0); fill them in"),
+        ("a,b\n1,2\nnan,3\n", "t.csv", "'a' in row 1"),
+        ("a,b\n1,2\n3,inf\n", "t.csv", "'b' in row 1"),
+        ("a,b\n1,2\n3,1e39\n", "t.csv", "beyond float32: 'b' in row 1"),
+        ("a,b\n1,\n2,\n", "t.csv", "'b' in rows 0, 1 (the first is 0)"),
+        ("a,b\n" + "1,\n" * 9, "t.csv", "'b' in rows 0, 1, 2, 3, 4 and 4 more"),
+        (
+            ",".join("abcdefg") + "\n" + "," * 6 + "\n",
+            "t.csv",
+            "'e' in row 0 (the first is 0) and 2 more; fill",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used(tmp_path: Path, content: str | bytes, name: str, says: str) -> None:
+    path = written(tmp_path, content, name)
+    error = refused(path=path)
+    assert (error.key, error.value) == ("path", path)
+    assert says in error.fix
+
+
+def test_a_parquet_file_cut_short(tmp_path: Path, frame: pa.Table) -> None:
+    parquet.write_table(frame, tmp_path / "whole.parquet")
+    content = (tmp_path / "whole.parquet").read_bytes()
+    assert "cannot be read" in refused(path=written(tmp_path, content[:-100], "cut.parquet")).fix
+
+
+@pytest.mark.parametrize(
+    ("choice", "key", "says"),
+    [
+        ({"path": None}, "path", "give data.path=FILE.csv"),
+        ({"path": "nowhere.csv"}, "path", "there is no such file"),
+        ({"path": "."}, "path", "is a folder"),
+        ({"label": "kinds"}, "label", "the nearest is 'kind'"),
+        ({"label": ""}, "label", "no such column"),
+        ({"label": "price"}, "label", "holds double"),
+        ({"columns": ["prize", "count"]}, "columns", "the nearest is 'price'"),
+        ({"columns": ["price", "kind"]}, "columns", "not numbers: kind"),
+        ({"columns": ["price", "price"]}, "columns", "twice"),
+        ({"columns": "price"}, "columns", "data.columns=[price]"),
+        ({"columns": ["price"], "drop": ["price"]}, "columns", "in data.drop"),
+        ({"columns": ["kind"], "label": "kind"}, "columns", "is also data.label"),
+        ({"drop": ["cont"]}, "drop", "the nearest is 'count'"),
+        ({"drop": "kind"}, "drop", "data.drop=[kind]"),
+        ({"label": "kind", "drop": ["price", "count", "sold"]}, "path", "no feature column is left"),
+        ({"scaling": "minmax"}, "scaling", "standardize, none"),
+    ],
+)
+def test_a_choice_that_cannot_work(file: str, choice: dict[str, Any], key: str, says: str) -> None:
+    error = refused(**{"path": file, **choice})
+    assert error.key == key
+    assert says in error.fix
+
+
+@pytest.mark.parametrize("content", ["a,y\n1,x\n2,\n", "a,y\n1,3\n2,\n", "a,y\n1,\n2,\n"])
+def test_a_label_without_a_value(tmp_path: Path, content: str) -> None:
+    error = refused(path=written(tmp_path, content), label="y")
+    assert error.key == "label"
+    assert "has no value in row" in error.fix
