@@ -102,7 +102,7 @@ def _finish(
         (tested,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     results = {
         **best["metrics"],
-        **{name: value for name, value in tested.items() if name != "step"},
+        **{name: value for name, value in tested.items() if "/" in name},
         "epoch": best["epoch"] + 1,
         "step": best["global_step"],
         "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),

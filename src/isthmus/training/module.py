@@ -240,9 +240,9 @@ class AutoencoderModule(LightningModule):
 
     def _record(self, metrics: dict[str, Any]) -> None:
         # Lightning would count batches on the axis of an epoch's metrics; per-step records count steps
-        self.log_dict({**metrics, "step": float(self.global_step)})
+        self.log_dict({**metrics, "epoch": float(self.current_epoch), "step": float(self.global_step)})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the epoch logged, so that a checkpoint tells how good it is."""
         metrics = self.trainer.callback_metrics
-        checkpoint["metrics"] = {name: value.item() for name, value in metrics.items() if name != "step"}
+        checkpoint["metrics"] = {name: value.item() for name, value in metrics.items() if "/" in name}

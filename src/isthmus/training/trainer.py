@@ -28,6 +28,7 @@ IRRELEVANT = (
     ".*Checkpoint directory.*exists and is not empty.*",
     ".*`srun` command is available.*",
     ".*LeafSpec.*",
+    ".*Total length of `list` across ranks is zero.*",
     ".*lr_scheduler.step.*before.*optimizer.step.*",
 )
 
