@@ -34,7 +34,7 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
 
 def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadInput:
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
-    known = [str(option) for option in error.options or groups().get(group, ())]
+    known = [str(option) for option in error.options or groups().get(group, {})]
     known = [option for option in known if not option.startswith("_")]
     if not group:
         return BadInput("config", choice, _first_line(error))
@@ -61,7 +61,7 @@ def _unknown_key(error: Exception, argv: Sequence[str]) -> BadInput:
 
 def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
     names = []
-    for key in cfg:
+    for key in map(str, cfg):
         node: Any = cfg._get_node(key)
         names.append(f"{prefix}{key}")
         if OmegaConf.is_dict(node):

@@ -33,7 +33,8 @@ def run(argv: Sequence[str]) -> int:
         print(json.dumps(results, indent=2))
         return 0
     print(
-        f"{arguments.run}: {arguments.checkpoint} checkpoint, epoch {results['epoch']}, step {results['step']}\n"
+        f"{arguments.run}: {arguments.checkpoint} checkpoint,"
+        f" epoch {results['epoch']}, step {results['step']}\n"
     )
     print(table(by_stage(results, ("test",))))
     if not results["same_data"]:

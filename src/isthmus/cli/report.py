@@ -46,7 +46,8 @@ def print_run(folder: RunFolder) -> None:
     results = folder.read_json(folder.results)
     here = _relative(folder.path)
     print(
-        f"\nbest checkpoint: epoch {results['epoch']}, step {results['step']}, {results['parameters']:,} parameters\n"
+        f"\nbest checkpoint: epoch {results['epoch']}, step {results['step']},"
+        f" {results['parameters']:,} parameters\n"
     )
     print(table(by_stage(results, ("train", "val", "test"))))
     print(f"\nrun folder: {here}\n")

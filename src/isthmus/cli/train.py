@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,11 +87,7 @@ class Refused(SystemExit):
 
 def help_text(argv: Sequence[str]) -> str:
     """What `isthmus train --help` prints; with --config-dir, its choices too."""
-    own = [
-        Path(after)
-        for before, after in zip(argv, argv[1:], strict=False)
-        if before in ("--config-dir", "-cd")
-    ]
+    own = [Path(after) for before, after in pairwise(argv) if before in ("--config-dir", "-cd")]
     defaults = _defaults()
     lines = [HELP]
     for group, choices in groups(own).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 
 
@@ -57,16 +58,16 @@ def real(
         *([f"at most {most:g}"] if most is not None else []),
         *([f"below {below:g}"] if below is not None else []),
     ]
-    usable = isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < float("inf")
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
     if (
-        not usable
-        or (least is not None and value < least)  # type: ignore[operator]
-        or (above is not None and value <= above)  # type: ignore[operator]
-        or (most is not None and value > most)  # type: ignore[operator]
-        or (below is not None and value >= below)  # type: ignore[operator]
+        not math.isfinite(number)
+        or (least is not None and number < least)
+        or (above is not None and number <= above)
+        or (most is not None and number > most)
+        or (below is not None and number >= below)
     ):
         raise BadInput(key, value, "must be a number " + " and ".join(bounds or ["that is finite"]))
-    return float(value)  # type: ignore[arg-type]
+    return number
 
 
 def one_of(key: str, value: object, choices: tuple[str, ...]) -> str:

@@ -55,7 +55,7 @@ class Code(NamedTuple):
     """What a latent makes of the encoder's output.
 
     Attributes:
-        z: the code that is decoded: of a distribution a sample in training, its mean otherwise. Shape: [B, D].
+        z: the code that is decoded; of a distribution, a sample in training and else its mean. Shape: [B, D].
         posterior: the distribution that z came from, or None.
     """
 

@@ -31,7 +31,7 @@ def loader(
     options: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
     return DataLoader(
         Batches(source),
-        sampler=blocks,  # type: ignore[arg-type]
+        sampler=blocks,
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=workers,
@@ -41,5 +41,5 @@ def loader(
     )
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

@@ -60,7 +60,13 @@ class DataModule(LightningDataModule):
         self.scaling: Scaling = source.scaling(self.split.train)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        blocks = TrainBatches(self.split.train, batch_size=self.batch_size, seed=self.seed, **self._place())
+        blocks = TrainBatches(
+            self.split.train,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
         return self._loader(blocks)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
@@ -87,11 +93,19 @@ class DataModule(LightningDataModule):
     def _evaluation(self, rows: Tensor) -> DataLoader[Batch] | list[Any]:
         if not len(rows):
             return []
-        return self._loader(EvaluationBatches(rows, batch_size=self.eval_batch_size, **self._place()))
+        return self._loader(
+            EvaluationBatches(
+                rows, batch_size=self.eval_batch_size, rank=self._rank, world_size=self._world_size
+            )
+        )
 
     def _loader(self, blocks: Any) -> DataLoader[Batch]:
         return loader(self.source, blocks, num_workers=self.num_workers, pin_memory=torch.cuda.is_available())
 
-    def _place(self) -> dict[str, int]:
-        trainer = self.trainer
-        return {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {}
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1

@@ -104,5 +104,5 @@ def sha256_of(*tensors: Tensor) -> str:
     """SHA-256 of the bytes of tensors, one after another, in hexadecimal."""
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.contiguous().view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()

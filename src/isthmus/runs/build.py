@@ -97,7 +97,7 @@ def build_autoencoder(
     latent = part("latent", cfg.latent, Latent, width=coder.width)
     _under("loss", lambda: loss.check(value_range))
     _under("noise", lambda: noise.prepare(value_range))
-    for name, regularizer in regularizers.items():
+    for regularizer in regularizers.values():
         _under(
             "regularizer",
             lambda regularizer=regularizer: regularizer.check(probabilistic=latent.probabilistic),
@@ -152,10 +152,10 @@ def _check_keys(group: str, target: str, keys: DictConfig, further: Mapping[str,
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInput(f"{group}._target_", target, f"cannot be found ({error})") from error
     known = inspect.signature(made_by).parameters
-    for key in keys:
-        if str(key).startswith("_") or key in known:
+    for key in map(str, keys):
+        if key.startswith("_") or key in known:
             continue
-        raise BadInput(f"{group}.{key}", keys[key], unknown_key(str(key), list(known), f"{group}."))
+        raise BadInput(f"{group}.{key}", keys[key], unknown_key(key, list(known), f"{group}."))
     absent = [
         name
         for name, parameter in known.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,9 @@ def _finish(
     best = torch.load(folder.checkpoint("best"), weights_only=True, map_location="cpu")
     step, epoch = trainer.global_step, trainer.current_epoch
     parts.module.load_state_dict(best["state_dict"])
-    tested: dict[str, Any] = {}
+    tested: Mapping[str, Any] = {}
     if len(parts.data.split.test):
-        (tested,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
+        [tested] = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     results = {
         **best["metrics"],
         **{name: value for name, value in tested.items() if "/" in name},
@@ -127,8 +128,7 @@ def _conclude(
     writer = tensorboard_of(trainer.loggers)
     if writer is None:
         return
-    content = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(content, dict)
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
     write_hparams(
         writer, content, {name: value for name, value in results.items() if isinstance(value, float)}
     )

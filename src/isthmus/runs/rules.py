@@ -103,10 +103,10 @@ def _check_keys(cfg: DictConfig) -> None:
 def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
     if not OmegaConf.is_dict(keys):
         raise BadInput(prefix.rstrip("."), keys, f"must hold the keys {', '.join(known)}")
-    for key in keys:
+    for key in map(str, keys):
         if key not in known:
-            raise BadInput(f"{prefix}{key}", keys._get_node(key), unknown_key(str(key), known, prefix))
-    for key in known:
+            raise BadInput(f"{prefix}{key}", keys._get_node(key), unknown_key(key, known, prefix))
+    for key in map(str, known):
         if key not in keys:
             raise BadInput(
                 f"{prefix}{key}",

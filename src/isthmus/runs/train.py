@@ -57,9 +57,10 @@ def train(cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = ()) 
     distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
     set_threads(cfg.trainer.threads, processes=devices)
     parts = build(cfg)
-    folder = _record(path, cfg, parts, overrides) if path is not None and cluster.global_rank() == 0 else None
+    if path is not None:
+        _record(path, cfg, parts, overrides)
     distributed.join(cluster)
-    agreed = RunFolder(distributed.agree(folder.path if folder else None))
+    agreed = RunFolder(distributed.agree(path))
     fit_and_test(cfg, parts, agreed)
     return agreed
 

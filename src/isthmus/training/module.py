@@ -190,7 +190,7 @@ class AutoencoderModule(LightningModule):
         self._record(metrics)
         for scheduler in self._epoch_schedulers:
             watched = {**self.trainer.callback_metrics, **metrics}[self.monitor]
-            scheduler.step(watched)  # type: ignore[arg-type]
+            scheduler.step(watched)
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation_means.reset()

@@ -48,7 +48,7 @@ def write_projector(
 
 
 def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
-    """Images in `value_range` as RGB in [0, 1], or None for what is no image. Shape: [B, C, H, W] -> [B, 3, H, W]."""
+    """Images in `value_range` as RGB in [0, 1], [B, C, H, W] -> [B, 3, H, W]; None for what is no image."""
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         return None
     low, high = value_range

@@ -143,6 +143,12 @@ def check_devices(accelerator: str, devices: Any) -> int:
 
 
 def set_threads(threads: int | None, *, processes: int) -> None:
-    """CPU threads of this process: `threads`, or all cores divided among the `processes` on this machine."""
+    """CPU threads of this process.
+
+    Args:
+        threads: how many; None for what OMP_NUM_THREADS says, or else all cores divided among the processes.
+        processes: how many of them train together on this machine.
+    """
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(threads or max(1, cores // processes))

@@ -38,9 +38,11 @@ def activation(name: str) -> nn.Module:
 def normalization_1d(name: str, width: int) -> list[nn.Module]:
     """Normalisation of [B, width]: none, batch or layer."""
     one_of("normalization", name, NORMALIZATIONS_1D)
-    return {"none": list, "batch": lambda: [nn.BatchNorm1d(width)], "layer": lambda: [nn.LayerNorm(width)]}[
-        name
-    ]()
+    if name == "batch":
+        return [nn.BatchNorm1d(width)]
+    if name == "layer":
+        return [nn.LayerNorm(width)]
+    return []
 
 
 def normalization_2d(name: str, channels: int) -> list[nn.Module]:

@@ -12,7 +12,7 @@ from isthmus.core.noise.base import Noise, uniform_like
 
 
 class SaltAndPepper(Noise):
-    """For data with a bounded range, whose ends are the pepper and the salt; [0, 1] until `prepare` is called.
+    """For data with a bounded range, whose ends are pepper and salt; [0, 1] until `prepare` is called.
 
     Args:
         p: probability that a feature is replaced, in [0, 1].

@@ -46,11 +46,8 @@ class Latents(Callback):
         self.latest: dict[str, dict[str, Tensor]] = {}
         self._written_at = -1
 
-    def on_save_checkpoint(
-        self,
-        trainer: Trainer,
-        pl_module: AutoencoderModule,
-        checkpoint: dict[str, Any],  # type: ignore[override]
+    def on_save_checkpoint(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: AutoencoderModule, checkpoint: dict[str, Any]
     ) -> None:
         self._write(trainer.global_step, pl_module)
 

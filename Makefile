@@ -1,0 +1,54 @@
+# `make help` lists what can be made. Everything runs in a virtual environment of its own, .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS ?= tests
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format test-browser benchmark wheel clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
+	$(PIP) install -c constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install -c constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: $(VENV)/installed  ## install, train the default experiment, say where to look
+	$(BIN)/isthmus train
+	@echo "The command is $(BIN)/isthmus; to type it as isthmus: source $(BIN)/activate"
+
+test: $(VENV)/installed-dev  ## install what tests need, and run them
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not browser" $(TESTS)
+
+lint: $(VENV)/installed-dev  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev  ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-browser: $(VENV)/installed-dev  ## look at TensorBoard in headless Chromium (which must be installed)
+	$(PIP) install -c constraints.txt --editable ".[browser]"
+	$(BIN)/python -m pytest -m browser tests/browser
+
+benchmark: $(VENV)/installed  ## time `isthmus train` against hand-written loops
+	$(BIN)/python scripts/benchmark.py
+
+wheel: $(VENV)/installed-dev  ## build dist/*.whl
+	$(BIN)/python -m build --wheel
+
+clean:  ## remove what was built and installed; runs in outputs/ stay
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
