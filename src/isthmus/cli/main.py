@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -60,6 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), MISTAKE)
     except TrainingDiverged as error:
         return _say(f"training failed: {error}", FAILED)
+    except BrokenPipeError:
+        # whoever read our output has seen enough; Python would complain once more when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)
 

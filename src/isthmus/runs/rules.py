@@ -95,7 +95,7 @@ def _check_keys(cfg: DictConfig) -> None:
     for group, choice in (("trainer", "auto"), ("callbacks", "default")):
         shipped = OmegaConf.load(conf_dir() / group / f"{choice}.yaml")
         _same_keys(f"{group}.", cfg[group], list(shipped))
-        for name, keys in shipped.items():
+        for name, keys in ((str(name), keys) for name, keys in shipped.items()):
             if OmegaConf.is_dict(keys):
                 _same_keys(f"{group}.{name}.", cfg[group][name], list(keys))
 

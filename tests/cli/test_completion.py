@@ -1,0 +1,55 @@
+"""Bash completes commands, groups, choices, keys and run folders."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli.complete import candidates
+from isthmus.cli.completion import BASH
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("isthmus tr", ["train"]),
+        ("isthmus train latent=g", ["latent=gaussian"]),
+        ("isthmus train data=fashion_mnist latent.", ["latent.dim="]),
+        ("isthmus train noise.s", ["noise.std="]),
+        ("isthmus train regularizer.kl.w", ["regularizer.kl.warmup_epochs=", "regularizer.kl.weight="]),
+        ("isthmus train --mul", ["--multirun"]),
+        ("isthmus train see", ["seed="]),
+        ("isthmus completion ", ["bash"]),
+        ("isthmus train nothing.", []),
+    ],
+)
+def test_candidates(line, expected):
+    assert candidates(line) == expected
+
+
+def test_run_folders(tmp_path, monkeypatch):
+    run = tmp_path / "outputs" / "digits_ae" / "2026"
+    run.mkdir(parents=True)
+    (run / "status.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert candidates("isthmus evaluate out") == ["outputs/digits_ae/2026"]
+
+
+@pytest.mark.parametrize(
+    ("line", "replies"),
+    [("isthmus train latent=", "gaussian plain"), ("isthmus train latent.d", "latent.dim=")],
+)
+def test_bash_itself(line, replies):
+    """The script in a real bash, which splits words at the equals sign."""
+    script = f"""
+        {BASH}
+        compopt() {{ :; }}
+        COMP_LINE="{line}"; COMP_POINT=${{#COMP_LINE}}; COMP_WORDBREAKS=$' \\t\\n"=:'
+        _isthmus
+        echo "${{COMPREPLY[@]}}"
+    """
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == replies
