@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,14 @@ ORDER = (
     "logger",
     "callbacks",
 )
+
+
+def config_dirs(argv: Sequence[str]) -> list[Path]:
+    """The folders that --config-dir names in what was typed."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", action="append", default=[], nargs="?", type=Path)
+    found: list[Path | None] = parser.parse_known_args(argv)[0].config_dir
+    return [folder for folder in found if folder is not None]
 
 
 def groups(config_dirs: Sequence[Path] = ()) -> dict[str, dict[str, str]]:

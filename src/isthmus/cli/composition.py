@@ -6,15 +6,31 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isthmus.cli.choices import groups
+from isthmus.cli.choices import config_dirs, groups
 from isthmus.runs import BadInput
-from isthmus.runs.compose import compose
+from isthmus.runs.compose import compose, conf_dir
+
+
+def overrides_last(argv: Sequence[str]) -> list[str]:
+    """`argv` in the order that Hydra reads: options, then overrides.
+
+    Raises:
+        BadInput: for an option that there is not.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    known, rest = get_args_parser().parse_known_intermixed_args(argv)
+    if rest:
+        raise BadInput("option", rest[0], "there is no such option; `isthmus train --help` tells what there is")
+    return [*(argument for argument in argv if argument not in known.overrides), *known.overrides]
 
 
 @contextmanager
@@ -28,13 +44,25 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
         yield
     except MissingConfigException as error:
         raise _unknown_choice(error, argv) from error
+    except OverrideParseException as error:
+        raise _unreadable(error) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise _unknown_key(error, argv) from error
+        raise _wrong_key(error, argv) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise BadInput(
+            "hydra.run.dir", error.filename, f"cannot be made ({error.strerror}); give another folder"
+        ) from error
+    except ValueError as error:
+        if isinstance(error, BadInput) or "Config group override" not in str(error):
+            raise
+        raise _no_choice(argv) from error
 
 
 def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadInput:
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
-    known = [str(option) for option in error.options or groups().get(group, {})]
+    known = [str(option) for option in error.options or groups(config_dirs(argv)).get(group, ())]
     known = [option for option in known if not option.startswith("_")]
     if not group:
         return BadInput("config", choice, _first_line(error))
@@ -43,7 +71,29 @@ def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadIn
     return BadInput(group, choice, f"there is no such choice; {hint}choices: {', '.join(known)}")
 
 
-def _unknown_key(error: Exception, argv: Sequence[str]) -> BadInput:
+def _no_choice(argv: Sequence[str]) -> BadInput:
+    """A group was given a number, null or nothing."""
+    known = groups(config_dirs(argv))
+    for argument in argv:
+        group, equals, value = argument.partition("=")
+        if equals and group in known and value not in known[group]:
+            return BadInput(group, value, f"must be one of {', '.join(known[group])}")
+    return BadInput("override", " ".join(argv), "a group is left without a choice; write GROUP=CHOICE")
+
+
+def _unreadable(error: OverrideParseException) -> BadInput:
+    key, equals, value = error.override.partition("=")
+    if not equals:
+        return BadInput(key, "", "has no value; an override is KEY=VALUE or GROUP=CHOICE")
+    return BadInput(key, value, "cannot be read; lists are [1,2], and text with special characters is '\"quoted\"'")
+
+
+def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
+    if several := re.search(r"Ambiguous value for argument '([^=']+)=(.+)'", str(error)):
+        key, value = several.groups()
+        return BadInput(
+            key, value, f"has several values; add --multirun for a run of each, or write {key}=[{value}]"
+        )
     found = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"Key '([^']+)'", str(error))
     if found is None:
         typed = next((a for a in argv if a in str(error)), "overrides")
@@ -51,17 +101,58 @@ def _unknown_key(error: Exception, argv: Sequence[str]) -> BadInput:
         return BadInput(key, value, _first_line(error))
     key = found.group(1).partition("@")[0]
     value = next((a.partition("=")[2] for a in argv if a.lstrip("+~").startswith(f"{key}=")), "")
-    known = [*groups(), *_keys(compose())]
-    if key in groups() or key in known:
+    chosen = _composed(argv)
+    known = [*groups(config_dirs(argv)), *_keys(chosen)]
+    if key in known:
         return BadInput(key, value, _first_line(error))
+    if elsewhere := _choices_with(key, argv):
+        group = key.partition(".")[0]
+        return BadInput(
+            key, value, f"the chosen {group} has no such key; it is one of {group}={', '.join(elsewhere)}"
+        )
     nearest = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else "`isthmus train --cfg job` prints them all"
     return BadInput(key, value, f"there is no such key; {hint}")
 
 
+def _composed(argv: Sequence[str]) -> DictConfig:
+    """The config of the choices that were typed, or of the defaults where these do not go together."""
+    folders = config_dirs(argv)
+    choices = [argument for argument in argv if argument.partition("=")[0] in groups(folders)]
+    try:
+        return compose(choices, config_dirs=folders)
+    except (HydraException, OmegaConfBaseException):
+        return compose()
+
+
+def _choices_with(key: str, argv: Sequence[str]) -> list[str]:
+    """The choices of a key's group that have it."""
+    group, _, rest = key.partition(".")
+    roots = (conf_dir(), *config_dirs(argv))
+    return [
+        choice
+        for choice in groups(config_dirs(argv)).get(group, ())
+        if rest and any(_has(root / group / f"{choice}.yaml", rest.split(".")) for root in roots)
+    ]
+
+
+def _has(path: Path, key: list[str]) -> bool:
+    if not path.is_file():
+        return False
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    shared = [name for name in content.get("defaults", ()) if isinstance(name, str) and name != "_self_"]
+    inner: Any = content
+    for name in key:
+        inner = inner.get(name, _ABSENT) if isinstance(inner, dict) else _ABSENT
+    return inner is not _ABSENT or any(_has(path.with_name(f"{name}.yaml"), key) for name in shared)
+
+
+_ABSENT = object()
+
+
 def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
     names = []
-    for key in map(str, cfg):
+    for key in cfg:
         node: Any = cfg._get_node(key)
         names.append(f"{prefix}{key}")
         if OmegaConf.is_dict(node):

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,7 @@ from isthmus.data.module import DataModule
 from isthmus.data.source import Source
 from isthmus.runs.rules import unknown_key
 from isthmus.training.module import AutoencoderModule, StepSettings
+from isthmus.training.optimizers import make_optimizer
 
 LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers")
 
@@ -44,12 +46,14 @@ def build(cfg: DictConfig) -> Parts:
     optimizer = dict(cfg.optimizer)
     fused = optimizer.pop("fused", False)
     monitor = monitored(cfg, data)
+    make = part("optimizer", OmegaConf.create(optimizer), object, _partial_=True)
+    check_optimizer(cfg, make, fused)
     module = AutoencoderModule(
         autoencoder=autoencoder,
         scaling=data.scaling,
         shape=data.source.shape,
         value_range=data.source.value_range,
-        optimizer=part("optimizer", OmegaConf.create(optimizer), object, _partial_=True),
+        optimizer=make,
         schedule=part("scheduler", cfg.scheduler, object),
         settings=StepSettings(
             accumulate=cfg.trainer.accumulate_grad_batches,
@@ -173,6 +177,17 @@ def _under(group: str, call: Any) -> Any:
         return call()
     except BadInput as error:
         raise error.under(group) from error
+
+
+def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:
+    """Raise `BadInput` for settings that the optimizer refuses, before there is anything to optimise."""
+    try:
+        make_optimizer(make, [torch.zeros(1)], fused=fused, device=torch.device("cpu"))
+    except BadInput as error:
+        raise error.under("optimizer") from error
+    except (TypeError, ValueError) as error:
+        settings = {str(key): value for key, value in cfg.optimizer.items() if key != "_target_"}
+        raise BadInput("optimizer", settings, f"{cfg.optimizer._target_} refuses these: {error}") from error
 
 
 def monitored(cfg: DictConfig, data: DataModule) -> str:

@@ -25,7 +25,8 @@ def experiment_name(choices: DictConfig) -> str:
 
 def register_resolvers() -> None:
     """The resolvers that config.yaml uses."""
-    OmegaConf.register_new_resolver("isthmus.experiment", experiment_name, replace=True)
+    # cached, so that the jobs of a sweep over models share one folder
+    OmegaConf.register_new_resolver("isthmus.experiment", experiment_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("isthmus.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
 
 

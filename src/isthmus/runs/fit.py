@@ -23,6 +23,8 @@ from isthmus.training.loggers import MetricsFile, tensorboard_of
 from isthmus.training.projector import thumbnails, write_projector
 from isthmus.training.trainer import build_trainer, checkpoints, early_stopping
 
+STAGES = ("train/", "val/", "test/")
+
 
 def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
     """Train, test the best checkpoint, and leave results and status in the folder."""
@@ -102,8 +104,7 @@ def _finish(
     if len(parts.data.split.test):
         [tested] = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     results = {
-        **best["metrics"],
-        **{name: value for name, value in tested.items() if "/" in name},
+        **{name: value for name, value in {**best["metrics"], **tested}.items() if name.startswith(STAGES)},
         "epoch": best["epoch"] + 1,
         "step": best["global_step"],
         "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,9 +15,22 @@ from isthmus.runs.compose import conf_dir
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
 
+# Keys that are read by name whatever the choice. Of the other keys a part's constructor says what it needs.
+REQUIRED = (
+    "latent.dim",
+    *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "val_size", "split_seed", "num_workers")),
+)
+
+EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when asked for
+
+
+def _refuse(key: str, value: Any, fix: str) -> None:
+    raise BadInput(key, value, fix)
+
+
 # key -> check(key, value). A key that a choice does not have is passed over.
 RULES: dict[str, Callable[[str, Any], object]] = {
-    "seed": lambda k, v: whole(k, v, least=0),
+    "seed": lambda k, v: whole(k, v, least=0) < 2**32 or _refuse(k, v, "must be below 4294967296"),
     "latent.dim": whole,
     "data.batch_size": whole,
     "data.eval_batch_size": whole,
@@ -69,6 +83,12 @@ def check(cfg: DictConfig) -> None:
             str(error).splitlines()[0],
         ) from error
     missing = object()
+    for key in REQUIRED:
+        if OmegaConf.select(cfg, key, default=missing) is missing:
+            raise BadInput(key, "", "is missing; every run needs it")
+    for name in EXTRAS:
+        if name in cfg.logger and find_spec(name) is None:
+            raise BadInput("logger", name, f'is not installed: pip install "isthmus[{name}]"')
     for key, rule in RULES.items():
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:

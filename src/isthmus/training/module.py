@@ -18,7 +18,9 @@ from isthmus.core.metrics.reconstruction import error_names, reconstruction_erro
 from isthmus.core.scaling import Scaling
 from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.core.types import Batch, Terms
+from isthmus.training.collapse import CollapseWarning, kl_record
 from isthmus.training.divergence import DivergenceGuard
+from isthmus.training.loggers import tensorboard_of
 from isthmus.training.metrics import LatentUse, Means, reported
 from isthmus.training.optimizers import clip_gradients, make_optimizer
 from isthmus.training.schedulers import Schedule
@@ -92,6 +94,9 @@ class AutoencoderModule(LightningModule):
         self._make_optimizer = optimizer
         self._schedule = schedule
         self._guard = DivergenceGuard()
+        warmups = [part.warmup_epochs for part in autoencoder.regularizers.values()]
+        self._warms_up = any(warmups)
+        self._collapse = CollapseWarning(after_epochs=max(warmups, default=0.0))
 
         low, high = autoencoder.loss.low, autoencoder.loss.high
         self._probabilities = (low, high) == (0.0, 1.0)
@@ -136,7 +141,6 @@ class AutoencoderModule(LightningModule):
         self._step_schedulers = [c.scheduler for c in configs if c.interval == "step"]
         self._epoch_schedulers = [c.scheduler for c in configs if c.interval == "epoch"]
         self._update = Update(self._optimizers, self.manual_backward, self._clip, self.settings.accumulate)
-        self._warms_up = any(part.warmup_epochs for part in self.autoencoder.regularizers.values())
 
     def on_train_epoch_start(self) -> None:
         self._generator = default_generator(self.device)
@@ -234,9 +238,18 @@ class AutoencoderModule(LightningModule):
         metrics = reported(self.evaluation_means.compute(), value_range=self.value_range)
         if not metrics["loss"].isfinite():
             raise TrainingDiverged(f"{stage}/loss is {metrics['loss'].item()} at step {self.global_step}")
+        named = {f"{stage}/{name}": value.float() for name, value in metrics.items()}
         if self.latent_use is not None:
-            self.kl_per_dimension, metrics["active_units"] = self.latent_use.compute()
-        self._record({f"{stage}/{name}": value.float() for name, value in metrics.items()})
+            self.kl_per_dimension, active = self.latent_use.compute()
+            named[f"{stage}/active_units"] = active.float()
+            named |= kl_record(self.kl_per_dimension, stage)
+            writer = tensorboard_of(self.trainer.loggers)
+            if writer is not None:
+                writer.add_histogram(f"{stage}_kl/all", self.kl_per_dimension.cpu(), self.global_step)
+            self._collapse.look(
+                int(active), self.kl_per_dimension, epoch=self.current_epoch, final=stage == "test"
+            )
+        self._record(named)
 
     def _record(self, metrics: dict[str, Any]) -> None:
         # Lightning would count batches on the axis of an epoch's metrics; per-step records count steps
