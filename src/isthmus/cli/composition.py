@@ -29,7 +29,9 @@ def overrides_last(argv: Sequence[str]) -> list[str]:
 
     known, rest = get_args_parser().parse_known_intermixed_args(argv)
     if rest:
-        raise BadInput("option", rest[0], "there is no such option; `isthmus train --help` tells what there is")
+        raise BadInput(
+            "option", rest[0], "there is no such option; `isthmus train --help` tells what there is"
+        )
     return [*(argument for argument in argv if argument not in known.overrides), *known.overrides]
 
 
@@ -76,16 +78,19 @@ def _no_choice(argv: Sequence[str]) -> BadInput:
     known = groups(config_dirs(argv))
     for argument in argv:
         group, equals, value = argument.partition("=")
-        if equals and group in known and value not in known[group]:
+        if equals and value not in known.get(group, (value,)):
             return BadInput(group, value, f"must be one of {', '.join(known[group])}")
-    return BadInput("override", " ".join(argv), "a group is left without a choice; write GROUP=CHOICE")
+    nameless = next((argument for argument in argv if argument.startswith("=")), " ".join(argv))
+    return BadInput("override", nameless, "lacks its key; write KEY=VALUE or GROUP=CHOICE")
 
 
 def _unreadable(error: OverrideParseException) -> BadInput:
     key, equals, value = error.override.partition("=")
     if not equals:
         return BadInput(key, "", "has no value; an override is KEY=VALUE or GROUP=CHOICE")
-    return BadInput(key, value, "cannot be read; lists are [1,2], and text with special characters is '\"quoted\"'")
+    return BadInput(
+        key, value, "cannot be read; lists are [1,2], and text with special characters is '\"quoted\"'"
+    )
 
 
 def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:

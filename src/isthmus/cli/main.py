@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from isthmus.runs import BadInput, TrainingDiverged
+from isthmus.runs import BadInput, RunFailed, TrainingDiverged
 
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
         return _say(str(error), MISTAKE)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
     except BrokenPipeError:
         # whoever read our output has seen enough; Python would complain once more when it flushes

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.cli.choices import groups
+from isthmus.cli.choices import config_dirs, groups
 from isthmus.runs import BadInput
 from isthmus.runs.compose import CONFIG_NAME, conf_dir, is_follower, register_resolvers
 
@@ -42,15 +41,22 @@ def run(argv: Sequence[str]) -> int:
         return 0
     import hydra
 
-    from isthmus.cli.composition import explained
+    from isthmus.cli.composition import explained, overrides_last
 
+    for folder in config_dirs(argv):
+        if not folder.is_dir():
+            raise BadInput("--config-dir", folder, "there is no such folder")
+    arguments = overrides_last(argv)
     register_resolvers()
     # Hydra would print errors itself and exit with 1; so they come here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Of processes that train one run together, the first alone makes the folder.
-    sys.argv = ["isthmus train", *argv, *(["hydra.run.dir=."] if is_follower() else [])]
-    with explained(argv):
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
+    sys.argv = ["isthmus train", *arguments, *(["hydra.run.dir=."] if is_follower() else [])]
+    try:
+        with explained(argv):
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
+    except Failed as failed:
+        raise failed.error from None
     return 0
 
 
@@ -67,30 +73,30 @@ def _task(cfg: DictConfig) -> None:
     chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
     try:
         folder = train(cfg, None if is_follower() else path, overrides=hydra_cfg.overrides.task)
-    except BadInput as error:
-        discard_empty(path, *([] if chosen else [path.parent]))
+    except Exception as error:
+        if not is_follower():
+            discard_empty(path, *([] if chosen else path.parents[:2]))
+        # of the jobs of a sweep, which may run elsewhere, Hydra brings the errors back
         if hydra_cfg.mode == RunMode.MULTIRUN:
             raise
-        # Not an Exception, before which Hydra would print a line of its own.
-        raise Refused(error) from error
+        raise Failed(error) from error
     if not is_follower():
         print_run(folder)
 
 
-class Refused(SystemExit):
-    """Carries a `BadInput` through Hydra."""
+class Failed(BaseException):
+    """Carries an error through Hydra, which would print a line of its own before an Exception."""
 
-    def __init__(self, error: BadInput) -> None:
-        super().__init__(2)
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
         self.error = error
 
 
 def help_text(argv: Sequence[str]) -> str:
     """What `isthmus train --help` prints; with --config-dir, its choices too."""
-    own = [Path(after) for before, after in pairwise(argv) if before in ("--config-dir", "-cd")]
     defaults = _defaults()
     lines = [HELP]
-    for group, choices in groups(own).items():
+    for group, choices in groups(config_dirs(argv)).items():
         lines.append(f"{group}")
         for choice, what in choices.items():
             mark = "*" if choice in defaults.get(group, ()) else " "

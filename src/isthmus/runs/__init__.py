@@ -4,5 +4,6 @@ Importing this package imports nothing heavy.
 """
 
 from isthmus.core.errors import BadInput, TrainingDiverged
+from isthmus.runs.errors import RunFailed
 
-__all__ = ["BadInput", "TrainingDiverged"]
+__all__ = ["BadInput", "RunFailed", "TrainingDiverged"]

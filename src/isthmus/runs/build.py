@@ -45,7 +45,6 @@ def build(cfg: DictConfig) -> Parts:
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
     optimizer = dict(cfg.optimizer)
     fused = optimizer.pop("fused", False)
-    monitor = monitored(cfg, data)
     make = part("optimizer", OmegaConf.create(optimizer), object, _partial_=True)
     check_optimizer(cfg, make, fused)
     module = AutoencoderModule(
@@ -63,9 +62,11 @@ def build(cfg: DictConfig) -> Parts:
             log_every_n_steps=cfg.trainer.log_every_n_steps,
         ),
         seed=cfg.seed,
-        monitor=monitor,
+        monitor=watched_loss(data),
     )
     check_monitors(cfg, module, data)
+    for name, keys in cfg.logger.items():
+        part(f"logger.{name}", keys, object)
     return Parts(data, module)
 
 
@@ -195,6 +196,11 @@ def monitored(cfg: DictConfig, data: DataModule) -> str:
     chosen = cfg.callbacks.checkpoint.monitor
     if chosen != "auto":
         return str(chosen)
+    return watched_loss(data)
+
+
+def watched_loss(data: DataModule) -> str:
+    """The loss that tells how training goes."""
     return "val/loss" if len(data.split.val) else "train/loss"
 
 

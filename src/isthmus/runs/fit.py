@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
         raise KeyboardInterrupt from None
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
-        folder.write_status("failed", error=str(error), traceback=traceback.format_exc(), **where)
+        folder.write_failure(error, **where)
         raise
 
 

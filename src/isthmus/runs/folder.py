@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,12 @@ class RunFolder:
                 **details,
             },
         )
+
+    def write_failure(self, error: BaseException, **details: Any) -> None:
+        """Record why training failed; of processes that fail together, the first has the reason."""
+        if self.read_json(self.status).get("status") != "failed":
+            trace = "".join(traceback.format_exception(error))
+            self.write_status("failed", error=str(error), traceback=trace, **details)
 
     @staticmethod
     def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -138,5 +138,5 @@ def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
 def unknown_key(key: str, known: list[str], prefix: str = "") -> str:
     """What to say of a key that does not exist."""
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
     return f"there is no such key; {hint}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,16 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from isthmus.core.atomic import write_text
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
+from isthmus.runs.errors import RunFailed
 from isthmus.runs.fit import fit_and_test
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import provenance
 from isthmus.runs.rules import check
 from isthmus.training import distributed
 from isthmus.training.trainer import check_devices, quiet, set_threads
-
-
-class RunFailed(RuntimeError):
-    """Training failed in another process; the message is that process's."""
 
 
 def train(cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = ()) -> RunFolder:
@@ -121,5 +117,5 @@ def _worker(path: str) -> None:
         distributed.join(cluster)
         fit_and_test(cfg, build(cfg), folder)
     except Exception as error:
-        folder.write_status("failed", error=str(error), traceback=traceback.format_exc())
+        folder.write_failure(error)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
     """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    # what failed is said once, by whoever called
+    for name in ("torch.distributed.elastic", "torch.distributed.launcher"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

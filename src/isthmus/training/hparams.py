@@ -1,4 +1,4 @@
-"""A run's row in TensorBoard's HParams tab: its config, and its final metrics as columns."""
+"""A run's row in TensorBoard's HParams tab: its config, and its metrics as columns."""
 
 from __future__ import annotations
 
@@ -7,30 +7,52 @@ from typing import Any
 LEFT_OUT = ("callbacks", "logger")  # they do not change what is learned
 
 
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Nested keys joined by dots; a part's class in place of its ``_target_``; lists as text."""
-    row: dict[str, bool | int | float | str] = {}
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, int | float | str]:
+    """Nested keys joined by dots; a part's class in place of its ``_target_``; lists as text.
+
+    A group of named parts, such as the regularizers, lists their names. True, false and null are text
+    as in the config: TensorBoard would show them as 1.0000, 0.0000 and nothing.
+    """
+    row: dict[str, int | float | str] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
+            if all(isinstance(part, dict) for part in value.values()):
+                row[name] = ", ".join(value) or "none"
             row |= flat(value, f"{name}.")
         elif key == "_target_":
             row[prefix.rstrip(".")] = str(value).rpartition(".")[2]
+        elif value is None:
+            row[name] = "null"
+        elif isinstance(value, bool):
+            row[name] = str(value).lower()
         else:
-            row[name] = value if isinstance(value, bool | int | float | str) else str(value)
+            row[name] = value if isinstance(value, int | float | str) else str(value)
     return row
 
 
-def write_hparams(writer: Any, config: dict[str, Any], metrics: dict[str, float]) -> None:
-    """Write the row. The metrics are logged already; here they are only named, and their last value counts.
+def write_hparams(
+    writer: Any, config: dict[str, Any], metrics: dict[str, float], *, step: int | None = None
+) -> None:
+    """Write the row. Its metrics are the last value of everything that the run logged.
+
+    For test metrics that is the best checkpoint's. The last validation need not be, so the best
+    checkpoint's validation metrics are logged once more, under ``val_best/``.
 
     Args:
         writer: the run's SummaryWriter.
         config: resolved, in plain types.
-        metrics: final values by the names they are logged under.
+        metrics: the best checkpoint's, by the names they are logged under.
+        step: the best checkpoint's.
     """
     from torch.utils.tensorboard.summary import hparams
 
+    for name, value in metrics.items():
+        if name.startswith("val/"):
+            writer.add_scalar(name.replace("val/", "val_best/", 1), value, step)
     row = flat({group: keys for group, keys in config.items() if group not in LEFT_OUT})
-    for summary in hparams(row, dict(metrics)):
+    # The first summary is left out. It lists the columns, and TensorBoard would take those of an
+    # arbitrary run for all runs; without it the columns are what any run has, and those that differ first.
+    _, start, end = hparams(row, {})
+    for summary in (start, end):
         writer._get_file_writer().add_summary(summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ class EventFiles(TensorBoardLogger):
 
     def save(self) -> None:
         """Nothing besides the events."""
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Everything but the epoch, which would be the first chart and a metric in HParams."""
+        super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
 
 class MetricsFile(CSVLogger):

@@ -167,6 +167,8 @@ class AutoencoderModule(LightningModule):
                 scheduler.step()
             if step % self.settings.log_every_n_steps == 0:
                 self._log_step(terms, step)
+            if step == self.trainer.max_steps:
+                self.trainer.should_stop = True  # or Lightning would end here without a validation
         if last:
             self.training_seconds = time.perf_counter() - self._epoch_began
 
@@ -192,9 +194,10 @@ class AutoencoderModule(LightningModule):
         if self._warms_up and self.latest is not None:
             metrics |= {f"train/{name}_weight": weight for name, weight in self.latest.weights.items()}
         self._record(metrics)
-        for scheduler in self._epoch_schedulers:
-            watched = {**self.trainer.callback_metrics, **metrics}[self.monitor]
-            scheduler.step(watched)
+        watched = {**self.trainer.callback_metrics, **metrics}.get(self.monitor)
+        if watched is not None:  # an epoch may come before the first validation
+            for scheduler in self._epoch_schedulers:
+                scheduler.step(watched)
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation_means.reset()
@@ -237,6 +240,7 @@ class AutoencoderModule(LightningModule):
     def _log_evaluation(self, stage: str) -> None:
         metrics = reported(self.evaluation_means.compute(), value_range=self.value_range)
         if not metrics["loss"].isfinite():
+            self._guard.check()  # knows the step at which it began
             raise TrainingDiverged(f"{stage}/loss is {metrics['loss'].item()} at step {self.global_step}")
         named = {f"{stage}/{name}": value.float() for name, value in metrics.items()}
         if self.latent_use is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
@@ -30,6 +30,11 @@ IRRELEVANT = (
     ".*LeafSpec.*",
     ".*Total length of `list` across ranks is zero.*",
     ".*lr_scheduler.step.*before.*optimizer.step.*",
+    # the metrics that we log are of all processes already, and a process may have no rows to judge
+    ".*sync_dist=True.*",
+    ".*``compute`` method of metric .* was called before the ``update`` method.*",
+    ".*lr scheduler dict contains the key.*",
+    ".*could not find the monitored key.*",
 )
 
 
@@ -81,9 +86,30 @@ def build_trainer(
     )
 
 
+class Checkpoints(ModelCheckpoint):
+    """Lightning's, and one more at the end of a run that ends between two of them."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        ends = (
+            trainer.should_stop
+            or trainer.current_epoch + 1 == trainer.max_epochs
+            or trainer.global_step == trainer.max_steps
+        )
+        if not ends or self._last_global_step_saved == trainer.global_step:
+            return
+        candidates = self._monitor_candidates(trainer)
+        if self.monitor in candidates:
+            self._save_topk_checkpoint(trainer, candidates)
+        else:  # it was never validated, so its end is the best there is
+            self.best_model_path = self.format_checkpoint_name(candidates)
+            self._save_checkpoint(trainer, self.best_model_path)
+        self._save_last_checkpoint(trainer, candidates)
+
+
 def checkpoints(folder: Path, *, monitor: str, mode: str, every_n_epochs: int) -> ModelCheckpoint:
     """Keeps `folder`/best.ckpt and `folder`/last.ckpt."""
-    return ModelCheckpoint(
+    return Checkpoints(
         dirpath=folder,
         filename="best",
         monitor=monitor,

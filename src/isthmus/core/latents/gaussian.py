@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.core.latents.base import Latent
+from isthmus.core.randomness import normal_like
 from isthmus.core.types import Code, DiagonalGaussian
 
 LOG_VAR_RANGE = (-20.0, 10.0)  # keeps exp() finite in half precision too, far outside what training visits
@@ -32,8 +33,7 @@ class Gaussian(Latent):
         posterior = self.encode(h).posterior
         assert posterior is not None
         mean, log_var = posterior
-        epsilon = torch.randn(mean.shape, generator=generator, device=mean.device)
-        z = mean + torch.exp(0.5 * log_var) * epsilon
+        z = mean + torch.exp(0.5 * log_var) * normal_like(mean, generator)
         return Code(z.to(h.dtype), posterior)
 
     def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:

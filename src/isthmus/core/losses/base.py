@@ -44,6 +44,8 @@ class Loss(nn.Module, ABC):
 
     def forward(self, raw: Tensor, x: Tensor) -> Tensor:
         """The loss of each example. Shapes: [B, ...], [B, ...] -> [B]."""
+        if raw.dtype in (torch.bfloat16, torch.float16):
+            raw, x = raw.float(), x.float()  # a sum over hundreds of features needs the digits
         losses = self.elementwise(raw, x).flatten(1)
         return losses.sum(1) if self.reduction == "sum" else losses.mean(1)
 

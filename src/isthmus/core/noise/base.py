@@ -20,8 +20,3 @@ class Noise(nn.Module, ABC):
 
     def prepare(self, value_range: tuple[float, float]) -> None:
         """Learn the range of the data; raise `BadInput` where the noise makes no sense for it."""
-
-
-def uniform_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Uniform numbers in [0, 1), one for each of x."""
-    return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isthmus.core.errors import real
 from isthmus.core.noise.base import Noise
+from isthmus.core.randomness import normal_like
 
 
 class Gaussian(Noise):
@@ -23,5 +24,4 @@ class Gaussian(Noise):
         self.register_buffer("std", torch.tensor(real("std", std, least=0.0)), persistent=False)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        epsilon = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        return x + self.std * epsilon
+        return x + self.std * normal_like(x, generator)

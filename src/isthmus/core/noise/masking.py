@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from isthmus.core.errors import real
-from isthmus.core.noise.base import Noise, uniform_like
+from isthmus.core.noise.base import Noise
+from isthmus.core.randomness import uniform_like
 
 
 class Masking(Noise):

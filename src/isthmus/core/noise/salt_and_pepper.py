@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from isthmus.core.errors import BadInput, real
-from isthmus.core.noise.base import Noise, uniform_like
+from isthmus.core.noise.base import Noise
+from isthmus.core.randomness import uniform_like
 
 
 class SaltAndPepper(Noise):
