@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"commands: {', '.join(COMMANDS)}"
         return _say(f"there is no command {name}; {hint}", MISTAKE)
+    # a person's own classes are found in the folder they work in, as with `python -m`
+    sys.path.append(os.getcwd())
     try:
         return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
