@@ -59,6 +59,8 @@ def test_real_refuses_what_is_no_finite_number(value, bounds):
         ({"most": 1.0}, [1, -5], [1.0000001, 2], "at most 1"),
         ({"least": 0.0, "most": 1.0}, [0, 0.5, 1], [-0.1, 1.1], "at least 0 and at most 1"),
         ({"above": 0.0, "most": 0.5}, [0.1, 0.5], [0, 0.6], "above 0 and at most 0.5"),
+        ({"below": 1.0}, [0.999, -5], [1, 1.5], "below 1"),
+        ({"least": 0.0, "below": 1.0}, [0, 0.999], [-0.1, 1], "at least 0 and below 1"),
     ],
 )
 def test_real_keeps_its_bounds(bounds, inside, outside, says):
@@ -83,6 +85,11 @@ def test_bad_input_is_one_line_with_key_value_and_fix():
     error = BadInput("dim", -3, "must be a whole number of at least 1")
     assert str(error) == "dim=-3: must be a whole number of at least 1"
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(("value", "typed"), [(None, "null"), (True, "true"), (False, "false"), (1, "1")])
+def test_values_are_shown_as_they_are_typed(value, typed):
+    assert str(BadInput("p", value, "fix it")) == f"p={typed}: fix it"
 
 
 @pytest.mark.parametrize(

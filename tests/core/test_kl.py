@@ -60,6 +60,14 @@ def test_is_zero_at_the_prior_and_flat_there():
     assert not q.log_var.grad.any()
 
 
+def test_keeps_its_digits_near_the_prior():
+    """In float32, exp(log_var) - 1 alone would have none left."""
+    log_var = torch.tensor([[1e-4, -3e-4, 1e-3]])
+    kl = kl_to_standard_normal(DiagonalGaussian(torch.zeros(1, 3), log_var)).double()
+    truth = 0.5 * (torch.expm1(log_var.double()) - log_var.double())
+    torch.testing.assert_close(kl, truth, rtol=2e-3, atol=0)  # cancels to log_var^2 / 4 of 1e-7 * log_var
+
+
 def test_gradient_is_the_derived_one():
     q = posterior(requires_grad=True)
     build().value(passed(q)).sum().backward()

@@ -31,8 +31,8 @@ def gaussian(mean, log_var):
 
 @pytest.mark.parametrize("latent", [Plain, Gaussian])
 def test_shapes(latent):
-    code = latent(dim=3, width=5)(torch.randn(4, 5))
-    assert code.z.shape == code.point.shape == (4, 3)
+    made, h = latent(dim=3, width=5), torch.randn(4, 5)
+    assert made(h).z.shape == made.encode(h).z.shape == (4, 3)
     assert latent(dim=3, width=5)(torch.zeros(0, 5)).z.shape == (0, 3)
 
 
@@ -42,7 +42,7 @@ def test_plain_is_the_linear_map():
     truth = h.double() @ latent.code.weight.double().T + latent.code.bias.double()
     torch.testing.assert_close(code.z.double(), truth, rtol=1e-6, atol=1e-6)  # float32, five products
     assert code.posterior is None
-    assert code.point is code.z
+    assert torch.equal(latent.encode(h).z, code.z)
 
 
 def test_gaussian_moments_are_linear_maps():
@@ -87,11 +87,14 @@ def test_gradients_reach_mean_and_variance_through_the_sample():
     torch.testing.assert_close(latent.moments.bias.grad, torch.cat([torch.ones(2), epsilon * scale / 2]))
 
 
-def test_the_point_is_free_of_chance():
+def test_encoding_gives_the_mean_and_draws_nothing():
     latent, h = Gaussian(dim=3, width=5), torch.randn(4, 5)
+    before = torch.get_rng_state()
+    code = latent.encode(h)
+    assert torch.equal(torch.get_rng_state(), before)
     first, second = latent(h, seeded(1)), latent(h, seeded(2))
-    assert torch.equal(first.point, second.point)
-    assert first.point is first.posterior.mean
+    assert torch.equal(code.z, first.posterior.mean)
+    assert all(torch.equal(*pair) for pair in zip(code.posterior, second.posterior, strict=True))
     assert not torch.equal(first.z, second.z)
     assert torch.equal(latent(h, seeded(1)).z, first.z)
 

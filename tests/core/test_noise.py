@@ -67,7 +67,7 @@ def test_masking_hides_its_share_and_keeps_the_rest(p):
 def test_salt_and_pepper_are_equal_shares_at_the_ends_of_the_range(p, value_range):
     x = draw_x()
     noise = SaltAndPepper(p=p)
-    noise.check(value_range)
+    noise.prepare(value_range)
     noisy = noise(x, seeded())
     pepper, salt = noisy == value_range[0], noisy == value_range[1]
     assert_binomial(pepper.sum().item(), p / 2)
@@ -139,12 +139,12 @@ def test_full_strength_strikes_everything():
 @pytest.mark.parametrize("value_range", [(-math.inf, math.inf), (0.0, math.inf), (-math.inf, 0.0)])
 def test_salt_and_pepper_refuse_unbounded_data(value_range):
     with pytest.raises(BadInput, match=r"noise=gaussian or noise=masking"):
-        SaltAndPepper(p=0.1).check(value_range)
+        SaltAndPepper(p=0.1).prepare(value_range)
 
 
 @pytest.mark.parametrize("name", ["none", "gaussian", "masking"])
 def test_the_others_take_data_in_any_range(name):
-    NOISES[name]().check((-math.inf, math.inf))
+    NOISES[name]().prepare((-math.inf, math.inf))
 
 
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, "0.3", None, True])

@@ -146,9 +146,9 @@ def test_workers_map_the_file_anew(tmp_path: Path, monkeypatch, kind):
         batches[in_memory] = list(module.train_dataloader())
     assert len(batches[False]) == 11
     for held, read in zip(batches[True], batches[False], strict=True):
-        assert torch.equal(held.index, read.index)
+        assert torch.equal(held.rows, read.rows)
         assert torch.equal(held.x, read.x)
-        np.testing.assert_array_equal(read.x.numpy(), values.transpose(0, 3, 1, 2)[read.index.numpy()])
+        np.testing.assert_array_equal(read.x.numpy(), values.transpose(0, 3, 1, 2)[read.rows.numpy()])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_paths_that_are_refused(tmp_path: Path, make, says):
     path = make(tmp_path)
     with pytest.raises(BadInput, match=says) as caught:
         source(path)
-    assert message(caught).startswith(f"data.path={path}: ")
+    assert message(caught).startswith(f"data.path={'null' if path is None else path}: ")
 
 
 @pytest.mark.parametrize(

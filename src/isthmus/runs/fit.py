@@ -74,10 +74,11 @@ def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder, latents: Latents 
 
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:
-    """The first examples of the part that is not trained on, as stored."""
+    """Examples spread over a part that is not trained on, as stored."""
     split = parts.data.split
     rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
-    return parts.data.source.take(rows[:count])
+    spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
+    return parts.data.source.take(rows[spread])
 
 
 def _latents(cfg: DictConfig, parts: Parts, folder: Path) -> Latents | None:

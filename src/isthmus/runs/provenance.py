@@ -27,7 +27,7 @@ def provenance(*, seed: int, data: dict[str, Any]) -> dict[str, Any]:
     """
     return {
         "isthmus": isthmus.__version__,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
         "code": {
             "isthmus": repository(Path(isthmus.__file__).parent),
             "working_directory": repository(Path.cwd()),

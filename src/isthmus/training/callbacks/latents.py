@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Callback, Trainer
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -68,4 +68,6 @@ class Latents(Callback):
         if self.label_names:
             metadata["label_names"] = "\n".join(self.label_names)
         with replacing(path) as beside:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside, metadata)
+            beside.write_bytes(
+                save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+            )
