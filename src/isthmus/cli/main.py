@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from isthmus.runs import BadInput, RunFailed, TrainingDiverged
+from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
 
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # whoever read our output has seen enough; Python would complain once more when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Stopped as stop:
+        return _say("stopped", stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)
 

@@ -4,6 +4,6 @@ Importing this package imports nothing heavy.
 """
 
 from isthmus.core.errors import BadInput, TrainingDiverged
-from isthmus.runs.errors import RunFailed
+from isthmus.runs.errors import RunFailed, Stopped
 
-__all__ = ["BadInput", "RunFailed", "TrainingDiverged"]
+__all__ = ["BadInput", "RunFailed", "Stopped", "TrainingDiverged"]

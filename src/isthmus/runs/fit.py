@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import torch
@@ -12,12 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.trainer.states import TrainerStatus
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from isthmus.runs.build import Parts, monitored, part
+from isthmus.runs.errors import Stopped
 from isthmus.runs.folder import RunFolder
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
-from isthmus.training.hparams import write_hparams
+from isthmus.training.hparams import flat, write_hparams
 from isthmus.training.loggers import MetricsFile, tensorboard_of
 from isthmus.training.projector import thumbnails, write_projector
 from isthmus.training.trainer import build_trainer, checkpoints, early_stopping
@@ -31,18 +34,26 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
     try:
         latents = _latents(cfg, parts, folder.latents)
         trainer = _trainer(cfg, parts, folder, latents)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(config_row(cfg))
         trainer.fit(parts.module, datamodule=parts.data)
         _finish(cfg, parts, folder, trainer, latents)
-    except SystemExit:
-        # what Lightning makes of Ctrl+C
+    except SystemExit as end:
+        # what Lightning makes of Ctrl+C and of SIGTERM
         if trainer is None or trainer.state.status != TrainerStatus.INTERRUPTED:
             raise
         folder.write_status("stopped", step=trainer.global_step, epoch=trainer.current_epoch)
-        raise KeyboardInterrupt from None
+        raise Stopped(SIGTERM if isinstance(end, SIGTERMException) else SIGINT) from None
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
         folder.write_failure(error, **where)
         raise
+
+
+def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
+    """The config as loggers show it: one flat row."""
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
+    return flat(content)
 
 
 def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder, latents: Latents | None) -> Trainer:
@@ -129,10 +140,8 @@ def _conclude(
     writer = tensorboard_of(trainer.loggers)
     if writer is None:
         return
-    content: Any = OmegaConf.to_container(cfg, resolve=True)
-    write_hparams(
-        writer, content, {name: value for name, value in results.items() if isinstance(value, float)}
-    )
+    metrics = {name: value for name, value in results.items() if isinstance(value, float)}
+    write_hparams(writer, config_row(cfg), metrics, step=results["step"])
     projector = cfg.callbacks.projector
     if projector.enabled and latents is not None and latents.latest:
         chosen = latents.latest.get("test") or latents.latest["val"]

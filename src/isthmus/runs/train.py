@@ -101,7 +101,8 @@ def _train_together(folder: RunFolder, processes: int) -> None:
             raise RunFailed(f"a process was killed: {error.get_first_failure()[1].message}") from None
         raise RunFailed(status["error"]) from None
     except SignalException as error:
-        folder.write_status("stopped")
+        if folder.read_json(folder.status)["status"] == "running":  # or the processes said where
+            folder.write_status("stopped")
         raise KeyboardInterrupt from error
 
 

@@ -49,12 +49,11 @@ def join(environment: ClusterEnvironment) -> None:
     _init_dist_connection(environment, backend)
 
 
-def agree(path: Path | None) -> Path:
-    """The path that the first process knows, in all of them."""
+def agree(path: Path | None) -> Path | None:
+    """What the first process knows, in all of them: the path, or None where it could not make one."""
     box = [None if path is None else str(path)]
     torch.distributed.broadcast_object_list(box, src=0)
-    assert box[0] is not None
-    return Path(box[0])
+    return None if box[0] is None else Path(box[0])
 
 
 def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None:
@@ -66,8 +65,8 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # what failed is said once, by whoever called
-    for name in ("torch.distributed.elastic", "torch.distributed.launcher"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for handler in logging.getLogger("torch.distributed").handlers:
+        handler.setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

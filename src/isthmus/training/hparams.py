@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-LEFT_OUT = ("callbacks", "logger")  # they do not change what is learned
+LEFT_OUT = ("callbacks", "logger")
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, int | float | str]:
     """Nested keys joined by dots; a part's class in place of its ``_target_``; lists as text.
 
-    A group of named parts, such as the regularizers, lists their names. True, false and null are text
+    What does not change what is learned is left out. A group of named parts, such as the regularizers, lists their names. True, false and null are text
     as in the config: TensorBoard would show them as 1.0000, 0.0000 and nothing.
     """
     row: dict[str, int | float | str] = {}
     for key, value in config.items():
+        if not prefix and key in LEFT_OUT:
+            continue
         name = f"{prefix}{key}"
         if isinstance(value, dict):
             if all(isinstance(part, dict) for part in value.values()):
@@ -32,7 +34,7 @@ def flat(config: dict[str, Any], prefix: str = "") -> dict[str, int | float | st
 
 
 def write_hparams(
-    writer: Any, config: dict[str, Any], metrics: dict[str, float], *, step: int | None = None
+    writer: Any, row: dict[str, int | float | str], metrics: dict[str, float], *, step: int | None = None
 ) -> None:
     """Write the row. Its metrics are the last value of everything that the run logged.
 
@@ -41,7 +43,7 @@ def write_hparams(
 
     Args:
         writer: the run's SummaryWriter.
-        config: resolved, in plain types.
+        row: what `flat` made of the config.
         metrics: the best checkpoint's, by the names they are logged under.
         step: the best checkpoint's.
     """
@@ -50,7 +52,6 @@ def write_hparams(
     for name, value in metrics.items():
         if name.startswith("val/"):
             writer.add_scalar(name.replace("val/", "val_best/", 1), value, step)
-    row = flat({group: keys for group, keys in config.items() if group not in LEFT_OUT})
     # The first summary is left out. It lists the columns, and TensorBoard would take those of an
     # arbitrary run for all runs; without it the columns are what any run has, and those that differ first.
     _, start, end = hparams(row, {})

@@ -14,11 +14,15 @@ from isthmus.core.errors import BadInput
 class EventFiles(TensorBoardLogger):
     """TensorBoard events directly in `folder`.
 
-    Lightning would also write an hparams.yaml; the run folder has its config.yaml.
+    Lightning would also write an hparams.yaml; the run folder has its config.yaml. The HParams row is
+    written when the final metrics are there (see `training.hparams`).
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
+
+    def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:
+        """Nothing yet."""
 
     def save(self) -> None:
         """Nothing besides the events."""
@@ -33,6 +37,9 @@ class MetricsFile(CSVLogger):
 
     def __init__(self, folder: Path, *, flush_every: int) -> None:
         super().__init__(save_dir=folder, name="", version="", flush_logs_every_n_steps=flush_every)
+
+    def log_hyperparams(self, params: Any = None) -> None:
+        """Nothing: the run folder has its config.yaml."""
 
     def save(self) -> None:
         """The numbers alone: no hparams.yaml."""
