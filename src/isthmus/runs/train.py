@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from isthmus.core.atomic import write_text
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
-from isthmus.runs.errors import RunFailed
+from isthmus.runs.errors import RunFailed, Stopped
 from isthmus.runs.fit import fit_and_test
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import provenance
@@ -53,12 +53,18 @@ def train(cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = ()) 
     distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
     set_threads(cfg.trainer.threads, processes=devices)
     parts = build(cfg)
-    if path is not None:
-        _record(path, cfg, parts, overrides)
     distributed.join(cluster)
-    agreed = RunFolder(distributed.agree(path))
-    fit_and_test(cfg, parts, agreed)
-    return agreed
+    made = None
+    try:
+        if path is not None:
+            made = _record(path, cfg, parts, overrides)
+    finally:
+        agreed = distributed.agree(made.path if made else None)
+    if agreed is None:
+        raise SystemExit(2)  # the first process says why
+    folder = RunFolder(agreed)
+    fit_and_test(cfg, parts, folder)
+    return folder
 
 
 def _devices(cfg: DictConfig) -> int:
@@ -103,7 +109,7 @@ def _train_together(folder: RunFolder, processes: int) -> None:
     except SignalException as error:
         if folder.read_json(folder.status)["status"] == "running":  # or the processes said where
             folder.write_status("stopped")
-        raise KeyboardInterrupt from error
+        raise Stopped(error.sigval) from error
 
 
 def _worker(path: str) -> None:

@@ -10,8 +10,9 @@ LEFT_OUT = ("callbacks", "logger")
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, int | float | str]:
     """Nested keys joined by dots; a part's class in place of its ``_target_``; lists as text.
 
-    What does not change what is learned is left out. A group of named parts, such as the regularizers, lists their names. True, false and null are text
-    as in the config: TensorBoard would show them as 1.0000, 0.0000 and nothing.
+    What does not change what is learned is left out. A group of named parts, such as the regularizers,
+    lists their names. True, false and null are text as in the config: TensorBoard would show them as
+    1.0000, 0.0000 and nothing.
     """
     row: dict[str, int | float | str] = {}
     for key, value in config.items():

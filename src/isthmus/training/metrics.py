@@ -34,10 +34,15 @@ class Means(Metric):
         self.add_state("sums", torch.zeros(len(self.names), dtype=SUM_DTYPE), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=SUM_DTYPE), dist_reduce_fx="sum")
 
-    def update(self, means: Tensor, count: int) -> None:
+    def update(self, means: Tensor, count: int | Tensor) -> None:
         """Add the means over `count` examples. Shape: [len(names)]."""
         self.sums += means.to(SUM_DTYPE) * count
         self.count += count
+
+    def update_many(self, means: Tensor, counts: Tensor) -> None:
+        """Add the means of several batches at once. Shapes: [batches, len(names)], [batches]."""
+        total = counts.sum()
+        self.update(counts.to(SUM_DTYPE) @ means.to(SUM_DTYPE) / total, total)
 
     def compute(self) -> dict[str, Tensor]:
         """The means so far, by name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +19,12 @@ from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.core.types import Batch, Terms
 from isthmus.training.collapse import CollapseWarning, kl_record
 from isthmus.training.divergence import DivergenceGuard
+from isthmus.training.engine import make_update
 from isthmus.training.loggers import tensorboard_of
 from isthmus.training.metrics import LatentUse, Means, reported
 from isthmus.training.optimizers import clip_gradients, make_optimizer
 from isthmus.training.schedulers import Schedule
-from isthmus.training.step import Update, training_step
+from isthmus.training.step import training_step
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class AutoencoderModule(LightningModule):
         self.seed = seed
         self.monitor = monitor
         self.latest: Terms | None = None
-        self.training_seconds = 0.0
         self.kl_per_dimension: Tensor | None = None
         self._make_optimizer = optimizer
         self._schedule = schedule
         self._guard = DivergenceGuard()
+        self._unread: list[tuple[Tensor, int]] = []  # terms and number of examples of recent steps
         warmups = [part.warmup_epochs for part in autoencoder.regularizers.values()]
         self._warms_up = any(warmups)
         self._collapse = CollapseWarning(after_epochs=max(warmups, default=0.0))
@@ -140,12 +140,13 @@ class AutoencoderModule(LightningModule):
         configs = self.trainer.lr_scheduler_configs
         self._step_schedulers = [c.scheduler for c in configs if c.interval == "step"]
         self._epoch_schedulers = [c.scheduler for c in configs if c.interval == "epoch"]
-        self._update = Update(self._optimizers, self.manual_backward, self._clip, self.settings.accumulate)
+        self._update = make_update(
+            self, self._optimizers, clip=self._clip, accumulate=self.settings.accumulate
+        )
 
     def on_train_epoch_start(self) -> None:
         self._generator = default_generator(self.device)
         self._batches = int(self.trainer.num_training_batches)
-        self._epoch_began = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         epoch = self.current_epoch
@@ -159,7 +160,7 @@ class AutoencoderModule(LightningModule):
             self.autoencoder, self.scaling(batch.x), self._update, epoch=progress, complete=complete
         )
         self.latest = terms
-        self.train_means.update(torch.stack(list(terms.named().values())), len(batch.x))
+        self._unread.append((torch.stack(list(terms.named().values())), len(batch.x)))
         step = self.global_step
         self._guard.add(step if complete else step + 1, terms.objective)
         if complete:
@@ -169,8 +170,6 @@ class AutoencoderModule(LightningModule):
                 self._log_step(terms, step)
             if step == self.trainer.max_steps:
                 self.trainer.should_stop = True  # or Lightning would end here without a validation
-        if last:
-            self.training_seconds = time.perf_counter() - self._epoch_began
 
     def _clip(self) -> None:
         if self.settings.clip_value is not None:
@@ -179,14 +178,22 @@ class AutoencoderModule(LightningModule):
                     self, optimizer, value=self.settings.clip_value, algorithm=self.settings.clip_algorithm
                 )
 
-    def _log_step(self, terms: Terms, step: int) -> None:
+    def _read_terms(self) -> None:
+        # Once in a while for many steps: each look costs as much as a small network's step.
         self._guard.check()
+        if self._unread:
+            terms, counts = zip(*self._unread, strict=True)
+            self.train_means.update_many(torch.stack(terms), torch.tensor(counts, device=self.device))
+            self._unread.clear()
+
+    def _log_step(self, terms: Terms, step: int) -> None:
+        self._read_terms()
         values = {f"train/{name}_step": value.item() for name, value in terms.named().items()}
         for logger in self.loggers:
             logger.log_metrics({**values, "epoch": self.current_epoch}, step=step)
 
     def on_train_epoch_end(self) -> None:
-        self._guard.check()
+        self._read_terms()
         self._guard.check_weights(self.autoencoder.parameters(), self.global_step)
         metrics: dict[str, Any] = {f"train/{name}": mean for name, mean in self.train_means.compute().items()}
         self.train_means.reset()
