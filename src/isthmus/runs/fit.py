@@ -20,6 +20,7 @@ from isthmus.runs.errors import Stopped
 from isthmus.runs.folder import RunFolder
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
+from isthmus.training.encoding import encode_all
 from isthmus.training.hparams import flat, write_hparams
 from isthmus.training.loggers import MetricsFile, tensorboard_of
 from isthmus.training.projector import thumbnails, write_projector
@@ -32,12 +33,11 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
     """Train, test the best checkpoint, and leave results and status in the folder."""
     trainer = None
     try:
-        latents = _latents(cfg, parts, folder.latents)
-        trainer = _trainer(cfg, parts, folder, latents)
+        trainer = _trainer(cfg, parts, folder)
         for logger in trainer.loggers:
             logger.log_hyperparams(config_row(cfg))
         trainer.fit(parts.module, datamodule=parts.data)
-        _finish(cfg, parts, folder, trainer, latents)
+        _finish(cfg, parts, folder, trainer)
     except SystemExit as end:
         # what Lightning makes of Ctrl+C and of SIGTERM
         if trainer is None or trainer.state.status != TrainerStatus.INTERRUPTED:
@@ -56,7 +56,7 @@ def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
     return flat(content)
 
 
-def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder, latents: Latents | None) -> Trainer:
+def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder) -> Trainer:
     loggers: list[Logger] = [MetricsFile(folder.path, flush_every=cfg.trainer.log_every_n_steps)]
     loggers += [part(f"logger.{name}", keys, object).build(folder.path) for name, keys in cfg.logger.items()]
     callbacks: list[Callback] = [
@@ -67,8 +67,8 @@ def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder, latents: Latents 
             every_n_epochs=cfg.callbacks.checkpoint.every_n_epochs,
         )
     ]
-    if latents is not None:
-        callbacks.append(latents)
+    if cfg.callbacks.latents.enabled:
+        callbacks.append(_latents(parts, folder.latents))
     if cfg.callbacks.figures.enabled and len(parts.data.source.shape) == 3:
         callbacks.append(
             Figures(
@@ -86,15 +86,12 @@ def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder, latents: Latents 
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:
     """Examples spread over a part that is not trained on, as stored."""
-    split = parts.data.split
-    rows = next(rows for rows in (split.val, split.test, split.train) if len(rows))
+    rows = _held_out(parts)
     spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
     return parts.data.source.take(rows[spread])
 
 
-def _latents(cfg: DictConfig, parts: Parts, folder: Path) -> Latents | None:
-    if not cfg.callbacks.latents.enabled:
-        return None
+def _latents(parts: Parts, folder: Path) -> Latents:
     source, split = parts.data.source, parts.data.split
     rows = {"val": split.val, "test": split.test}
     return Latents(
@@ -105,9 +102,7 @@ def _latents(cfg: DictConfig, parts: Parts, folder: Path) -> Latents | None:
     )
 
 
-def _finish(
-    cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer, latents: Latents | None
-) -> None:
+def _finish(cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer) -> None:
     best = torch.load(folder.checkpoint("best"), weights_only=True, map_location="cpu")
     step, epoch = trainer.global_step, trainer.current_epoch
     parts.module.load_state_dict(best["state_dict"])
@@ -122,37 +117,35 @@ def _finish(
     }
     if parts.module.kl_per_dimension is not None:
         results["test/kl_per_dimension"] = parts.module.kl_per_dimension.tolist()
-    _conclude(cfg, parts, folder, trainer, latents, results)
+    _conclude(cfg, parts, trainer, results)
     if trainer.is_global_zero:
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)
 
 
 @rank_zero_only
-def _conclude(
-    cfg: DictConfig,
-    parts: Parts,
-    folder: RunFolder,
-    trainer: Trainer,
-    latents: Latents | None,
-    results: dict[str, Any],
-) -> None:
+def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str, Any]) -> None:
+    """The HParams row and the projector, for runs that log to TensorBoard."""
     writer = tensorboard_of(trainer.loggers)
     if writer is None:
         return
     metrics = {name: value for name, value in results.items() if isinstance(value, float)}
     write_hparams(writer, config_row(cfg), metrics, step=results["step"])
-    projector = cfg.callbacks.projector
-    if projector.enabled and latents is not None and latents.latest:
-        chosen = latents.latest.get("test") or latents.latest["val"]
+    if cfg.callbacks.projector.enabled:
+        data, module = parts.data, parts.module
+        rows = _held_out(parts)[: cfg.callbacks.projector.points]
+        codes = encode_all(module, data.whole_loader(rows))
+        if data.source.labels is not None:
+            codes["labels"] = data.source.labels[rows]
         with torch.no_grad():
-            stored = parts.data.source.take(chosen["ids"][: projector.points])
-            x = parts.data.scaling.cpu()(stored)
+            x = module.scaling.cpu()(data.source.take(rows))
         write_projector(
-            writer,
-            chosen,
-            label_names=parts.data.source.label_names,
-            points=projector.points,
-            images=thumbnails(x, parts.module.value_range),
+            writer, codes, label_names=data.source.label_names, images=thumbnails(x, module.value_range)
         )
     writer.flush()
+
+
+def _held_out(parts: Parts) -> torch.Tensor:
+    """The rows of the test set; without one those of the validation set, or else of the training set."""
+    split = parts.data.split
+    return next(rows for rows in (split.test, split.val, split.train) if len(rows))

@@ -13,32 +13,29 @@ SUBFOLDER = "projector"  # takes the place of the step number that the writer wo
 
 def write_projector(
     writer: Any,
-    latents: dict[str, Tensor],
+    codes: dict[str, Tensor],
     *,
     label_names: list[str] | None,
-    points: int,
     images: Tensor | None,
 ) -> None:
     """Write codes, ids, labels and thumbnails where TensorBoard looks for them.
 
     Args:
         writer: the run's SummaryWriter.
-        latents: what `encode_all` gave, with ``labels`` where there are any.
+        codes: what `encode_all` gave, with ``labels`` where there are any.
         label_names: see `Source`.
-        points: how many examples at most; the first ones.
-        images: thumbnails in [0, 1] of those examples, or None. Shape: [points, C, H, W].
+        images: thumbnails in [0, 1] of those examples, or None. Shape: [N, 3, H, W].
     """
-    codes = latents["codes"][:points]
     # TensorBoard's PCA stays blank with fewer than three columns
-    codes = F.pad(codes, (0, max(0, 3 - codes.shape[1])))
-    header, columns = ["id"], [[str(row) for row in latents["ids"][:points].tolist()]]
-    if "labels" in latents:
-        labels = latents["labels"][:points].tolist()
+    matrix = F.pad(codes["codes"], (0, max(0, 3 - codes["codes"].shape[1])))
+    header, columns = ["id"], [[str(row) for row in codes["ids"].tolist()]]
+    if "labels" in codes:
+        labels = codes["labels"].tolist()
         header.insert(0, "label")
         columns.insert(0, [label_names[label] if label_names else str(label) for label in labels])
     single = len(header) == 1
     writer.add_embedding(
-        codes,
+        matrix,
         metadata=columns[0] if single else [list(row) for row in zip(*columns, strict=True)],
         metadata_header=None if single else header,
         label_img=images,

@@ -57,5 +57,4 @@ class Figures(Callback):
         save_png(grid, self.folder / f"reconstruction_step={trainer.global_step:08d}.png")
         writer = tensorboard_of(trainer.loggers)
         if writer is not None:
-            title = "input, reconstruction" if len(rows) == 2 else "input, noisy input, reconstruction"
-            writer.add_image(title, grid, trainer.global_step)
+            writer.add_image("figures/reconstruction", grid, trainer.global_step)

@@ -43,7 +43,6 @@ class Latents(Callback):
         self.labels = labels
         self.label_names = label_names
         self.folder = folder
-        self.latest: dict[str, dict[str, Tensor]] = {}
         self._written_at = -1
 
     def on_save_checkpoint(  # type: ignore[override]
@@ -60,7 +59,6 @@ class Latents(Callback):
             tensors = encode_all(module, loader)
             if self.labels is not None:
                 tensors["labels"] = self.labels[tensors["ids"]]
-            self.latest[part] = tensors
             self._save(tensors, self.folder / f"step={step:08d}_{part}.safetensors", step)
 
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:

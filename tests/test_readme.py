@@ -1,0 +1,57 @@
+"""Every `isthmus` command of the README is run, cut short."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli.main import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+SHORT = ("trainer.max_steps=2", "trainer.accelerator=cpu", "trainer.threads=1")
+
+COMMANDS = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("isthmus ")
+]
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(line):
+    arguments = shlex.split(line)[1:]
+    if arguments[0] == "train" and "--cfg" not in arguments:
+        arguments += SHORT
+    return main(arguments)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("isthmus train")])
+def test_train(line, somewhere, capsys):
+    if re.search("fashion|textbook", line) and not FASHION_MNIST.is_dir():
+        pytest.skip("needs the Debian package dataset-fashion-mnist")
+    assert run(line) == 0
+    if "--cfg" not in line:
+        wanted = 4 if "--multirun" in line else 1
+        assert len(list(somewhere.glob("outputs/**/results.json"))) == wanted
+
+
+def test_evaluate(somewhere, capsys):
+    lines = [line for line in COMMANDS if line.startswith("isthmus evaluate")]
+    assert lines
+    assert run("isthmus train") == 0
+    (results,) = somewhere.glob("outputs/*/*/results.json")
+    for line in lines:
+        assert run(line.replace("RUN", str(results.parent))) == 0
+
+
+def test_every_choice_is_named():
+    choices = [p for p in (Path(__file__).parents[1] / "conf").glob("*/*.yaml") if not p.name.startswith("_")]
+    assert [str(p) for p in choices if f"`{p.stem}`" not in README] == []
