@@ -123,7 +123,8 @@ def test_official_rows_count_for_nothing_in_the_validation_size():
 
 
 @pytest.mark.parametrize(
-    ("size", "total", "count"), [(0.5, 7, 4), (0.1, 1797, 180), (0.0, 5, 0), (4, 5, 4), (0, 1, 0), (1e-3, 100, 1), (0.1, 3, 1)]
+    ("size", "total", "count"),
+    [(0.5, 7, 4), (0.1, 1797, 180), (0.0, 5, 0), (4, 5, 4), (0, 1, 0), (1e-3, 100, 1), (0.1, 3, 1)],
 )
 def test_amounts(size, total, count):
     assert amount("val_size", size, total) == count

@@ -62,7 +62,7 @@ def build(cfg: DictConfig) -> Parts:
             log_every_n_steps=cfg.trainer.log_every_n_steps,
         ),
         seed=cfg.seed,
-        monitor=watched_loss(data),
+        watched_loss=watched_loss(data),
     )
     check_monitors(cfg, module, data)
     for name, keys in cfg.logger.items():

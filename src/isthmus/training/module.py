@@ -62,7 +62,7 @@ class AutoencoderModule(LightningModule):
         schedule: of the learning rate.
         settings: how batches become optimizer steps.
         seed: noise, samples and dropout are functions of it, the epoch and the batch.
-        monitor: the metric that a plateau schedule watches.
+        watched_loss: the metric that a plateau schedule watches.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AutoencoderModule(LightningModule):
         schedule: Schedule,
         settings: StepSettings,
         seed: int,
-        monitor: str,
+        watched_loss: str,
     ) -> None:
         super().__init__()
         # Lightning's automatic mode allows one optimizer and one step per batch.
@@ -87,7 +87,7 @@ class AutoencoderModule(LightningModule):
         self.value_range = value_range
         self.settings = settings
         self.seed = seed
-        self.monitor = monitor
+        self.watched_loss = watched_loss
         self.latest: Terms | None = None
         self.kl_per_dimension: Tensor | None = None
         self._make_optimizer = optimizer
@@ -122,7 +122,7 @@ class AutoencoderModule(LightningModule):
         optimizer = make_optimizer(
             self._make_optimizer, self.autoencoder.parameters(), fused=self.settings.fused, device=self.device
         )
-        schedule = self._schedule.build(optimizer, self._total_steps(), self.monitor)
+        schedule = self._schedule.build(optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def _total_steps(self) -> int:
@@ -201,7 +201,7 @@ class AutoencoderModule(LightningModule):
         if self._warms_up and self.latest is not None:
             metrics |= {f"train/{name}_weight": weight for name, weight in self.latest.weights.items()}
         self._record(metrics)
-        watched = {**self.trainer.callback_metrics, **metrics}.get(self.monitor)
+        watched = {**self.trainer.callback_metrics, **metrics}.get(self.watched_loss)
         if watched is not None:  # an epoch may come before the first validation
             for scheduler in self._epoch_schedulers:
                 scheduler.step(watched)

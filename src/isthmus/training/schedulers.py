@@ -14,13 +14,13 @@ from isthmus.core.errors import real, whole
 class Schedule(Protocol):
     """Builds the `lr_scheduler` entry that Lightning's configure_optimizers returns, or None."""
 
-    def build(self, optimizer: Optimizer, total_steps: int, monitor: str) -> dict[str, Any] | None: ...
+    def build(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any] | None: ...
 
 
 class Constant:
     """The learning rate stays as it is."""
 
-    def build(self, optimizer: Optimizer, total_steps: int, monitor: str) -> None:
+    def build(self, optimizer: Optimizer, total_steps: int) -> None:
         return None
 
 
@@ -44,13 +44,13 @@ class Cosine:
         progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def build(self, optimizer: Optimizer, total_steps: int, monitor: str) -> dict[str, Any]:
+    def build(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         scheduler = LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
         return {"scheduler": scheduler, "interval": "step"}
 
 
 class Plateau:
-    """Multiplies the learning rate when the monitored loss stops falling, stepped per validation.
+    """Multiplies the learning rate when the watched loss stops falling, stepped per validation.
 
     Args:
         factor: in (0, 1).
@@ -63,8 +63,8 @@ class Plateau:
         self.patience = whole("patience", patience, least=0)
         self.min_lr = real("min_lr", min_lr, least=0.0)
 
-    def build(self, optimizer: Optimizer, total_steps: int, monitor: str) -> dict[str, Any]:
+    def build(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         scheduler = ReduceLROnPlateau(
             optimizer, factor=self.factor, patience=self.patience, min_lr=self.min_lr
         )
-        return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
+        return {"scheduler": scheduler, "interval": "epoch"}

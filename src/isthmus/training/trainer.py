@@ -89,6 +89,9 @@ def build_trainer(
 class Checkpoints(ModelCheckpoint):
     """Lightning's, and one more at the end of a run that ends between two of them."""
 
+    # Lightning asks for it several times a batch, and would put it together from all settings each time
+    state_key = "Checkpoints"
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
         ends = (

@@ -1,0 +1,80 @@
+"""What many tests need: a cache of their own, and whole commands as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(sys.executable).parent
+# What would make a command believe that torchrun or Slurm started it.
+LAUNCHED = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "GROUP_RANK",
+    "TORCHELASTIC_RUN_ID",
+)
+
+
+def start(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, program: str = "isthmus"
+) -> subprocess.Popen[str]:
+    """Start a console script of this environment in a process group of its own."""
+    clean = {k: v for k, v in os.environ.items() if k not in LAUNCHED and not k.startswith("SLURM_")}
+    return subprocess.Popen(
+        [str(SCRIPTS / program), *arguments],
+        cwd=cwd,
+        env={**clean, "COLUMNS": "200", **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], *, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Wait for what `start` started; it ends with its whole group where it takes too long."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder for the whole session in place of the person's own."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starting() -> Callable[..., subprocess.Popen[str]]:
+    """`start`."""
+    return start
+
+
+@pytest.fixture(scope="session")
+def ending() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`finished`."""
+    return finished
+
+
+@pytest.fixture
+def isthmus(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `isthmus ARGUMENTS` in `tmp_path` to its end."""
+
+    def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return finished(start(*arguments, cwd=tmp_path, env=env))
+
+    return run

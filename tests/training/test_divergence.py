@@ -1,0 +1,118 @@
+"""A loss that is no longer finite ends the run, says at which step, and leaves what was good."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus.core.errors import TrainingDiverged
+from isthmus.core.losses.mse import MSE
+from isthmus.runs.folder import RunFolder
+from isthmus.runs.train import train
+from isthmus.training.divergence import DivergenceGuard
+
+
+def test_the_first_bad_step_is_named():
+    guard = DivergenceGuard()
+    guard.check()  # of nothing
+    for step, loss in enumerate([1.0, 2.0, math.inf, math.nan], start=5):
+        guard.add(step, torch.tensor(loss))
+    with pytest.raises(TrainingDiverged, match=r"the loss is inf at step 7; lower optimizer\.lr"):
+        guard.check()
+
+
+def test_looking_forgets_what_was_fine():
+    guard = DivergenceGuard()
+    guard.add(1, torch.tensor(1.0))
+    guard.check()
+    guard.add(2, torch.tensor(math.nan))
+    with pytest.raises(TrainingDiverged, match="nan at step 2"):
+        guard.check()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_weight_that_is_not_finite_is_noticed(value):
+    DivergenceGuard.check_weights([torch.ones(3), torch.zeros(0)], 4)
+    with pytest.raises(TrainingDiverged, match="not finite after step 4"):
+        DivergenceGuard.check_weights([torch.ones(3), torch.tensor([1.0, value])], 4)
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Make the loss of one training batch of the next runs NaN."""
+
+    def at(step):
+        true, calls = MSE.elementwise, iter(range(1, 10**6))
+
+        def elementwise(self, raw, x):
+            losses = true(self, raw, x)
+            return losses * math.nan if torch.is_grad_enabled() and next(calls) == step else losses
+
+        monkeypatch.setattr(MSE, "elementwise", elementwise)
+
+    return at
+
+
+def diverged(cfg, path):
+    with pytest.raises(TrainingDiverged) as raised:
+        train(cfg, path)
+    folder = RunFolder(path)
+    status = folder.read_json(folder.status)
+    assert status["status"] == "failed"
+    assert status["error"] == str(raised.value)
+    assert "TrainingDiverged" in status["traceback"]
+    assert not folder.results.exists()
+    return folder, str(raised.value)
+
+
+# 4 steps an epoch
+@pytest.mark.parametrize("step", [1, 4, 6])
+@pytest.mark.parametrize("every", [1, 50])
+@pytest.mark.parametrize("val_size", [0, 0.1])
+def test_a_nan_names_its_step_however_often_losses_are_looked_at(
+    step, every, val_size, bare, poisoned, tmp_path
+):
+    poisoned(step)
+    cfg = bare(
+        *("data.batch_size=400", f"data.val_size={val_size}"),
+        *("trainer.max_epochs=3", f"trainer.log_every_n_steps={every}"),
+    )
+    folder, message = diverged(cfg, tmp_path / "run")
+    assert f"nan at step {step};" in message
+    # the checkpoints of the epochs before are there and are finite
+    for name in ("best", "last"):
+        if step <= 4:
+            assert not (folder.checkpoints / f"{name}.ckpt").exists()
+            continue
+        state = torch.load(folder.checkpoint(name), weights_only=True)
+        assert state["global_step"] == 4
+        assert all(tensor.isfinite().all() for tensor in state["state_dict"].values())
+
+
+def test_accumulated_steps_are_counted_as_optimizer_steps(bare, poisoned, tmp_path):
+    poisoned(4)  # the second batch of the second step
+    cfg = bare("data.batch_size=200", "trainer.max_epochs=1", "trainer.accumulate_grad_batches=2")
+    _, message = diverged(cfg, tmp_path / "run")
+    assert "nan at step 2;" in message
+
+
+def test_a_huge_learning_rate_is_a_divergence(bare, tmp_path):
+    cfg = bare("optimizer=sgd", "optimizer.lr=1e6", "architecture=linear", "trainer.max_epochs=3")
+    folder, message = diverged(cfg, tmp_path / "run")
+    found = re.search(r"the loss is (inf|nan) at step (\d+); lower optimizer\.lr", message)
+    assert found
+    assert 1 < int(found.group(2)) <= 40
+    assert folder.read_json(folder.status)["step"] <= 40
+
+
+def test_numbers_before_the_divergence_are_kept(bare, poisoned, tmp_path):
+    poisoned(7)
+    cfg = bare("data.batch_size=400", "trainer.max_epochs=3", "trainer.log_every_n_steps=1")
+    folder, _ = diverged(cfg, tmp_path / "run")
+    logged = np.genfromtxt(folder.metrics, delimiter=",", names=True, deletechars="")
+    steps = logged["step"][np.isfinite(logged["train/loss_step"])]
+    assert set(range(1, 5)) <= set(steps.astype(int))
