@@ -28,7 +28,7 @@ demo: $(VENV)/installed  ## install, train the default experiment, say where to 
 	@echo "The command is $(BIN)/isthmus; to type it as isthmus: source $(BIN)/activate"
 
 test: $(VENV)/installed-dev  ## install what tests need, and run them
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not browser" $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not browser" $(TESTS)
 
 lint: $(VENV)/installed-dev  ## check style and types
 	$(BIN)/ruff check .

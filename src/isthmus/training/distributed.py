@@ -33,7 +33,7 @@ def check_world(environment: ClusterEnvironment, *, devices: int, num_nodes: int
     """Raise `BadInput` where the processes that were started are not those that the config asks for."""
     if environment.world_size() != devices * num_nodes:
         raise BadInput(
-            "devices",
+            "trainer.devices",
             devices,
             f"times trainer.num_nodes={num_nodes} is not the {environment.world_size()} "
             "processes that were started; make them agree",

@@ -1,0 +1,96 @@
+"""`isthmus evaluate`: from a run folder alone to the numbers that training left in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+SHORT = ("trainer.max_epochs=1", "trainer.threads=1", "latent.dim=2", "optimizer.lr=0.01")
+MODELS = {
+    "linear": ("architecture=linear",),
+    "mlp": ("architecture=mlp", "architecture.hidden=[16]", "architecture.normalization=batch"),
+    "conv": ("architecture=conv", "architecture.channels=[4]", "architecture.normalization=batch"),
+    "resnet": ("architecture=resnet", "architecture.channels=[4]", "architecture.normalization=group"),
+    "noisy_vae": ("model=vae", "noise=gaussian", "architecture.hidden=[16]", "data.eval_batch_size=100"),
+}
+
+
+@pytest.fixture
+def trained(here, tmp_path):
+    """Train a linear autoencoder; gives its folder."""
+    assert here("train", *MODELS["linear"], *SHORT, "hydra.run.dir=run").code == 0
+    return tmp_path / "run"
+
+
+def refused(said):
+    assert said.code == 2
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_test_metrics_come_again(model, here, tmp_path):
+    assert here("train", *MODELS[model], *SHORT, "hydra.run.dir=run").code == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    said = here("evaluate", "run", "--json")
+    assert said.code == 0
+    again = json.loads(said.out)
+    wanted = {k: v for k, v in results.items() if k.startswith("test/") and isinstance(v, float)}
+    assert {"test/loss", "test/mse", "test/psnr"} <= set(wanted)
+    assert {name: again[name] for name in wanted} == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+    assert again["epoch"] == results["epoch"]
+    assert again["step"] == results["step"]
+    assert again["same_data"] is True
+
+
+def test_it_prints_a_table_and_writes_nothing(isthmus, trained):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    ended = isthmus("evaluate", "run")
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    results = json.loads((trained / "results.json").read_text())
+    printed = {line.split()[0]: line.split()[-1] for line in ended.stdout.splitlines() if line.strip()}
+    assert float(printed["mse"]) == pytest.approx(results["test/mse"], rel=1e-5)
+    assert "best checkpoint, epoch 1" in ended.stdout
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def test_the_last_checkpoint_need_not_be_the_best(here, tmp_path):
+    worst = ("callbacks.checkpoint.mode=max", "trainer.max_epochs=3", "optimizer.lr=0.001")
+    assert here("train", *MODELS["linear"], *SHORT, *worst, "hydra.run.dir=run").code == 0
+    best = json.loads(here("evaluate", "run", "--json").out)
+    last = json.loads(here("evaluate", "run", "--json", "--checkpoint", "last").out)
+    assert (best["epoch"], last["epoch"]) == (1, 3)
+    assert last["test/mse"] < best["test/mse"]
+
+
+def test_what_differs_now_is_an_override(here, trained):
+    said = here("evaluate", "run", "data.test_size=0.5")
+    assert said.code == 0
+    assert "not the split" in said.out
+
+
+@pytest.mark.parametrize("override", ["latent.dmi=3", "data.foo=1"])
+def test_an_override_of_an_unknown_key_is_refused(override, here, trained):
+    assert override in refused(here("evaluate", "run", override))
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_what_is_no_run_folder_is_refused(name, here):
+    assert f"RUN={name}" in refused(here("evaluate", name))
+
+
+def test_a_folder_of_runs_names_one_of_them(here, trained, tmp_path):
+    (tmp_path / "outputs").mkdir()
+    trained.rename(tmp_path / "outputs" / "mine")
+    assert "did you mean outputs/mine?" in refused(here("evaluate", "outputs"))
+
+
+def test_a_run_without_a_checkpoint_is_refused(here, trained):
+    shutil.rmtree(trained / "checkpoints")
+    line = refused(here("evaluate", "run"))
+    assert "RUN=run" in line
+    assert "best.ckpt" in line

@@ -1,0 +1,151 @@
+"""The run folder: claimed once, written whole, and opened only where there is one."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.folder import RunFolder, discard_empty
+
+MANY = 20
+
+
+def claim(path, barrier):
+    barrier.wait()
+    try:
+        RunFolder.create(path)
+    except BadInput:
+        return False
+    return True
+
+
+def claims(path, barrier, won):
+    won.put(claim(path, barrier))
+
+
+def test_of_threads_that_claim_a_path_one_wins(tmp_path):
+    for name in range(20):
+        barrier = threading.Barrier(MANY)
+        with ThreadPoolExecutor(MANY) as pool:
+            won = list(pool.map(lambda _, n=name, b=barrier: claim(tmp_path / "a" / str(n), b), range(MANY)))
+        assert sum(won) == 1
+
+
+def test_of_processes_that_claim_a_path_one_wins(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    barrier, won = fork.Barrier(MANY), fork.Queue()
+    processes = [fork.Process(target=claims, args=(tmp_path / "run", barrier, won)) for _ in range(MANY)]
+    for process in processes:
+        process.start()
+    results = [won.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert sum(results) == 1
+
+
+@pytest.mark.parametrize("name", ["note.txt", ".hidden", "checkpoints"])
+def test_a_folder_that_holds_something_is_refused_and_kept(name, tmp_path):
+    held = tmp_path / name
+    held.mkdir() if name == "checkpoints" else held.write_text("mine")
+    with pytest.raises(BadInput) as refused:
+        RunFolder.create(tmp_path)
+    assert refused.value.key == "hydra.run.dir"
+    assert refused.value.value == tmp_path
+    assert list(tmp_path.iterdir()) == [held]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    assert RunFolder.create(tmp_path).status.is_file()
+
+
+def test_json_has_null_for_what_it_has_no_number_for(tmp_path):
+    path = tmp_path / "results.json"
+    RunFolder.write_json(
+        path, {"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": (-float("inf"), 2)}, "e": "NaN"}
+    )
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads(path.read_text(), parse_constant=refuse)
+    assert content == {"a": None, "b": [None, 1.5], "c": {"d": [None, 2]}, "e": "NaN"}
+    assert RunFolder.read_json(path) == content
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    path = tmp_path / "results.json"
+    RunFolder.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        RunFolder.write_json(path, {"a": object()})
+    assert RunFolder.read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("state", ["running", "done", "stopped"])
+def test_the_status_says_what_and_where(state, tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_status(state, step=3)
+    status = RunFolder.read_json(folder.status)
+    assert status["status"] == state
+    assert status["step"] == 3
+    assert {"time", "pid", "host", "format"} <= set(status)
+
+
+def test_the_first_failure_is_the_reason(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_status("running")
+    for message in ("the loss is nan", "the connection was closed by the other process"):
+        try:
+            raise RuntimeError(message)
+        except RuntimeError as error:
+            folder.write_failure(error, step=2)
+    status = RunFolder.read_json(folder.status)
+    assert status["status"] == "failed"
+    assert status["error"] == "the loss is nan"
+    assert status["step"] == 2
+    assert "test_folder.py" in status["traceback"]
+
+
+def opened(path):
+    with pytest.raises(BadInput) as refused:
+        RunFolder.open(path)
+    assert refused.value.key == "RUN"
+    assert refused.value.value == path
+    return refused.value.fix
+
+
+def test_open_refuses_what_is_not_there(tmp_path):
+    assert "no such folder" in opened(tmp_path / "nowhere")
+
+
+def test_open_refuses_what_is_no_run(tmp_path):
+    assert "config.yaml" in opened(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    assert "status.json" in opened(tmp_path)
+
+
+def test_open_names_a_run_that_is_inside(tmp_path):
+    inner = RunFolder.create(tmp_path / "2026" / "run")
+    assert f"did you mean {inner.path}?" in opened(tmp_path)
+
+
+def test_open_takes_what_create_made(tmp_path):
+    made = RunFolder.create(tmp_path)
+    made.config.write_text("latent:\n  dim: 3\n")
+    folder = RunFolder.open(tmp_path)
+    assert folder.read_config().latent.dim == 3
+    with pytest.raises(BadInput, match=r"has no checkpoint best\.ckpt"):
+        folder.checkpoint()
+
+
+def test_discarding_keeps_what_holds_something(tmp_path):
+    inner = tmp_path / "a" / "b" / "c"
+    inner.mkdir(parents=True)
+    (tmp_path / "a" / "note").touch()
+    discard_empty(inner, inner.parent, inner.parent.parent)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "note"]
