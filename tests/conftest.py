@@ -31,7 +31,7 @@ def start(
     return subprocess.Popen(
         [str(SCRIPTS / program), *arguments],
         cwd=cwd,
-        env={**clean, "COLUMNS": "200", **(env or {})},
+        env={**clean, "COLUMNS": "200", "OMP_NUM_THREADS": "1", **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -205,9 +205,26 @@ def test_a_logger_that_is_not_installed(package, here, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+SRUN = {"NTASKS": "2", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "JOB_ID": "1", "JOB_NAME": "train"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({**SRUN, "NTASKS_PER_NODE": "2"}, ("trainer.devices=1", "2 processes", "make them agree")),
+        (SRUN, ("--ntasks=2", "--ntasks-per-node")),
+    ],
+)
+def test_processes_that_the_config_does_not_ask_for(told, expected, here, monkeypatch, tmp_path):
+    for name, value in told.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    one_line(*here("train", "trainer=cpu"), expected)
+    assert not list(tmp_path.iterdir())
+
+
 # As a person runs them: Hydra handles errors otherwise in a process of its own.
 @pytest.mark.parametrize(
-    "typed", ["latent.dm=3", "latent=gausian", "latent.dim=0", "data=arrays data.path=holes.npy", "=3"]
+    "typed", ["latent.dm=3", "latent=gausian", "latent.dim=0", "data=arrays data.path=holes.npy"]
 )
 def test_the_real_command_says_the_same(typed, isthmus, files, tmp_path):
     before = set(tmp_path.rglob("*"))

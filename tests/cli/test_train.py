@@ -262,7 +262,7 @@ def test_a_folder_that_holds_a_run_is_refused_and_kept(here, run):
 
 
 def test_runs_that_start_in_the_same_second_have_their_own_folders(starting, ending, tmp_path):
-    typed = ("train", *SMALL, ONE_THREAD, "data.val_size=0")
+    typed = ("train", *SMALL, ONE_THREAD, "logger=csv")
     processes = [starting(*typed, f"seed={seed}", cwd=tmp_path) for seed in range(4)]
     assert [ending(process).returncode for process in processes] == [0, 0, 0, 0]
     folders = list(tmp_path.glob("outputs/*/*"))

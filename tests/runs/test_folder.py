@@ -111,6 +111,15 @@ def test_the_first_failure_is_the_reason(tmp_path):
     assert "test_folder.py" in status["traceback"]
 
 
+def test_what_another_process_told_first_stays(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_status("running")
+    folder.write_stop(step=7)
+    folder.write_failure(RuntimeError("the connection was closed by the other process"))
+    status = RunFolder.read_json(folder.status)
+    assert (status["status"], status["step"]) == ("stopped", 7)
+
+
 def opened(path):
     with pytest.raises(BadInput) as refused:
         RunFolder.open(path)

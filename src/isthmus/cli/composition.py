@@ -64,7 +64,7 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
 
 def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadInput:
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
-    known = [str(option) for option in error.options or groups(config_dirs(argv)).get(group, ())]
+    known = [str(option) for option in error.options or groups(config_dirs(argv)).get(group, {})]
     known = [option for option in known if not option.startswith("_")]
     if not group:
         return BadInput("config", choice, _first_line(error))
@@ -106,8 +106,7 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
         return BadInput(key, value, _first_line(error))
     key = found.group(1).partition("@")[0]
     value = next((a.partition("=")[2] for a in argv if a.lstrip("+~").startswith(f"{key}=")), "")
-    chosen = _composed(argv)
-    known = [*groups(config_dirs(argv)), *_keys(chosen)]
+    known = [*groups(config_dirs(argv)), *_keys(_composed(argv))]
     if key in known:
         return BadInput(key, value, _first_line(error))
     if elsewhere := _choices_with(key, argv):
@@ -157,7 +156,7 @@ _ABSENT = object()
 
 def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
     names = []
-    for key in cfg:
+    for key in map(str, cfg):
         node: Any = cfg._get_node(key)
         names.append(f"{prefix}{key}")
         if OmegaConf.is_dict(node):

@@ -54,6 +54,7 @@ def print_run(folder: RunFolder) -> None:
     print("next:")
     print(f"  isthmus evaluate {here}    test it again, from the folder alone")
     print(f"  isthmus board {here.parent}    compare runs in TensorBoard")
+    print("  isthmus train --help    every group and its choices")
 
 
 def _relative(path: Path) -> Path:

@@ -66,12 +66,15 @@ def _task(cfg: DictConfig) -> None:
 
     from isthmus.cli.report import print_run
     from isthmus.runs.folder import discard_empty
-    from isthmus.runs.train import train
+    from isthmus.runs.rules import check
 
     hydra_cfg = HydraConfig.get()
     path = Path(hydra_cfg.runtime.output_dir)
     chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
     try:
+        check(cfg)  # before the seconds that importing torch takes
+        from isthmus.runs.train import train
+
         folder = train(cfg, None if is_follower() else path, overrides=hydra_cfg.overrides.task)
     except Exception as error:
         if not is_follower():

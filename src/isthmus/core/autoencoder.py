@@ -64,14 +64,13 @@ class Autoencoder(nn.Module):
     def judge(self, result: Pass, epoch: Tensor | None = None) -> Terms:
         """What a pass costs; see `forward` for `epoch`."""
         reconstruction = self.loss(result.raw, result.x)
-        weights = {name: part.weight_at(epoch) for name, part in self.regularizers.items()}
-        penalties = [weights[name] * part.penalty(result) for name, part in self.regularizers.items()]
-        return Terms(
-            objective=self.objective(reconstruction, penalties),
-            reconstruction=reconstruction.mean(),
-            values={name: part.value(result).mean() for name, part in self.regularizers.items()},
-            weights=weights,
-        )
+        weights, values, penalties = {}, {}, []
+        for name, part in self.regularizers.items():
+            weights[name] = part.weight_at(epoch)
+            value = part.value(result)
+            values[name] = value.mean()
+            penalties.append(weights[name] * part.penalty(result, value))
+        return Terms(self.objective(reconstruction, penalties), reconstruction.mean(), values, weights)
 
     def encode(self, x: Tensor) -> Code:
         """The code of each example, without noise and without chance."""

@@ -17,4 +17,6 @@ def default_generator(device: torch.device) -> torch.Generator:
     """The generator that unseeded random functions use on `device`, dropout included."""
     if device.type == "cuda":
         return torch.cuda.default_generators[device.index or 0]
+    if device.type == "mps":
+        return torch.mps._get_default_mps_generator()
     return torch.default_generator

@@ -42,7 +42,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
         # what Lightning makes of Ctrl+C and of SIGTERM
         if trainer is None or trainer.state.status != TrainerStatus.INTERRUPTED:
             raise
-        folder.write_status("stopped", step=trainer.global_step, epoch=trainer.current_epoch)
+        folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch)
         raise Stopped(SIGTERM if isinstance(end, SIGTERMException) else SIGINT) from None
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}

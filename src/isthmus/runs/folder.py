@@ -110,11 +110,19 @@ class RunFolder:
             },
         )
 
+    def write_stop(self, **details: Any) -> None:
+        """Record that training was stopped, unless another process of the run has told how it ended."""
+        if self._runs():
+            self.write_status("stopped", **details)
+
     def write_failure(self, error: BaseException, **details: Any) -> None:
         """Record why training failed; of processes that fail together, the first has the reason."""
-        if self.read_json(self.status).get("status") != "failed":
+        if self._runs():
             trace = "".join(traceback.format_exception(error))
             self.write_status("failed", error=str(error), traceback=trace, **details)
+
+    def _runs(self) -> bool:
+        return self.read_json(self.status).get("status", "running") == "running"
 
     @staticmethod
     def write_json(path: Path, content: dict[str, Any]) -> None:

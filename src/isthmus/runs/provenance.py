@@ -57,9 +57,11 @@ def repository(folder: Path) -> dict[str, Any] | None:
         if not tracked:
             return None
         diff = git("diff", "HEAD")
+        untracked = git("ls-files", "--others", "--exclude-standard", "--full-name").splitlines()
         return {
             "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(diff),
+            "dirty": bool(diff or untracked),
+            "untracked": untracked,
             "diff": diff[:LONGEST_DIFF],
             "diff_cut": len(diff) > LONGEST_DIFF,
         }

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from isthmus.core.errors import BadInput, one_of, real, whole
 from isthmus.runs.compose import conf_dir
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 # Keys that are read by name whatever the choice. Of the other keys a part's constructor says what it needs.
 REQUIRED = (
@@ -24,13 +24,14 @@ REQUIRED = (
 EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when asked for
 
 
-def _refuse(key: str, value: Any, fix: str) -> None:
-    raise BadInput(key, value, fix)
+def _below(key: str, value: int, limit: int) -> None:
+    if value >= limit:
+        raise BadInput(key, value, f"must be below {limit}")
 
 
 # key -> check(key, value). A key that a choice does not have is passed over.
 RULES: dict[str, Callable[[str, Any], object]] = {
-    "seed": lambda k, v: whole(k, v, least=0) < 2**32 or _refuse(k, v, "must be below 4294967296"),
+    "seed": lambda k, v: _below(k, whole(k, v, least=0), 2**32),
     "latent.dim": whole,
     "data.batch_size": whole,
     "data.eval_batch_size": whole,

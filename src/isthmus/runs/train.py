@@ -107,7 +107,7 @@ def _train_together(folder: RunFolder, processes: int) -> None:
             raise RunFailed(f"a process was killed: {error.get_first_failure()[1].message}") from None
         raise RunFailed(status["error"]) from None
     except SignalException as error:
-        if folder.read_json(folder.status)["status"] == "running":  # or the processes said where
+        if folder.read_json(folder.status)["status"] != "stopped":  # as the processes say, and where
             folder.write_status("stopped")
         raise Stopped(error.sigval) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ def cluster() -> ClusterEnvironment | None:
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     if SLURMEnvironment.detect():
-        environment = SLURMEnvironment()
+        try:
+            environment = SLURMEnvironment()
+        except RuntimeError as error:
+            tasks = os.environ["SLURM_NTASKS"]
+            raise BadInput("--ntasks", tasks, "must be --ntasks-per-node for srun or sbatch") from error
         return environment if environment.world_size() > 1 else None
     return None
 
@@ -67,6 +72,7 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
     # what failed is said once, by whoever called
     for handler in logging.getLogger("torch.distributed").handlers:
         handler.setLevel(logging.CRITICAL)
+    logging.getLogger("torch.multiprocessing").setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -25,17 +25,23 @@ def image_grid(rows: Sequence[Tensor], *, value_range: tuple[float, float]) -> T
     Returns:
         A picture in [0, 1]. Shape: [C', height, width], C' 1 or 3.
     """
-    low, high = value_range
-    if high - low == float("inf"):
-        low, high = rows[0].min().item(), rows[0].max().item()
-    span = max(high - low, 1e-12)
-    images = [((row.float().cpu() - low) / span).clamp(0, 1) for row in rows]
+    if value_range[1] - value_range[0] == float("inf"):
+        value_range = rows[0].min().item(), rows[0].max().item()
+    images = [to_unit(row.float().cpu(), value_range) for row in rows]
     if images[0].shape[1] not in (1, 3):
         images = [row[:, :1] for row in images]
     padded = [F.pad(row, (GAP, GAP, GAP, GAP), value=1.0) for row in images]
     grid = torch.cat([torch.cat(list(row), dim=2) for row in padded], dim=1)
     factor = max(1, -(-SMALLEST // images[0].shape[2]))
     return grid.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+
+
+def to_unit(x: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Values in `value_range` as values in [0, 1], clipped; infinite ends are taken from the values."""
+    low, high = value_range
+    if high - low == float("inf"):
+        low, high = x.min().item(), x.max().item()
+    return ((x - low) / max(high - low, 1e-12)).clamp(0, 1)
 
 
 def save_png(picture: Tensor, path: Path) -> None:

@@ -257,9 +257,9 @@ class AutoencoderModule(LightningModule):
             writer = tensorboard_of(self.trainer.loggers)
             if writer is not None:
                 writer.add_histogram(f"{stage}_kl/all", self.kl_per_dimension.cpu(), self.global_step)
-            self._collapse.look(
-                int(active), self.kl_per_dimension, epoch=self.current_epoch, final=stage == "test"
-            )
+            if self.trainer.is_global_zero:
+                final = stage == "test"
+                self._collapse.look(int(active), self.kl_per_dimension, epoch=self.current_epoch, final=final)
         self._record(named)
 
     def _record(self, metrics: dict[str, Any]) -> None:

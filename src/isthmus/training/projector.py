@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.training.grids import to_unit
+
 SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
 
 
@@ -48,6 +50,4 @@ def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
     """Images in `value_range` as RGB in [0, 1], [B, C, H, W] -> [B, 3, H, W]; None for what is no image."""
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         return None
-    low, high = value_range
-    scaled = ((x - low) / max(high - low, 1e-12)).clamp(0, 1)
-    return torch.nan_to_num(scaled).expand(-1, 3, -1, -1)
+    return to_unit(x, value_range).expand(-1, 3, -1, -1)

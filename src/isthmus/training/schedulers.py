@@ -65,6 +65,11 @@ class Plateau:
 
     def build(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         scheduler = ReduceLROnPlateau(
-            optimizer, factor=self.factor, patience=self.patience, min_lr=self.min_lr
+            optimizer,
+            factor=self.factor,
+            patience=self.patience,
+            min_lr=self.min_lr,
+            threshold=0.0,  # the default is relative, and takes any negative loss for an improvement
+            threshold_mode="abs",
         )
         return {"scheduler": scheduler, "interval": "epoch"}

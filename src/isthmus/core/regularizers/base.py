@@ -41,9 +41,9 @@ class Regularizer(nn.Module, ABC):
     def value(self, result: Pass) -> Tensor:
         """The unweighted value that is logged. Shape: [B] or a scalar."""
 
-    def penalty(self, result: Pass) -> Tensor:
+    def penalty(self, result: Pass, value: Tensor) -> Tensor:
         """What is minimised, before the weight; the value, unless a regularizer says otherwise."""
-        return self.value(result)
+        return value
 
     def check(self, *, probabilistic: bool) -> None:
         """Raise `BadInput` where the latent does not have what this regularizer needs."""

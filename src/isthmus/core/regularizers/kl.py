@@ -40,9 +40,9 @@ class KL(Regularizer):
         assert result.code.posterior is not None
         return kl_to_standard_normal(result.code.posterior).sum(1)
 
-    def penalty(self, result: Pass) -> Tensor:
+    def penalty(self, result: Pass, value: Tensor) -> Tensor:
         if self.free_bits == 0:
-            return self.value(result)
+            return value
         assert result.code.posterior is not None
         return kl_to_standard_normal(result.code.posterior).mean(0).clamp(min=self.free_bits).sum()
 
