@@ -193,7 +193,7 @@ def test_a_gpu_that_is_not_there(here, monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    one_line(*here("train", "trainer=gpu"), ("trainer.accelerator=gpu", "trainer=cpu"))
+    one_line(*here("train", "trainer=gpu"), ("trainer.accelerator=gpu", "trainer.accelerator=cpu"))
     assert not list(tmp_path.iterdir())
 
 

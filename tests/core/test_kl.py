@@ -92,7 +92,9 @@ def test_free_bits_floor_each_dimension_of_the_batch():
     q = with_divergences(0.1, 0.4, 3.0)
     regularizer = build(free_bits=0.5)
     # 0.5 + 0.5 + 3.0: the floor holds for each dimension, on the mean over the batch, not on each example
-    assert regularizer.penalty(passed(q), regularizer.value(passed(q))).item() == pytest.approx(4.0, rel=1e-14)
+    assert regularizer.penalty(passed(q), regularizer.value(passed(q))).item() == pytest.approx(
+        4.0, rel=1e-14
+    )
 
 
 def test_free_bits_leave_the_logged_value_alone():

@@ -26,23 +26,25 @@ def examples(count=12):
     return torch.rand(count, *SHAPE, generator=generator, dtype=torch.float64)
 
 
-def update(made, *, clip=lambda: None, accumulate=1, lr=0.01):
+def update(made, *, clip=lambda: None, lr=0.01):
     optimizer = torch.optim.SGD(made.parameters(), lr=lr)
-    return Update([optimizer], torch.Tensor.backward, clip, accumulate)
+    return Update([optimizer], torch.Tensor.backward, clip)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4])
 def test_accumulated_batches_are_one_batch_of_all_their_rows(parts):
     whole, accumulated, x = model(), model(), examples()
     truth = training_step(whole, x, update(whole), epoch=None)
-    step = update(accumulated, accumulate=parts)
+    step = update(accumulated)
     chunks = x.chunk(parts)
     start = [parameter.clone() for parameter in accumulated.parameters()]
     terms = []
     for number, chunk in enumerate(chunks, start=1):
         for parameter, before in zip(accumulated.parameters(), start, strict=True):
             assert torch.equal(parameter, before)  # nothing moves before the last
-        terms.append(training_step(accumulated, chunk, step, epoch=None, complete=number == parts))
+        terms.append(
+            training_step(accumulated, chunk, step, epoch=None, complete=number == parts, share=1 / parts)
+        )
     for one, other in zip(whole.parameters(), accumulated.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)  # float64, sums in another order
     # what is reported is not divided

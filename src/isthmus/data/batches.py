@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -78,6 +79,31 @@ class TrainBatches:
         elif rest:
             cuts.append(rest)
         return cuts
+
+
+class Groups:
+    """Several training batches at a time, for training steps that make several optimizer steps.
+
+    Args:
+        batches: to group.
+        size: batches in a group; the last group may be smaller.
+    """
+
+    def __init__(self, batches: TrainBatches, size: int) -> None:
+        self.batches = batches
+        self.size = size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return -(-len(self.batches) // self.size)
+
+    def __iter__(self) -> Iterator[list[Block]]:
+        blocks = iter(self.batches)
+        while group := list(islice(blocks, self.size)):
+            yield group
 
 
 class EvaluationBatches:

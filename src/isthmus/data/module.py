@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from isthmus.core.errors import whole
 from isthmus.core.scaling import Scaling
 from isthmus.core.types import Batch
-from isthmus.data.batches import EvaluationBatches, TrainBatches
+from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
 from isthmus.data.loaders import loader
 from isthmus.data.source import Source
 from isthmus.data.splits import draw_split
@@ -30,6 +30,10 @@ class DataModule(LightningDataModule):
         split_seed: of the split, apart from `seed` so that runs with other seeds are tested on the same rows.
         num_workers: worker processes, for data that are not in memory.
         seed: of the order in training.
+        steps_per_execution: training batches handed over at a time, for data in memory and one process.
+
+    Attributes:
+        train_batches: batches in an epoch of one process, once the training loader is made.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class DataModule(LightningDataModule):
         split_seed: int,
         num_workers: int,
         seed: int,
+        steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
         self.source = source
@@ -50,6 +55,8 @@ class DataModule(LightningDataModule):
         self.eval_batch_size = whole("eval_batch_size", eval_batch_size)
         self.num_workers = whole("num_workers", num_workers, least=0)
         self.seed = seed
+        self.steps_per_execution = steps_per_execution
+        self.train_batches = 0
         self.split = draw_split(
             len(source),
             test_rows=source.test_rows,
@@ -59,7 +66,7 @@ class DataModule(LightningDataModule):
         )
         self.scaling: Scaling = source.scaling(self.split.train)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         blocks = TrainBatches(
             self.split.train,
             batch_size=self.batch_size,
@@ -67,7 +74,10 @@ class DataModule(LightningDataModule):
             rank=self._rank,
             world_size=self._world_size,
         )
-        return self._loader(blocks)
+        self.train_batches = len(blocks)
+        # Streamed data would be read far ahead, and processes wait for each other at each step anyway.
+        grouped = self.source.resident and self._world_size == 1
+        return self._loader(Groups(blocks, self.steps_per_execution if grouped else 1))
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation(self.split.val)
@@ -75,11 +85,13 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation(self.split.test)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch | list[Batch], device: torch.device, dataloader_idx: int
+    ) -> Batch | list[Batch]:
         """Move the examples alone: the rows and the block number are used on the host."""
-        if batch.x.device == device:
-            return batch
-        return batch._replace(x=batch.x.to(device, non_blocking=True))
+        if isinstance(batch, list):
+            return [_moved(each, device) for each in batch]
+        return _moved(batch, device)
 
     def whole_loader(self, rows: Tensor) -> DataLoader[Batch]:
         """All of `rows` in order for this process alone, for codes and figures."""
@@ -109,3 +121,9 @@ class DataModule(LightningDataModule):
     @property
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer else 1
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    if batch.x.device == device:
+        return batch
+    return batch._replace(x=batch.x.to(device, non_blocking=True))

@@ -11,6 +11,7 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.core.architectures.base import Architecture
 from isthmus.core.autoencoder import Autoencoder
@@ -76,7 +77,7 @@ def build_data(cfg: DictConfig) -> DataModule:
     own = OmegaConf.create({key: value for key, value in cfg.data.items() if key not in keys})
     source = part("data", own, Source)
     try:
-        return DataModule(source, seed=cfg.seed, **keys)
+        return DataModule(source, seed=cfg.seed, steps_per_execution=cfg.trainer.steps_per_execution, **keys)
     except BadInput as error:
         raise error.under("data") from error
 
@@ -156,18 +157,20 @@ def _check_keys(group: str, target: str, keys: DictConfig, further: Mapping[str,
         made_by = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInput(f"{group}._target_", target, f"cannot be found ({error})") from error
-    known = inspect.signature(made_by).parameters
+    known = {
+        name: parameter
+        for name, parameter in inspect.signature(made_by).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
     for key in map(str, keys):
         if key.startswith("_") or key in known:
             continue
-        raise BadInput(f"{group}.{key}", keys[key], unknown_key(key, list(known), f"{group}."))
+        hint = f"; if an experiment or preset set it for another choice, add ~{group}.{key}"
+        raise BadInput(f"{group}.{key}", keys[key], unknown_key(key, list(known), f"{group}.") + hint)
     absent = [
         name
         for name, parameter in known.items()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and name not in keys
-        and name not in further
+        if parameter.default is parameter.empty and name not in keys and name not in further
     ]
     if absent and not further.get("_partial_"):
         raise BadInput(f"{group}.{absent[0]}", "", f"is missing; {target} needs it")
@@ -191,12 +194,20 @@ def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:
         raise BadInput("optimizer", settings, f"{cfg.optimizer._target_} refuses these: {error}") from error
 
 
-def monitored(cfg: DictConfig, data: DataModule) -> str:
-    """What makes a checkpoint the best."""
+def monitored(cfg: DictConfig, data: DataModule) -> str | None:
+    """What makes a checkpoint the best; None: being the last."""
     chosen = cfg.callbacks.checkpoint.monitor
     if chosen != "auto":
         return str(chosen)
-    return watched_loss(data)
+    # The training loss would not do without validation: its weights may still be warming up.
+    return "val/loss" if len(data.split.val) else None
+
+
+def better(mode: str, metric: str | None) -> str:
+    """Whether a smaller (min) or a larger (max) value of a metric is better, where `mode` leaves it open."""
+    if mode != "auto":
+        return mode
+    return "max" if str(metric).rpartition("/")[2] in ("psnr", "ssim", "active_units") else "min"
 
 
 def watched_loss(data: DataModule) -> str:
@@ -205,12 +216,32 @@ def watched_loss(data: DataModule) -> str:
 
 
 def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule) -> None:
-    """Raise `BadInput` for a monitored metric that no epoch of this run will log."""
+    """Raise `BadInput` for a monitored metric that an epoch, or a checkpoint, of this run will lack."""
+    validates, saves = cfg.trainer.check_val_every_n_epoch, cfg.callbacks.checkpoint.every_n_epochs
+    if str(monitored(cfg, data)).startswith("val/") and saves % validates:
+        raise BadInput(
+            "callbacks.checkpoint.every_n_epochs",
+            saves,
+            f"must be a multiple of trainer.check_val_every_n_epoch={validates}, so that "
+            "the best is chosen by a validation of its own weights",
+        )
     known = module.metric_names(validates=bool(len(data.split.val)))
     watched = {"callbacks.checkpoint.monitor": monitored(cfg, data)}
     if cfg.callbacks.early_stopping.enabled:
         watched["callbacks.early_stopping.monitor"] = cfg.callbacks.early_stopping.monitor
     for key, metric in watched.items():
-        if metric not in known:
+        if metric is not None and metric not in known:
             why = "" if len(data.split.val) else " (there is no validation: data.val_size=0)"
             raise BadInput(key, metric, f"is not logged by this run{why}; it logs {', '.join(known)}")
+
+
+def check_normalization(autoencoder: Autoencoder, data: DataModule) -> None:
+    """Raise `BadInput` where batch normalisation would see batches of one example."""
+    normalizes = any(isinstance(part, _BatchNorm) for part in autoencoder.modules())
+    if normalizes and min(data.batch_size, len(data.split.train)) < 2:
+        raise BadInput(
+            "data.batch_size",
+            data.batch_size,
+            "leaves batch normalisation without a variance; use at "
+            "least 2, or architecture.normalization=none",
+        )

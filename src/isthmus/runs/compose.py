@@ -32,7 +32,10 @@ def register_resolvers() -> None:
 
 def is_follower() -> bool:
     """Whether torchrun or Slurm started this process as one that joins another's run."""
-    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "SLURM_PROCID"))
+    environment = os.environ
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return environment.get("RANK", "0") != "0"
+    return "SLURM_NTASKS" in environment and environment.get("SLURM_PROCID", "0") != "0"
 
 
 def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str | Path] = ()) -> DictConfig:

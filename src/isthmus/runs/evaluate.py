@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -48,9 +49,18 @@ def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str
         check_devices(cfg.trainer.accelerator, 1)
     except BadInput as error:
         raise error.under("trainer") from error
-    state = torch.load(folder.checkpoint(checkpoint), weights_only=True, map_location="cpu")
+    path = folder.checkpoint(checkpoint)
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise BadInput("RUN", folder.path, f"{path.name} is damaged; try --checkpoint last") from error
     parts = build(cfg)
-    parts.module.load_state_dict(state["state_dict"])
+    try:
+        parts.module.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise BadInput(
+            "RUN", folder.path, "its weights do not fit the model that the config and the overrides build"
+        ) from error
     return Loaded(cfg, parts, state["epoch"] + 1, state["global_step"])
 
 
@@ -92,7 +102,7 @@ def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] =
         default_root_dir=folder.path,
     )
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
-    trained_on = folder.read_json(folder.provenance)["data"]
+    trained_on = folder.read_json(folder.provenance)["data"] if folder.provenance.is_file() else {}
     now = parts.data.describe()
-    same = all(trained_on[key] == now[key] for key in ("fingerprint", "split_fingerprint"))
+    same = all(trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint"))
     return {**metrics, "epoch": epoch, "step": step, "same_data": same}

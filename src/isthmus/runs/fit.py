@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.trainer.states import TrainerStatus
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from isthmus.runs.build import Parts, monitored, part
+from isthmus.runs.build import Parts, better, monitored, part
 from isthmus.runs.errors import Stopped
 from isthmus.runs.folder import RunFolder
 from isthmus.training.callbacks.figures import Figures
@@ -44,6 +44,9 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
             raise
         folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch)
         raise Stopped(SIGTERM if isinstance(end, SIGTERMException) else SIGINT) from None
+    except KeyboardInterrupt:
+        folder.write_stop()
+        raise
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
         folder.write_failure(error, **where)
@@ -63,7 +66,7 @@ def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder) -> Trainer:
         checkpoints(
             folder.checkpoints,
             monitor=monitored(cfg, parts.data),
-            mode=cfg.callbacks.checkpoint.mode,
+            mode=better(cfg.callbacks.checkpoint.mode, monitored(cfg, parts.data)),
             every_n_epochs=cfg.callbacks.checkpoint.every_n_epochs,
         )
     ]
@@ -78,7 +81,8 @@ def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder) -> Trainer:
             )
         )
     if cfg.callbacks.early_stopping.enabled:
-        callbacks.append(early_stopping(cfg.callbacks.early_stopping))
+        stopping = cfg.callbacks.early_stopping
+        callbacks.append(early_stopping(stopping, mode=better(stopping.mode, stopping.monitor)))
     if cfg.trainer.compile:
         parts.module.autoencoder.compile()
     return build_trainer(cfg.trainer, folder=folder.path, loggers=loggers, callbacks=callbacks)
@@ -115,7 +119,7 @@ def _finish(cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer) 
         "step": best["global_step"],
         "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),
     }
-    if parts.module.kl_per_dimension is not None:
+    if tested and parts.module.kl_per_dimension is not None:
         results["test/kl_per_dimension"] = parts.module.kl_per_dimension.tolist()
     _conclude(cfg, parts, trainer, results)
     if trainer.is_global_zero:

@@ -73,7 +73,7 @@ class RunFolder:
                 "RUN", path, "there is no such folder; give a run folder, such as one below outputs/"
             )
         if not (folder.config.is_file() and folder.status.is_file()):
-            inner = sorted(p.parent for p in path.glob("**/status.json"))
+            inner = sorted(p.parent for p in [*path.glob("*/status.json"), *path.glob("*/*/status.json")])
             hint = f"; did you mean {inner[-1]}?" if inner else ""
             raise BadInput("RUN", path, f"is not a run folder: it has no config.yaml and status.json{hint}")
         return folder

@@ -38,6 +38,7 @@ def train(cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = ()) 
     """
     check(cfg)
     quiet()
+    _anchor_paths(cfg)
     devices = _devices(cfg)
     cluster = distributed.cluster()
     if cluster is None:
@@ -48,6 +49,7 @@ def train(cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = ()) 
         if devices == 1:
             fit_and_test(cfg, parts, folder)
         else:
+            del parts  # each process builds its own
             _train_together(folder, devices)
         return folder
     distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
@@ -83,6 +85,13 @@ def _devices(cfg: DictConfig) -> int:
             "needs torchrun or srun to start the processes on each machine",
         )
     return count
+
+
+def _anchor_paths(cfg: DictConfig) -> None:
+    """Relative paths of data as absolute ones, so that the run folder works from any folder."""
+    for key, value in cfg.data.items():
+        if key in ("path", "root", "labels") and isinstance(value, str) and Path(value).exists():
+            cfg.data[key] = str(Path(value).resolve())
 
 
 def _record(path: Path, cfg: DictConfig, parts: Parts, overrides: Sequence[str]) -> RunFolder:

@@ -36,12 +36,10 @@ class Direct:
         self.wrapped._on_after_step()
 
 
-def make_update(
-    module: LightningModule, optimizers: list[Any], *, clip: Callable[[], None], accumulate: int
-) -> Update:
+def make_update(module: LightningModule, optimizers: list[Any], *, clip: Callable[[], None]) -> Update:
     """The `Update` of a module that is attached to its trainer."""
     trainer = module.trainer
     scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
     if isinstance(trainer.strategy, SingleDeviceStrategy) and not scaled:
-        return Update([Direct(optimizer) for optimizer in optimizers], Tensor.backward, clip, accumulate)
-    return Update(optimizers, module.manual_backward, clip, accumulate)
+        return Update([Direct(optimizer) for optimizer in optimizers], Tensor.backward, clip)
+    return Update(optimizers, module.manual_backward, clip)

@@ -90,6 +90,7 @@ class AutoencoderModule(LightningModule):
         self.watched_loss = watched_loss
         self.latest: Terms | None = None
         self.kl_per_dimension: Tensor | None = None
+        self.validated_at = -1  # the step whose weights the last validation judged
         self._make_optimizer = optimizer
         self._schedule = schedule
         self._guard = DivergenceGuard()
@@ -131,8 +132,11 @@ class AutoencoderModule(LightningModule):
         epochs, limit = trainer.max_epochs or -1, trainer.max_steps
         if epochs < 0:
             return limit
-        steps = epochs * -(-int(trainer.num_training_batches) // self.settings.accumulate)
+        steps = epochs * -(-self._batches_per_epoch() // self.settings.accumulate)
         return min(steps, limit) if limit > 0 else steps
+
+    def _batches_per_epoch(self) -> int:
+        return self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
         optimizers = self.optimizers()
@@ -140,24 +144,36 @@ class AutoencoderModule(LightningModule):
         configs = self.trainer.lr_scheduler_configs
         self._step_schedulers = [c.scheduler for c in configs if c.interval == "step"]
         self._epoch_schedulers = [c.scheduler for c in configs if c.interval == "epoch"]
-        self._update = make_update(
-            self, self._optimizers, clip=self._clip, accumulate=self.settings.accumulate
-        )
+        self._update = make_update(self, self._optimizers, clip=self._clip)
 
     def on_train_epoch_start(self) -> None:
         self._generator = default_generator(self.device)
-        self._batches = int(self.trainer.num_training_batches)
+        self._batches = self._batches_per_epoch()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batches: list[Batch], batch_idx: int) -> None:
+        # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.
+        for batch in batches:
+            self._train(batch, batch.block // self.trainer.world_size)
+            if self.global_step == self.trainer.max_steps:
+                self.trainer.should_stop = True  # or Lightning would end here without a validation
+                break
+
+    def _train(self, batch: Batch, batch_idx: int) -> None:
         epoch = self.current_epoch
         self._generator.manual_seed(derive_seed(self.seed, "step", epoch, batch_idx, self.global_rank))
         progress = None
         if self._warms_up:
             progress = torch.tensor(epoch + batch_idx / self._batches, device=self.device)
         last = batch_idx + 1 == self._batches
-        complete = last or (batch_idx + 1) % self.settings.accumulate == 0
+        group = self.settings.accumulate
+        complete = last or (batch_idx + 1) % group == 0
         terms = training_step(
-            self.autoencoder, self.scaling(batch.x), self._update, epoch=progress, complete=complete
+            self.autoencoder,
+            self.scaling(batch.x),
+            self._update,
+            epoch=progress,
+            complete=complete,
+            share=1 / min(group, self._batches - batch_idx // group * group),  # the last group may be smaller
         )
         self.latest = terms
         self._unread.append((torch.stack(list(terms.named().values())), len(batch.x)))
@@ -168,8 +184,6 @@ class AutoencoderModule(LightningModule):
                 scheduler.step()
             if step % self.settings.log_every_n_steps == 0:
                 self._log_step(terms, step)
-            if step == self.trainer.max_steps:
-                self.trainer.should_stop = True  # or Lightning would end here without a validation
 
     def _clip(self) -> None:
         if self.settings.clip_value is not None:
@@ -201,10 +215,9 @@ class AutoencoderModule(LightningModule):
         if self._warms_up and self.latest is not None:
             metrics |= {f"train/{name}_weight": weight for name, weight in self.latest.weights.items()}
         self._record(metrics)
-        watched = {**self.trainer.callback_metrics, **metrics}.get(self.watched_loss)
-        if watched is not None:  # an epoch may come before the first validation
+        if self.watched_loss in metrics or self.validated_at == self.global_step:
             for scheduler in self._epoch_schedulers:
-                scheduler.step(watched)
+                scheduler.step({**self.trainer.callback_metrics, **metrics}[self.watched_loss])
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation_means.reset()
@@ -240,6 +253,7 @@ class AutoencoderModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._log_evaluation("val")
+        self.validated_at = self.global_step
 
     def on_test_epoch_end(self) -> None:
         self._log_evaluation("test")
@@ -268,5 +282,9 @@ class AutoencoderModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the epoch logged, so that a checkpoint tells how good it is."""
-        metrics = self.trainer.callback_metrics
-        checkpoint["metrics"] = {name: value.item() for name, value in metrics.items() if "/" in name}
+        stale = () if self.validated_at == self.global_step else ("val/", "val_kl/")
+        checkpoint["metrics"] = {
+            name: value.item()
+            for name, value in self.trainer.callback_metrics.items()
+            if "/" in name and not name.startswith(stale)
+        }

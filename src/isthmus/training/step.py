@@ -38,13 +38,11 @@ class Update(NamedTuple):
         optimizers: stepped in order.
         backward: computes gradients of a scalar (a precision plugin may scale it first).
         clip: bounds the gradients before the optimizers use them.
-        accumulate: how many batches make one optimizer step.
     """
 
     optimizers: Sequence[Steppable]
     backward: Callable[[Tensor], None]
     clip: Callable[[], None]
-    accumulate: int = 1
 
 
 def training_step(
@@ -54,6 +52,7 @@ def training_step(
     *,
     epoch: Tensor | None,
     complete: bool = True,
+    share: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Terms:
     """Train on one batch.
@@ -64,13 +63,14 @@ def training_step(
         update: how the objective becomes new weights.
         epoch: epochs trained so far, fractions included: a scalar, for weights that warm up.
         complete: whether this batch completes an accumulated step, so that the optimizers run.
+        share: of this batch in the step: one over the number of batches that make it.
         generator: where noise and samples come from; None for torch's own.
 
     Returns:
         The terms before the update, detached.
     """
     _, terms = forward(x, generator=generator, epoch=epoch)
-    update.backward(terms.objective if update.accumulate == 1 else terms.objective / update.accumulate)
+    update.backward(terms.objective if share == 1.0 else terms.objective * share)
     if complete:
         update.clip()
         for optimizer in update.optimizers:

@@ -102,16 +102,17 @@ class Checkpoints(ModelCheckpoint):
         if not ends or self._last_global_step_saved == trainer.global_step:
             return
         candidates = self._monitor_candidates(trainer)
-        if self.monitor in candidates:
+        judged = str(self.monitor).startswith("train/") or pl_module.validated_at == trainer.global_step
+        if self.monitor in candidates and judged:
             self._save_topk_checkpoint(trainer, candidates)
-        else:  # it was never validated, so its end is the best there is
+        elif not self.best_model_path:  # nothing was validated, so the end is the best there is
             self.best_model_path = self.format_checkpoint_name(candidates)
             self._save_checkpoint(trainer, self.best_model_path)
         self._save_last_checkpoint(trainer, candidates)
 
 
-def checkpoints(folder: Path, *, monitor: str, mode: str, every_n_epochs: int) -> ModelCheckpoint:
-    """Keeps `folder`/best.ckpt and `folder`/last.ckpt."""
+def checkpoints(folder: Path, *, monitor: str | None, mode: str, every_n_epochs: int) -> ModelCheckpoint:
+    """Keeps `folder`/best.ckpt and `folder`/last.ckpt; without a monitor the last is the best."""
     return Checkpoints(
         dirpath=folder,
         filename="best",
@@ -125,11 +126,11 @@ def checkpoints(folder: Path, *, monitor: str, mode: str, every_n_epochs: int) -
     )
 
 
-def early_stopping(keys: Mapping[str, Any]) -> EarlyStopping:
+def early_stopping(keys: Mapping[str, Any], *, mode: str) -> EarlyStopping:
     """From the keys of callbacks.early_stopping. Divergence is noticed elsewhere, with its step."""
     return EarlyStopping(
         monitor=keys["monitor"],
-        mode=keys["mode"],
+        mode=mode,
         patience=keys["patience"],
         min_delta=keys["min_delta"],
         check_finite=False,
@@ -157,7 +158,9 @@ def check_devices(accelerator: str, devices: Any) -> int:
             raise BadInput("devices", devices, f"is more than the {os.cpu_count()} CPU cores there are")
         return devices
     if not available.get(kind):
-        raise BadInput("accelerator", accelerator, "there is none on this machine; use trainer=cpu")
+        raise BadInput(
+            "accelerator", accelerator, "there is none on this machine; use trainer.accelerator=cpu"
+        )
     count = available[kind]
     if devices == -1 or devices == "auto":
         return count

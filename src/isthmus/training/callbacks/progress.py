@@ -7,6 +7,8 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 
+from isthmus.core.types import Batch
+
 REFRESH_EVERY = 20  # batches: a redraw costs as much as a small training step
 
 
@@ -14,7 +16,24 @@ class Bar(TQDMProgressBar):
     """Lightning's bar, with the loss of the last batch and of the last validation."""
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=REFRESH_EVERY)
+        super().__init__()
+        self._shown = 0  # batches of this epoch, when the bar was last drawn
+
+    @property
+    def total_train_batches(self) -> int:
+        return self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: list[Batch], batch_idx: int
+    ) -> None:
+        done = batch[-1].block // trainer.world_size + 1  # a step of Lightning takes several batches
+        if done - self._shown >= REFRESH_EVERY or done == self.total_train_batches:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, done - 1)
+            self._shown = done
+
+    def on_train_epoch_start(self, trainer: Trainer, *arguments: Any) -> None:
+        self._shown = 0
+        super().on_train_epoch_start(trainer, *arguments)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         shown: dict[str, Any] = {}
