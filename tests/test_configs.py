@@ -124,7 +124,7 @@ def built(overrides, shape, seed=0):
 
 
 def batches(data, count):
-    return [data.scaling(batch.x) for batch in data.train_dataloader()][:count]
+    return [data.scaling(batch.x) for group in data.train_dataloader() for batch in group][:count]
 
 
 def two_steps(model, data):

@@ -216,15 +216,7 @@ def watched_loss(data: DataModule) -> str:
 
 
 def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule) -> None:
-    """Raise `BadInput` for a monitored metric that an epoch, or a checkpoint, of this run will lack."""
-    validates, saves = cfg.trainer.check_val_every_n_epoch, cfg.callbacks.checkpoint.every_n_epochs
-    if str(monitored(cfg, data)).startswith("val/") and saves % validates:
-        raise BadInput(
-            "callbacks.checkpoint.every_n_epochs",
-            saves,
-            f"must be a multiple of trainer.check_val_every_n_epoch={validates}, so that "
-            "the best is chosen by a validation of its own weights",
-        )
+    """Raise `BadInput` for a monitored metric that no epoch of this run will log."""
     known = module.metric_names(validates=bool(len(data.split.val)))
     watched = {"callbacks.checkpoint.monitor": monitored(cfg, data)}
     if cfg.callbacks.early_stopping.enabled:

@@ -38,7 +38,6 @@ def train(cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = ()) 
     """
     check(cfg)
     quiet()
-    _anchor_paths(cfg)
     devices = _devices(cfg)
     cluster = distributed.cluster()
     if cluster is None:
@@ -96,6 +95,7 @@ def _anchor_paths(cfg: DictConfig) -> None:
 
 def _record(path: Path, cfg: DictConfig, parts: Parts, overrides: Sequence[str]) -> RunFolder:
     folder = RunFolder.create(path)
+    _anchor_paths(cfg)
     folder.write_status("running")
     write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
     write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))

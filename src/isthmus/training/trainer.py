@@ -93,19 +93,19 @@ class Checkpoints(ModelCheckpoint):
     state_key = "Checkpoints"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_epoch_end(trainer, pl_module)
-        ends = (
-            trainer.should_stop
-            or trainer.current_epoch + 1 == trainer.max_epochs
-            or trainer.global_step == trainer.max_steps
-        )
-        if not ends or self._last_global_step_saved == trainer.global_step:
+        epochs = trainer.current_epoch + 1
+        ends = trainer.should_stop or epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        # Lightning would judge an epoch without validation by the value of an earlier one
+        judged = not str(self.monitor).startswith("val/") or pl_module.validated_at == trainer.global_step
+        if judged:
+            super().on_train_epoch_end(trainer, pl_module)
+        due = ends or epochs % self._every_n_epochs == 0
+        if not due or self._last_global_step_saved == trainer.global_step:
             return
         candidates = self._monitor_candidates(trainer)
-        judged = str(self.monitor).startswith("train/") or pl_module.validated_at == trainer.global_step
-        if self.monitor in candidates and judged:
+        if judged:
             self._save_topk_checkpoint(trainer, candidates)
-        elif not self.best_model_path:  # nothing was validated, so the end is the best there is
+        elif ends and not self.best_model_path:  # nothing was validated, so the end is the best there is
             self.best_model_path = self.format_checkpoint_name(candidates)
             self._save_checkpoint(trainer, self.best_model_path)
         self._save_last_checkpoint(trainer, candidates)
