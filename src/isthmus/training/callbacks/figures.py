@@ -53,7 +53,6 @@ class Figures(Callback):
                 else [x, noisy, autoencoder.reconstruct(noisy)]
             )
         grid = image_grid(rows, value_range=module.value_range)
-        # on_train_end comes after the epoch counter has moved on
         save_png(grid, self.folder / f"reconstruction_step={trainer.global_step:08d}.png")
         writer = tensorboard_of(trainer.loggers)
         if writer is not None:
