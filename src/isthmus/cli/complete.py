@@ -16,6 +16,9 @@ from isthmus.runs.compose import conf_dir
 OPTIONS = {
     "train": ("--cfg", "--config-dir", "--help", "--multirun", "--resolve"),
     "evaluate": ("--checkpoint", "--help", "--json"),
+    "resume": ("--help",),
+    "reproduce": ("--help", "--json", "--tolerance"),
+    "show": ("--help", "--json"),
     "board": ("--help", "--host", "--port"),
 }
 
@@ -38,7 +41,7 @@ def candidates(line: str) -> list[str]:
         return [option for option in OPTIONS.get(command, ()) if option.startswith(typed)]
     if command == "train":
         return sorted(word for word in _overrides(typed) if word.startswith(typed))
-    if command == "evaluate":
+    if command in ("evaluate", "resume", "reproduce", "show"):
         return sorted(word for word in _runs() if word.startswith(typed))
     return ["bash"] if command == "completion" else []
 

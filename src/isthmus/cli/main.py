@@ -16,6 +16,9 @@ from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
     "evaluate": "test a run again, with its own config: isthmus evaluate RUN",
+    "resume": "go on with a run that was stopped, killed or failed: isthmus resume RUN",
+    "reproduce": "train a run again and compare it bit by bit: isthmus reproduce RUN",
+    "show": "print a run: config, provenance, metrics, files: isthmus show RUN",
     "board": "open TensorBoard over the runs: isthmus board",
     "completion": 'complete commands and keys: eval "$(isthmus completion bash)"',
 }
