@@ -250,7 +250,7 @@ def unlike_npz(path: Path) -> Path:
         (lambda t: unlike_npz(t / "x.npz"), "not in the .npy format: the magic string"),
         (lambda t: save(t, np.array([[{}], [[]]], dtype=object)), "holds Python objects"),
         (lambda t: save(t, np.array([[{}], [[]]], dtype=object), "npz"), "holds Python objects"),
-        (lambda t: save(t, np.array([[{}], [[]]], dtype=object), "compressed"), "[Oo]bject arrays cannot"),
+        (lambda t: save(t, np.array([[{}], [[]]], dtype=object), "compressed"), "holds Python objects"),
         (lambda t: save(t, np.ones(4)), r"has the shape \[4\]; give \[N, F\]"),
         (lambda t: save(t, np.float64(4)), r"has the shape \[\]; give"),
         (lambda t: save(t, np.ones((2, 2, 2, 2, 2))), r"has the shape \[2, 2, 2, 2, 2\]; give"),

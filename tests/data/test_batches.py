@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.data.batches import EvaluationBatches, TrainBatches
+from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
 
 SIZES = [1, 2, 7, 8, 20, 97]  # below, at and beside multiples of the batch sizes and numbers of processes
 BATCH_SIZES = [1, 4, 50]
@@ -17,10 +17,8 @@ def rows(count):
     return torch.arange(count) * 3 + 100
 
 
-def train(count, *, batch_size=4, seed=0, epoch=0, rank=0, world_size=1, shuffle=True):
-    batches = TrainBatches(
-        rows(count), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size, shuffle=shuffle
-    )
+def train(count, *, batch_size=4, seed=0, epoch=0, rank=0, world_size=1):
+    batches = TrainBatches(rows(count), batch_size=batch_size, seed=seed, rank=rank, world_size=world_size)
     batches.set_epoch(epoch)
     return batches
 
@@ -146,12 +144,28 @@ def test_every_position_is_equally_likely():
 
 
 @pytest.mark.parametrize("world_size", WORLDS)
-def test_without_shuffling_rows_are_dealt_in_their_order(world_size):
-    shares = [
-        order(train(24, epoch=3, rank=rank, world_size=world_size, shuffle=False))
-        for rank in range(world_size)
-    ]
-    assert [row for turn in zip(*shares, strict=True) for row in turn] == rows(24).tolist()
+def test_ranks_are_dealt_one_permutation_in_turn(world_size):
+    shares = [order(train(24, epoch=3, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    assert [row for turn in zip(*shares, strict=True) for row in turn] == order(train(24, epoch=3))
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+@pytest.mark.parametrize("skip", range(7))
+def test_a_resumed_epoch_gives_the_rest_of_its_groups(size, skip):
+    """Of 6 batches; the groups are cut where they are cut in a whole epoch."""
+
+    def groups(*, skip=0):
+        batches = TrainBatches(rows(24), batch_size=4, seed=0, epoch=2)
+        return Groups(batches, size, skip=skip)
+
+    whole = [[block.rows.tolist() for block in group] for group in groups()]
+    resumed = groups(skip=skip)
+    rest = [[block.rows.tolist() for block in group] for group in resumed]
+    kept = [group[max(0, skip - size * number) :] for number, group in enumerate(whole)]
+    assert rest == [group for group in kept if group] or (skip == 6 and rest == [[]])
+    assert len(resumed) == len(whole) == resumed.skipped + len(rest)
+    resumed.set_epoch(3)
+    assert sum(map(len, resumed)) == 6, "the next epoch is whole"
 
 
 def test_training_blocks_are_numbered_in_their_order():

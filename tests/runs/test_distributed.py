@@ -143,7 +143,9 @@ def test_stopping(trainer, sent, code, starting, ending, tmp_path):
     os.killpg(process.pid, sent)
     ended = ending(process)
     assert ended.returncode == code, ended.stderr
-    assert ended.stderr.split() == ["isthmus:", "stopped"]
+    told = ended.stderr.splitlines()
+    assert told[-1] == "isthmus: stopped; to go on: isthmus resume run"
+    assert len(told) == (2 if sent == signal.SIGINT else 1), told
     status = read(tmp_path / "run", "status.json")
     assert status["status"] == "stopped"
     assert status["epoch"] >= 1

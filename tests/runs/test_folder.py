@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -57,6 +58,12 @@ def test_a_folder_that_holds_something_is_refused_and_kept(name, tmp_path):
     assert refused.value.key == "hydra.run.dir"
     assert refused.value.value == tmp_path
     assert list(tmp_path.iterdir()) == [held]
+
+
+def test_a_folder_that_holds_a_run_tells_how_to_go_on(tmp_path):
+    RunFolder.create(tmp_path / "run").config.write_text("seed: 0\n")
+    with pytest.raises(BadInput, match=r"to go on with the run in it: isthmus resume .*run$"):
+        RunFolder.create(tmp_path / "run")
 
 
 def test_an_empty_folder_is_taken(tmp_path):
@@ -118,6 +125,56 @@ def test_what_another_process_told_first_stays(tmp_path):
     folder.write_failure(RuntimeError("the connection was closed by the other process"))
     status = RunFolder.read_json(folder.status)
     assert (status["status"], status["step"]) == ("stopped", 7)
+
+
+def hold_and_die(path, ready, forever):
+    folder = RunFolder(path)
+    with folder.held():
+        folder.write_status("running")
+        ready.set()
+        forever.wait()
+
+
+def test_a_run_whose_process_is_gone_is_killed_and_not_running(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    folder, ready, forever = RunFolder.create(tmp_path / "run"), fork.Event(), fork.Event()
+    assert folder.read_status()["status"] == "running", "its process is this one"
+    process = fork.Process(target=hold_and_die, args=(folder.path, ready, forever))
+    process.start()
+    assert ready.wait(60)
+    looking = RunFolder(folder.path)
+    assert looking.read_status()["status"] == "running"
+    with pytest.raises(BadInput, match=f"is being trained by process {process.pid} on"), looking.held():
+        pass
+    process.kill()
+    process.join()
+    assert looking.read_status()["status"] == "killed"
+    assert RunFolder.read_json(folder.status)["status"] == "killed", "and the file says so from now on"
+    with looking.held():
+        pass
+
+
+def test_a_process_of_that_number_that_does_not_hold_the_folder_is_another_one(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    with folder.held():
+        pass
+    assert RunFolder.read_json(folder.status)["pid"] == os.getpid()
+    assert RunFolder(folder.path).read_status()["status"] == "killed"
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "stopped"])
+def test_what_a_run_said_at_its_end_stays(state, tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_status(state)
+    assert RunFolder(folder.path).read_status()["status"] == state
+
+
+def test_a_status_of_another_machine_is_not_put_right_in_the_file(tmp_path):
+    folder = RunFolder.create(tmp_path / "run")
+    written = {**RunFolder.read_json(folder.status), "host": "elsewhere"}
+    RunFolder.write_json(folder.status, written)
+    assert folder.read_status()["status"] == "killed"
+    assert RunFolder.read_json(folder.status) == written
 
 
 def opened(path):

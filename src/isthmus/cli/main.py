@@ -23,6 +23,9 @@ COMMANDS = {
     "completion": 'complete commands and keys: eval "$(isthmus completion bash)"',
 }
 
+# commands that run what a config names; trust=true says that it may be anything
+OPENING = ("train", "evaluate", "resume", "reproduce", "show")
+
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -58,12 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"commands: {', '.join(COMMANDS)}"
         return _say(f"there is no command {name}; {hint}", MISTAKE)
-    # a person's own classes are found in the folder they work in, as with `python -m`
-    sys.path.append(os.getcwd())
+    # Python processes that this one starts would otherwise look for their modules here first
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
+        if name in OPENING:
+            rest = _trusting(rest)
         return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
-        return _say(str(error), MISTAKE)
+        return _say(" ".join(str(error).splitlines()), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
     except BrokenPipeError:
@@ -71,13 +76,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Stopped as stop:
-        return _say("stopped", stop.exit_code)
+        return _say(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)
 
 
+def _trusting(arguments: Sequence[str]) -> list[str]:
+    """Take `trust=...` out of what was typed, and act on it.
+
+    The folder the command runs in may be a stranger's as well: modules in it, which may be called as those
+    of others, are found where a person's own classes are wanted, and after all others.
+    """
+    from isthmus.runs.targets import TRUST, allowed, trusted
+
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "trust":
+            if value.lower() not in ("true", "false"):
+                raise BadInput(key, value, "must be true or false")
+            os.environ[TRUST] = "1" if value.lower() == "true" else "0"
+    if trusted() or allowed():
+        sys.path.append(os.getcwd())
+    return [argument for argument in arguments if argument.partition("=")[0] != "trust"]
+
+
 def _say(message: str, code: int) -> int:
-    print(f"isthmus: {message}", file=sys.stderr, flush=True)
+    # what a stranger's file says might steer the terminal
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
+    print(f"isthmus: {shown}", file=sys.stderr, flush=True)
     return code
 
 

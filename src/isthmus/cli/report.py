@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,33 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     for name in names:
         label = f"{name} ({UNITS[name]})" if name in UNITS else name
         rows.append([label, *(_number(column.get(name)) for column in columns.values())])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return aligned(rows, right=range(1, len(rows[0])))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str:
+    """Rows of cells as columns; those whose indices are in `right` end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        )
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     )
+
+
+def printable(value: Any, width: int | None = None) -> str:
+    """`value` as one line that moves no cursor and changes no colour, cut to `width` characters.
+
+    Run folders may come from strangers; so may what their files say.
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
+
+
+def command(*words: object) -> str:
+    """A command to type, its words quoted where a shell needs it."""
+    return printable(shlex.join(map(str, words)))
 
 
 def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -44,7 +65,7 @@ def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dic
 def print_run(folder: RunFolder) -> None:
     """The end of `isthmus train`."""
     results = folder.read_json(folder.results)
-    here = _relative(folder.path)
+    here = relative(folder.path)
     print(
         f"\nbest checkpoint: epoch {results['epoch']}, step {results['step']},"
         f" {results['parameters']:,} parameters\n"
@@ -57,7 +78,8 @@ def print_run(folder: RunFolder) -> None:
     print("  isthmus train --help    every group and its choices")
 
 
-def _relative(path: Path) -> Path:
+def relative(path: Path) -> Path:
+    """`path` from here, where it is below here."""
     relative = Path(os.path.relpath(path))
     return path if relative.parts[:1] == ("..",) else relative
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.cli.choices import config_dirs, groups
 from isthmus.runs import BadInput
-from isthmus.runs.compose import CONFIG_NAME, conf_dir, is_follower, register_resolvers
+from isthmus.runs.compose import CONFIG_NAME, conf_dir, experiment_name, is_follower, register_resolvers
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -42,6 +42,7 @@ def run(argv: Sequence[str]) -> int:
     import hydra
 
     from isthmus.cli.composition import explained, overrides_last
+    from isthmus.cli.hydra_section import check_hydra_section
 
     for folder in config_dirs(argv):
         if not folder.is_dir():
@@ -54,6 +55,7 @@ def run(argv: Sequence[str]) -> int:
     sys.argv = ["isthmus train", *arguments, *(["hydra.run.dir=."] if is_follower() else [])]
     try:
         with explained(argv):
+            check_hydra_section(arguments, _task)
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
     except Failed as failed:
         raise failed.error from None
@@ -63,6 +65,7 @@ def run(argv: Sequence[str]) -> int:
 def _task(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     from isthmus.cli.report import print_run
     from isthmus.runs.folder import discard_empty
@@ -75,7 +78,12 @@ def _task(cfg: DictConfig) -> None:
         check(cfg)  # before the seconds that importing torch takes
         from isthmus.runs.train import train
 
-        folder = train(cfg, None if is_follower() else path, overrides=hydra_cfg.overrides.task)
+        folder = train(
+            cfg,
+            None if is_follower() else path,
+            overrides=hydra_cfg.overrides.task,
+            experiment=experiment_name(OmegaConf.create(hydra_cfg.runtime.choices)),
+        )
     except Exception as error:
         if not is_follower():
             discard_empty(path, *([] if chosen else path.parents[:2]))

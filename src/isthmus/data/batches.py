@@ -32,7 +32,7 @@ class TrainBatches:
         seed: of the order.
         rank: which process this is.
         world_size: how many there are.
-        shuffle: False takes the rows in their order.
+        epoch: to begin with.
     """
 
     def __init__(
@@ -43,15 +43,14 @@ class TrainBatches:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
-        shuffle: bool = True,
+        epoch: int = 0,
     ) -> None:
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.shuffle = shuffle
-        self.epoch = 0
+        self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
@@ -61,10 +60,8 @@ class TrainBatches:
         return len(self._cuts(-(-len(self.rows) // self.world_size)))
 
     def __iter__(self) -> Iterator[Block]:
-        order = self.rows
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
-            order = order[torch.randperm(len(order), generator=generator)]
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
+        order = self.rows[torch.randperm(len(self.rows), generator=generator)]
         if missing := -len(order) % self.world_size:
             order = torch.cat([order, order.repeat(missing // len(order) + 1)[:missing]])
         share = order[self.rank :: self.world_size]
@@ -87,11 +84,15 @@ class Groups:
     Args:
         batches: to group.
         size: batches in a group; the last group may be smaller.
+        skip: batches of the epoch that `batches` begin with that were trained on before. The groups stay
+            those of a whole epoch; where nothing is left, the last one is empty.
     """
 
-    def __init__(self, batches: TrainBatches, size: int) -> None:
+    def __init__(self, batches: TrainBatches, size: int, *, skip: int = 0) -> None:
         self.batches = batches
         self.size = size
+        self.skip = skip
+        self._first_epoch = batches.epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
@@ -100,8 +101,17 @@ class Groups:
     def __len__(self) -> int:
         return -(-len(self.batches) // self.size)
 
+    @property
+    def skipped(self) -> int:
+        """Groups of the first epoch that are not given any more."""
+        return min(self.skip // self.size, len(self) - 1)
+
     def __iter__(self) -> Iterator[list[Block]]:
-        blocks = iter(self.batches)
+        skip = self.skip if self.batches.epoch == self._first_epoch else 0
+        blocks = islice(iter(self.batches), skip, None)
+        first = list(islice(blocks, self.size - skip % self.size))
+        if first or skip:
+            yield first
         while group := list(islice(blocks, self.size)):
             yield group
 

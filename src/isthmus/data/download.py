@@ -11,6 +11,7 @@ from filelock import FileLock
 
 SILENCE = 30  # seconds without a byte before a server is given up
 BLOCK = 1 << 20  # bytes read at a time
+MOST = 1 << 30  # bytes of a file, after which a server that goes on sending is given up
 
 
 class DownloadFailed(OSError):
@@ -30,7 +31,7 @@ def fetch(url: str, to: Path, *, sha256: str) -> None:
 
     Raises:
         DownloadFailed: the server cannot be reached, the folder cannot be written, or the bytes are not
-            those that `sha256` names (they are thrown away).
+            those that `sha256` names or more than `MOST` (they are thrown away).
     """
     partial = to.with_name(f".{to.name}.part")
     try:
@@ -39,6 +40,7 @@ def fetch(url: str, to: Path, *, sha256: str) -> None:
             if to.exists():
                 return
             try:
+                partial.unlink(missing_ok=True)  # what a kill left behind
                 found = _copy(url, partial)
                 if found != sha256:
                     raise DownloadFailed(f"{url} has SHA-256 {found} instead of {sha256}")
@@ -54,8 +56,11 @@ def fetch(url: str, to: Path, *, sha256: str) -> None:
 def _copy(url: str, to: Path) -> str:
     """Write the bytes at `url` to `to`; returns their SHA-256."""
     digest = hashlib.sha256()
-    with urlopen(url, timeout=SILENCE) as response, to.open("wb") as file:
+    # "x" writes through no link that lies in wait
+    with urlopen(url, timeout=SILENCE) as response, to.open("xb") as file:
         while block := response.read(BLOCK):
             digest.update(block)
             file.write(block)
+            if file.tell() > MOST:
+                raise DownloadFailed(f"{url} is longer than {MOST >> 30} GB")
     return digest.hexdigest()

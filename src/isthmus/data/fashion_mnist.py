@@ -121,11 +121,23 @@ def _read(root: Path | None, file: File) -> Tensor:
     return values
 
 
-def _find(root: Path | None, file: File) -> Path:
+def absent(root: Path | None) -> list[str]:
+    """The files that `FashionMNIST` would have to download."""
+    files = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    return [file.name for file in files if _present(root, file) is None]
+
+
+def _present(root: Path | None, file: File) -> Path | None:
     for folder in (root, DEBIAN, cache_folder()):
         # not Path.exists, which raises for a folder that may not be read
         if folder and os.path.exists(folder / file.name):
             return folder / file.name
+    return None
+
+
+def _find(root: Path | None, file: File) -> Path:
+    if (present := _present(root, file)) is not None:
+        return present
     path = (root or cache_folder()) / file.name
     try:
         fetch(SITE + file.name, path, sha256=file.served)

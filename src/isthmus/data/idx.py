@@ -11,39 +11,60 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import IO, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.data.memory import unpack
+
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTES = 0x08
+MOST_DIMENSIONS = 8
 
 
 def read_idx(path: Path) -> Tensor:
     """The array in an IDX file of unsigned bytes, gzipped or not, as uint8. Shape: what the file says.
 
+    Of a gzipped file no more is unpacked than its header says that there is.
+
     Raises:
-        ValueError: the file is missing, empty, truncated or not IDX; says so in one line and names it.
+        ValueError: the file is missing, empty, truncated or not IDX, or takes more than half of the memory
+            that is free; says so in one line and names it.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            start = file.read(len(GZIP_MAGIC))
+            if not start:
+                raise ValueError(f"{path} is empty")
+            file.seek(0)
+            if start != GZIP_MAGIC:
+                return _read(file, path)
+            with gzip.open(file) as unpacked:
+                return _read(cast(IO[bytes], unpacked), path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is truncated or damaged: {error}") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if not raw:
-        raise ValueError(f"{path} is empty")
-    if raw.startswith(GZIP_MAGIC):
-        try:
-            raw = gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is truncated or damaged: {error}") from error
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != UNSIGNED_BYTES:
-        raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with 0x{raw[:4].hex()}")
-    start = 4 + 4 * raw[3]
-    sizes = [int.from_bytes(raw[at : at + 4], "big") for at in range(4, start, 4)]
-    if len(raw) != start + math.prod(sizes):
+
+
+def _read(file: IO[bytes], path: Path) -> Tensor:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != UNSIGNED_BYTES or magic[3] > MOST_DIMENSIONS:
+        raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with 0x{magic.hex()}")
+    header = file.read(4 * magic[3])
+    if len(header) < 4 * magic[3]:
+        raise ValueError(f"{path} is truncated or damaged: it ends within its header")
+    sizes = [int.from_bytes(header[at : at + 4], "big") for at in range(0, len(header), 4)]
+    count, start = math.prod(sizes), len(magic) + len(header)
+    values = unpack(file, count, str(path))
+    found = len(values) + len(file.read(1))
+    if found != count:
+        more = " or more" if found > count else ""
         raise ValueError(
             f"{path} is truncated or damaged: "
-            f"{sizes} values take {start + math.prod(sizes)} bytes with the header, and it has {len(raw)}"
+            f"{sizes} values take {start + count} bytes with the header, and it has {start + found}{more}"
         )
-    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=start).copy()).reshape(sizes)
+    if not count:
+        return torch.empty(sizes, dtype=torch.uint8)
+    return torch.frombuffer(values, dtype=torch.uint8).reshape(sizes)

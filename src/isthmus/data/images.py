@@ -160,11 +160,13 @@ class Images(Source):
 def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    if isinstance(size, Sequence) and not isinstance(size, str):
-        if len(size) != 2:
-            raise BadInput("size", size, "must be one number of pixels, or [height,width]")
-        return whole("size", size[0]), whole("size", size[1])
-    return whole("size", size), whole("size", size)
+    sides = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
+    if len(sides) != 2:
+        raise BadInput("size", size, "must be one number of pixels, or [height,width]")
+    height, width = (whole("size", side) for side in sides)
+    if height * width > MOST_PIXELS:
+        raise BadInput("size", size, f"must not be above {MOST_PIXELS // 10**6} megapixels")
+    return height, width
 
 
 def _find(folder: Path, path: str) -> list[str]:

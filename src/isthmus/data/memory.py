@@ -1,4 +1,4 @@
-"""Whether data are held in memory: as asked, or by what the machine has free.
+"""Whether data are held in memory: as asked, or by what the machine has free; and what can not be.
 
 Free memory is MemAvailable of /proc/meminfo (proc_meminfo(5)), which counts caches that can be dropped;
 where there is no /proc, the free pages that POSIX sysconf reports.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO
 
 from isthmus.core.errors import BadInput
 
 SHARE = 4  # "auto" takes at most one part in four: the model, its codes and the figures need room too
+
+BLOCK = 1 << 20  # bytes unpacked at a time
+MOST = 2  # what has to be held at all, such as an archive's content, takes at most one part in two
 
 
 def available_memory() -> int:
@@ -45,3 +49,39 @@ def fits_in_memory(bytes: int, in_memory: str | bool) -> bool:
     if in_memory != "auto":
         raise BadInput("in_memory", in_memory, "must be one of auto, true, false")
     return bytes * SHARE < available_memory()
+
+
+def check_room(size: int, what: str) -> None:
+    """Raise `ValueError` where `size` bytes are more than half of the memory that is free.
+
+    Args:
+        size: of what is about to be unpacked, as its file says.
+        what: begins the message: "the array x".
+    """
+    available = available_memory()
+    if available and size * MOST > available:
+        shown = min(size, 10**18) / 1e9  # a file may say any number
+        raise ValueError(
+            f"{what} unpacks to {shown:,.1f} GB, more than half of the {available / 1e9:,.1f} GB "
+            "of memory that is free"
+        )
+
+
+def unpack(file: IO[bytes], size: int, what: str) -> bytearray:
+    """The next `size` bytes of a compressed file, fewer where it ends early, and never more.
+
+    Args:
+        file: that unpacks as it is read.
+        size: as the file's header says, before any of it is unpacked.
+        what: see `check_room`, which is asked first.
+    """
+    check_room(size, what)
+    content = bytearray(size)
+    left = memoryview(content)
+    while left and (block := file.read(min(BLOCK, len(left)))):
+        left[: len(block)] = block
+        left = left[len(block) :]
+    missing = len(left)
+    left.release()
+    del content[size - missing :]
+    return content

@@ -57,6 +57,7 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self.steps_per_execution = steps_per_execution
         self.train_batches = 0
+        self._start = (0, 0)
         self.split = draw_split(
             len(source),
             test_rows=source.test_rows,
@@ -66,18 +67,29 @@ class DataModule(LightningDataModule):
         )
         self.scaling: Scaling = source.scaling(self.split.train)
 
+    def start_at(self, epoch: int, batch: int) -> int:
+        """Begin with this batch of this epoch; returns how many items the loader of the epoch leaves out."""
+        self._start = epoch, batch
+        return self._groups().skipped
+
     def train_dataloader(self) -> DataLoader[Any]:
+        groups = self._groups()
+        self.train_batches = len(groups.batches)
+        return self._loader(groups)
+
+    def _groups(self) -> Groups:
+        epoch, batch = self._start
         blocks = TrainBatches(
             self.split.train,
             batch_size=self.batch_size,
             seed=self.seed,
             rank=self._rank,
             world_size=self._world_size,
+            epoch=epoch,
         )
-        self.train_batches = len(blocks)
         # Streamed data would be read far ahead, and processes wait for each other at each step anyway.
         grouped = self.source.resident and self._world_size == 1
-        return self._loader(Groups(blocks, self.steps_per_execution if grouped else 1))
+        return Groups(blocks, self.steps_per_execution if grouped else 1, skip=batch)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation(self.split.val)

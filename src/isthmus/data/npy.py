@@ -5,14 +5,23 @@ The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.ht
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
-from typing import BinaryIO
+from tokenize import TokenError
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy_format
 
-HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+# what NumPy raises for headers that are damaged, or were made to be strange
+STRANGE = (ValueError, TokenError, SyntaxError, TypeError, LookupError, RecursionError, MemoryError)
+# version -> bytes that say how long the header is, and what reads both
+HEADERS = {
+    (1, 0): (2, npy_format.read_array_header_1_0),
+    (2, 0): (4, npy_format.read_array_header_2_0),
+}
+LONGEST_HEADER = 1 << 16  # bytes; NumPy's own limit is lower, but looked at when all of it is in memory
 
 
 def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray:
@@ -32,10 +41,8 @@ def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray
         raise ValueError("is an empty file")
     with path.open("rb") as file:
         file.seek(start)
-        shape, fortran_order, dtype = _header(file)
+        shape, fortran_order, dtype = read_header(file)
         offset = file.tell()
-    if dtype.hasobject:
-        raise ValueError("holds Python objects, which are never unpickled; save it with a plain dtype")
     bytes_held = math.prod(shape) * dtype.itemsize
     if not bytes_held:
         return np.empty(shape, dtype)  # what has no bytes cannot be mapped
@@ -47,13 +54,25 @@ def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray
     )
 
 
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type; leaves `file` at the first value."""
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type of the array that begins here; leaves `file` at its first value.
+
+    Raises:
+        ValueError: it is truncated or not .npy, or the array is made of Python objects.
+    """
     try:
         version = npy_format.read_magic(file)
         if version in HEADERS:
-            return HEADERS[version](file)
-    except ValueError as error:
-        raise ValueError(f"is truncated, or not in the .npy format: {error}") from error
-    # 3.0 is for names of fields alone
-    raise ValueError(f"is in version {version} of the .npy format; give plain numbers without fields")
+            width, parse = HEADERS[version]
+            length = file.read(width)
+            header = file.read(min(LONGEST_HEADER, int.from_bytes(length, "little")))
+            shape, fortran_order, dtype = parse(io.BytesIO(length + header))
+    except STRANGE as error:
+        raise ValueError(f"is truncated, or not in the .npy format: {str(error)[:200]}") from error
+    if version not in HEADERS:  # 3.0 is for names of fields alone
+        raise ValueError(f"is in version {version} of the .npy format; give plain numbers without fields")
+    if dtype.hasobject:
+        raise ValueError("holds Python objects, which are never unpickled; save it with a plain dtype")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"is damaged: its shape is {list(shape)}")
+    return shape, fortran_order, dtype

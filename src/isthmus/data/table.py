@@ -22,12 +22,15 @@ from torch import Tensor
 from isthmus.core.errors import BadInput, one_of
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
+from isthmus.data.memory import check_room
 from isthmus.data.source import UNBOUNDED, TensorSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
 
 SUFFIXES = (".csv", ".parquet", ".pq")
+WIDEST = 8  # bytes of a number, at most
 SHOWN = 5  # names or row numbers that a message lists before it counts the rest
 
 
@@ -109,6 +112,10 @@ def _read(file: Path, path: str) -> pa.Table:
         else:
             # one file as it is: `read_table` would add columns for folders called a=b
             with parquet.ParquetFile(file) as opened:
+                _check_size(opened.metadata, path)
+                texts = _texts(opened.schema)
+            # texts stay what they are in the file: each once, and its number for every row
+            with parquet.ParquetFile(file, read_dictionary=texts) as opened:
                 table = opened.read()
         names = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -119,6 +126,21 @@ def _read(file: Path, path: str) -> pa.Table:
     if not table.num_rows:
         raise BadInput("path", path, "has a header but no rows")
     return table
+
+
+def _check_size(metadata: parquet.FileMetaData, path: str) -> None:
+    """Refuse what unpacks to more than there is room for: a page of equal values takes a few bytes."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    values = sum(group.column(at).num_values for group in groups for at in range(metadata.num_columns))
+    try:
+        check_room(max(values * WIDEST, sum(group.total_byte_size for group in groups)), "the table")
+    except ValueError as error:
+        raise BadInput("path", path, str(error)) from error
+
+
+def _texts(schema: parquet.ParquetSchema) -> list[str]:
+    columns = [schema.column(at) for at in range(len(schema))]
+    return [column.path for column in columns if column.logical_type.type == "STRING"]
 
 
 def _choose(
@@ -155,16 +177,23 @@ def _names(key: str, names: Sequence[str]) -> list[str]:
 def _classes(column: pa.ChunkedArray, label: str) -> tuple[Tensor, list[str]]:
     """Classes [N], int64, in the order of their values, and the names of the classes."""
     import pyarrow as pa
+    from pyarrow import compute
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     of_class = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
     if not any(check(kind) for check in of_class) and column.null_count < len(column):
         raise BadInput("label", label, f"holds {kind}; a label is whole numbers, text or true/false")
-    values = column.to_pylist()
-    if absent := [row for row, value in enumerate(values) if value is None or value == ""]:
-        raise BadInput("label", label, f"has no value in {_rows(absent)}; fill in or remove these rows")
-    classes, labels = np.unique(np.array(values), return_inverse=True)
-    return torch.from_numpy(labels.astype(np.int64)), [str(name) for name in classes.tolist()]
+    encoded = compute.dictionary_encode(column).unify_dictionaries().combine_chunks()
+    values = encoded.dictionary.to_pylist()  # each once
+    numbers = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+    empty = [number for number, value in enumerate(values) if value is None or value == ""]
+    if len(absent := np.flatnonzero(np.isin(numbers, [-1, *empty]))):
+        fix = f"has no value in {_rows(absent.tolist())}; fill in or remove these rows"
+        raise BadInput("label", label, fix)
+    classes = sorted({values[number] for number in np.unique(numbers)})
+    place = {value: at for at, value in enumerate(classes)}
+    labels = np.array([place.get(value, -1) for value in values], np.int64)[numbers]
+    return torch.from_numpy(labels), [str(name) for name in classes]
 
 
 def _values(table: pa.Table, path: str, columns: list[str], label: str | None, key: str) -> np.ndarray:
@@ -183,8 +212,8 @@ def _values(table: pa.Table, path: str, columns: list[str], label: str | None, k
         fix = f"leave them out with {_override('drop', text)}"
         if label is None:
             fix += f", or make one the class with {_override('label', text[-1])}"
-        first = table[text[0]].to_pylist()
-        row = next((row for row, value in enumerate(first) if not _is_number(value)), 0)
+        first = table[text[0]]
+        row = next((row for row, value in enumerate(first) if not _is_number(value.as_py())), 0)
         example = f"{text[0]!r} has {str(first[row])[:40]!r} in row {row}"
         raise BadInput(
             key, path if key == "path" else columns, f"not numbers: {', '.join(text)} ({example}); {fix}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 from isthmus.core.architectures.base import Architecture
 from isthmus.core.autoencoder import Autoencoder
@@ -24,6 +24,7 @@ from isthmus.core.regularizers.base import Regularizer
 from isthmus.data.module import DataModule
 from isthmus.data.source import Source
 from isthmus.runs.rules import unknown_key
+from isthmus.runs.targets import check_nested, check_targets, resolve
 from isthmus.training.module import AutoencoderModule, StepSettings
 from isthmus.training.optimizers import make_optimizer
 
@@ -46,7 +47,7 @@ def build(cfg: DictConfig) -> Parts:
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
     optimizer = dict(cfg.optimizer)
     fused = optimizer.pop("fused", False)
-    make = part("optimizer", OmegaConf.create(optimizer), object, _partial_=True)
+    make = part("optimizer", OmegaConf.create(optimizer), Optimizer, _partial_=True)
     check_optimizer(cfg, make, fused)
     module = AutoencoderModule(
         autoencoder=autoencoder,
@@ -128,17 +129,21 @@ def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
         further: arguments that do not come from the config.
 
     Raises:
-        BadInput: for a target that is not there, a key that the part does not have (with the nearest
-            one), and whatever its constructor refuses.
+        BadInput: for a target that is not there or must not be called (see `targets`), a key that the part
+            does not have (with the nearest one), and whatever its constructor refuses.
     """
-    target = keys.get("_target_")
+    # resolved once, so that what is judged here is what is called
+    content: Any = OmegaConf.to_container(keys, resolve=True)
+    target = content.get("_target_")
     if not target:
         raise BadInput(
             group, dict(keys), "has no _target_; choose one of the shipped choices, or name a class"
         )
-    _check_keys(group, target, keys, further)
+    check_targets(content, group)
+    _check_keys(group, target, resolve(group, target, kind), content, further)
+    check_nested(content, group)
     try:
-        made = instantiate(keys, _convert_="all", **further)
+        made = instantiate(content, _convert_="all", **further)
     except HydraException as error:
         cause = error.__cause__
         if isinstance(cause, BadInput):
@@ -151,12 +156,9 @@ def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
     return made
 
 
-def _check_keys(group: str, target: str, keys: DictConfig, further: Mapping[str, Any]) -> None:
-    module, _, name = target.rpartition(".")
-    try:
-        made_by = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(f"{group}._target_", target, f"cannot be found ({error})") from error
+def _check_keys(
+    group: str, target: str, made_by: Any, keys: Mapping[str, Any], further: Mapping[str, Any]
+) -> None:
     known = {
         name: parameter
         for name, parameter in inspect.signature(made_by).parameters.items()

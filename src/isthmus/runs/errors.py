@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 class RunFailed(RuntimeError):
     """Training failed in another process; the message is that process's."""
@@ -12,8 +15,15 @@ class Stopped(KeyboardInterrupt):
 
     Args:
         signal: that stopped it.
+        path: of the run, to go on with.
     """
 
-    def __init__(self, signal: int) -> None:
-        super().__init__()
+    def __init__(self, signal: int, path: Path) -> None:
+        super().__init__(f"stopped; to go on: isthmus resume {typed(path)}")
         self.exit_code = 128 + signal
+
+
+def typed(path: Path) -> Path:
+    """A path as a person would type it: from the current folder, if it is in there."""
+    relative = Path(os.path.relpath(path))
+    return path if relative.parts[:1] == ("..",) else relative

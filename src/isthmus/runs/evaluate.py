@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
@@ -15,8 +13,12 @@ from pytorch_lightning import Trainer
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
 from isthmus.runs.folder import RunFolder
+from isthmus.runs.reading import check_opened
 from isthmus.runs.rules import check
+from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.trainer import check_devices, quiet, set_threads
+
+COUNTS = ("epoch", "global_step")  # in a checkpoint
 
 
 class Loaded(NamedTuple):
@@ -45,19 +47,23 @@ def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str
     """
     cfg = overridden(folder.read_config(), overrides)
     check(cfg)
+    check_opened(cfg, overrides)
     try:
         check_devices(cfg.trainer.accelerator, 1)
     except BadInput as error:
         raise error.under("trainer") from error
     path = folder.checkpoint(checkpoint)
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise BadInput("RUN", folder.path, f"{path.name} is damaged; try --checkpoint last") from error
+        state = read_checkpoint(path)
+    except ValueError as error:
+        other = "last" if checkpoint == "best" else "best"
+        raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other}") from error
+    if "state_dict" not in state or not all(isinstance(state.get(key), int) for key in COUNTS):
+        raise BadInput("RUN", folder.path, f"{path.name} is no checkpoint of a run")
     parts = build(cfg)
     try:
         parts.module.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise BadInput(
             "RUN", folder.path, "its weights do not fit the model that the config and the overrides build"
         ) from error
@@ -102,7 +108,9 @@ def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] =
         default_root_dir=folder.path,
     )
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
-    trained_on = folder.read_json(folder.provenance)["data"] if folder.provenance.is_file() else {}
+    provenance = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    recorded = provenance.get("data")
+    trained_on = recorded if isinstance(recorded, dict) else {}
     now = parts.data.describe()
     same = all(trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint"))
     return {**metrics, "epoch": epoch, "step": step, "same_data": same}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGUSR1
 from typing import Any
 
 import torch
@@ -12,45 +15,85 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.trainer.states import TrainerStatus
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from isthmus.runs.build import Parts, better, monitored, part
-from isthmus.runs.errors import Stopped
+from isthmus.runs.errors import RunFailed, Stopped, typed
 from isthmus.runs.folder import RunFolder
+from isthmus.runs.slurm import job_id
+from isthmus.runs.start import Start, newest
+from isthmus.training.callbacks.checkpoints import Checkpoints, is_finished
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
+from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.encoding import encode_all
 from isthmus.training.hparams import flat, write_hparams
-from isthmus.training.loggers import MetricsFile, tensorboard_of
+from isthmus.training.loggers import tensorboard_of
+from isthmus.training.metrics_file import MetricsFile
 from isthmus.training.projector import thumbnails, write_projector
-from isthmus.training.trainer import build_trainer, checkpoints, early_stopping
+from isthmus.training.stopping import Interruption, StopRequests
+from isthmus.training.trainer import build_trainer, early_stopping
 
 STAGES = ("train/", "val/", "test/")
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
-    """Train, test the best checkpoint, and leave results and status in the folder."""
+    """Train, from the newest checkpoint in the folder if it has one; test the best, and leave results and
+    status in the folder.
+
+    Raises:
+        Stopped: when a signal asked to stop; a checkpoint was written.
+        RunFailed: when the disk is full or became read-only.
+    """
     trainer = None
     try:
-        trainer = _trainer(cfg, parts, folder)
-        for logger in trainer.loggers:
-            logger.log_hyperparams(config_row(cfg))
-        trainer.fit(parts.module, datamodule=parts.data)
-        _finish(cfg, parts, folder, trainer)
-    except SystemExit as end:
-        # what Lightning makes of Ctrl+C and of SIGTERM
-        if trainer is None or trainer.state.status != TrainerStatus.INTERRUPTED:
-            raise
-        folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch)
-        raise Stopped(SIGTERM if isinstance(end, SIGTERMException) else SIGINT) from None
+        with StopRequests().listening() as stops:
+            start = newest(folder)
+            trainer = _trainer(cfg, parts, folder, stops, start)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(config_row(cfg))
+            trainer.fit(
+                parts.module,
+                datamodule=parts.data,
+                ckpt_path=start.path if start else None,
+                weights_only=True,
+            )
+            _finish(cfg, parts, folder, trainer)
+    except Interruption as stop:
+        if trainer is not None and trainer.is_global_zero:
+            _stopped(folder, trainer, stop)
+        raise Stopped(stop.signum, folder.path) from None
     except KeyboardInterrupt:
         folder.write_stop()
         raise
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
-        folder.write_failure(error, **where)
+        with contextlib.suppress(OSError):
+            folder.write_failure(error, **where)
+        if (cause := _disk_error(error)) is not None:
+            place = typed(Path(cause.filename) if cause.filename else folder.path)
+            raise RunFailed(
+                f"{place} cannot be written ({cause.strerror}); "
+                f"mend that, then: isthmus resume {typed(folder.path)}"
+            ) from error
         raise
+
+
+def _stopped(folder: RunFolder, trainer: Trainer, stop: Interruption) -> None:
+    folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch, signal=stop.signum)
+    if (
+        stop.signum == SIGUSR1
+    ):  # the job's time is over; it is put into the queue again, and resumes by itself
+        subprocess.run(["scontrol", "requeue", str(job_id())], check=False)
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """What the disk said, if that is what failed; torch.save wraps it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
@@ -59,15 +102,25 @@ def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
     return flat(content)
 
 
-def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder) -> Trainer:
-    loggers: list[Logger] = [MetricsFile(folder.path, flush_every=cfg.trainer.log_every_n_steps)]
-    loggers += [part(f"logger.{name}", keys, object).build(folder.path) for name, keys in cfg.logger.items()]
+def _trainer(
+    cfg: DictConfig, parts: Parts, folder: RunFolder, stops: StopRequests, start: Start | None
+) -> Trainer:
+    step = start.step if start else None
+    loggers: list[Logger] = [MetricsFile(folder.metrics)]
+    loggers += [
+        part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step)
+        for name, keys in cfg.logger.items()
+    ]
+    keys = cfg.callbacks.checkpoint
     callbacks: list[Callback] = [
-        checkpoints(
+        Checkpoints(
             folder.checkpoints,
             monitor=monitored(cfg, parts.data),
-            mode=better(cfg.callbacks.checkpoint.mode, monitored(cfg, parts.data)),
-            every_n_epochs=cfg.callbacks.checkpoint.every_n_epochs,
+            mode=better(keys.mode, monitored(cfg, parts.data)),
+            every_n_epochs=keys.every_n_epochs,
+            every_n_steps=keys.every_n_steps,
+            every_n_minutes=keys.every_n_minutes,
+            stops=stops,
         )
     ]
     if cfg.callbacks.latents.enabled:
@@ -85,7 +138,12 @@ def _trainer(cfg: DictConfig, parts: Parts, folder: RunFolder) -> Trainer:
         callbacks.append(early_stopping(stopping, mode=better(stopping.mode, stopping.monitor)))
     if cfg.trainer.compile:
         parts.module.autoencoder.compile()
-    return build_trainer(cfg.trainer, folder=folder.path, loggers=loggers, callbacks=callbacks)
+    limits = dict(cfg.trainer)
+    if start and is_finished(
+        start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
+    ):
+        limits["max_epochs"] = start.epoch  # it may have stopped early
+    return build_trainer(limits, folder=folder.path, loggers=loggers, callbacks=callbacks)
 
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:
@@ -107,14 +165,21 @@ def _latents(parts: Parts, folder: Path) -> Latents:
 
 
 def _finish(cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer) -> None:
-    best = torch.load(folder.checkpoint("best"), weights_only=True, map_location="cpu")
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Figures):
+            callback.draw(trainer, parts.module)
+    best = read_checkpoint(folder.checkpoint("best"))
     step, epoch = trainer.global_step, trainer.current_epoch
     parts.module.load_state_dict(best["state_dict"])
     tested: Mapping[str, Any] = {}
     if len(parts.data.split.test):
-        [tested] = trainer.test(parts.module, datamodule=parts.data, verbose=False)
+        trainer.test(parts.module, datamodule=parts.data, verbose=False)
+        tested = {
+            name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")
+        }
+    found = {**best["metrics"], **tested}
     results = {
-        **{name: value for name, value in {**best["metrics"], **tested}.items() if name.startswith(STAGES)},
+        **{name: found[name] for stage in STAGES for name in found if name.startswith(stage)},
         "epoch": best["epoch"] + 1,
         "step": best["global_step"],
         "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),
@@ -144,7 +209,10 @@ def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str
         with torch.no_grad():
             x = module.scaling.cpu()(data.source.take(rows))
         write_projector(
-            writer, codes, label_names=data.source.label_names, images=thumbnails(x, module.value_range)
+            Path(writer.log_dir),
+            codes,
+            label_names=data.source.label_names,
+            images=thumbnails(x, module.value_range),
         )
     writer.flush()
 

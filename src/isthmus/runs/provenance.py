@@ -1,4 +1,4 @@
-"""Where a run comes from: code, packages, hardware, data, seed and command."""
+"""Where a run comes from: code, packages, hardware, threads, data, seed and command."""
 
 from __future__ import annotations
 
@@ -18,12 +18,28 @@ import isthmus
 LONGEST_DIFF = 1_000_000  # characters
 
 
-def provenance(*, seed: int, data: dict[str, Any]) -> dict[str, Any]:
+def provenance(
+    *, seed: int, data: dict[str, Any], experiment: str, threads: int, processes: int
+) -> dict[str, Any]:
     """All of it, in plain types.
 
     Args:
         seed: of the run.
         data: what the DataModule says of itself.
+        experiment: what the run is called.
+        threads: CPU threads of each training process.
+        processes: how many train together.
+    """
+    where = environment(threads=threads, processes=processes)
+    return {**where, "experiment": experiment, "seed": seed, "data": data}
+
+
+def environment(*, threads: int, processes: int) -> dict[str, Any]:
+    """What a run is trained by and on, whatever it is that is trained.
+
+    Args:
+        threads: CPU threads of each training process.
+        processes: how many train together.
     """
     return {
         "isthmus": isthmus.__version__,
@@ -35,8 +51,9 @@ def provenance(*, seed: int, data: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name.lower())},
         "hardware": hardware(),
-        "seed": seed,
-        "data": data,
+        "threads": threads,
+        "interop_threads": torch.get_num_interop_threads(),
+        "processes": processes,
     }
 
 
@@ -70,14 +87,18 @@ def repository(folder: Path) -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, threads and GPUs."""
+    """The machine, and what torch makes of it."""
     return {
         "machine": platform.machine(),
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": torch.backends.mkl.is_available(),
+        "onednn": torch.backends.mkldnn.is_available(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
     }
 
 

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.core.errors import BadInput, one_of, real, whole
 from isthmus.runs.compose import conf_dir
+from isthmus.runs.targets import HOMES, SEVERAL, check_targets
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
@@ -54,6 +55,8 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.threads": lambda k, v: v is None or whole(k, v),
     "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
     "callbacks.checkpoint.every_n_epochs": whole,
+    "callbacks.checkpoint.every_n_steps": lambda k, v: v is None or whole(k, v),
+    "callbacks.checkpoint.every_n_minutes": lambda k, v: v is None or real(k, v, above=0.0),
     "callbacks.figures.every_n_epochs": whole,
     "callbacks.figures.columns": whole,
     "callbacks.projector.points": whole,
@@ -73,7 +76,9 @@ SWITCHES = (
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise `BadInput` for the first key that does not exist, and for the first value that cannot work."""
+    """Raise `BadInput` for the first class that must not be named, key that does not exist, or value that
+    cannot work."""
+    check_targets(_as_it_will_be(cfg))
     _check_keys(cfg)
     try:
         OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -110,16 +115,33 @@ def check(cfg: DictConfig) -> None:
         )
 
 
+def _as_it_will_be(cfg: DictConfig) -> Any:
+    """With references to other keys filled in; as written where one cannot be, which is refused later."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException:
+        return OmegaConf.to_container(cfg, resolve=False)
+
+
 def _check_keys(cfg: DictConfig) -> None:
     """The keys that no part's constructor sees are those of the shipped choice, all of them and no others."""
     groups = [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
     _same_keys("", cfg, ["seed", *(g for g in groups if g not in ("model", "experiment"))])
+    for group in HOMES:
+        _holds_keys(group, cfg[group])
+        for name in (cfg[group] or ()) if group in SEVERAL else ():
+            _holds_keys(f"{group}.{name}", cfg[group][name])
     for group, choice in (("trainer", "auto"), ("callbacks", "default")):
         shipped = OmegaConf.load(conf_dir() / group / f"{choice}.yaml")
         _same_keys(f"{group}.", cfg[group], list(shipped))
         for name, keys in ((str(name), keys) for name, keys in shipped.items()):
             if OmegaConf.is_dict(keys):
                 _same_keys(f"{group}.{name}.", cfg[group][name], list(keys))
+
+
+def _holds_keys(key: str, part: Any) -> None:
+    if not OmegaConf.is_dict(part) and not (part is None and key == "regularizer"):
+        raise BadInput(key, part, "must hold the keys of a part; choose one of the shipped choices")
 
 
 def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:

@@ -1,10 +1,18 @@
-"""Checkpoints that are whole or not there: written beside their place, then renamed into it."""
+"""Checkpoints that are whole or not there, and that run no code when they are read.
+
+Written beside their place, then renamed into it. Read as PyTorch's zip format with `weights_only=True`:
+tensors and plain values alone (https://docs.pytorch.org/docs/stable/notes/serialization.html).
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
@@ -22,3 +30,51 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """See `read_checkpoint`; never anything but tensors and plain values, and those on the CPU."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU.
+
+    Raises:
+        ValueError: the file is damaged, is no PyTorch zip archive or a compressed one (which can unpack to
+            any size), or holds something else than a dict of tensors and plain values.
+        OSError: it is not there or may not be read.
+    """
+    _check_archive(path)
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"names {named.group(1)}" if named else "holds more than tensors and plain values"
+        raise ValueError(f"{path.name} {what}, which could run anyone's code; it is not read") from error
+    except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds a {type(content).__name__} and no checkpoint")
+    return content
+
+
+def _check_archive(path: Path) -> None:
+    try:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+    except (BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(
+            f"{path.name} is damaged, or not in PyTorch's zip format ({_first_line(error)})"
+        ) from error
+    names = {member.filename.rpartition("/")[2] for member in members}
+    if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's, which is code
+        raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
+    stored = all(member.compress_type == ZIP_STORED for member in members)
+    if not stored or sum(member.file_size for member in members) > path.stat().st_size:
+        raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

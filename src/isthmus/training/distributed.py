@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning_fabric.utilities.distributed import _init_dist_connection
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from isthmus.core.errors import BadInput
 
@@ -59,6 +61,18 @@ def agree(path: Path | None) -> Path | None:
     box = [None if path is None else str(path)]
     torch.distributed.broadcast_object_list(box, src=0)
     return None if box[0] is None else Path(box[0])
+
+
+def follow_parent() -> None:
+    """Make this process, which another one started for training, end with it however that one ends.
+
+    Signals of the terminal go to the parent alone, which hands them on: nobody gets them twice.
+    """
+    parent = os.getppid()
+    os.setsid()
+    _prctl_pr_set_pdeathsig(signal.SIGKILL)  # on Linux; elsewhere it does nothing
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None:

@@ -1,14 +1,27 @@
-"""Loggers that write into the run folder, over Lightning's."""
+"""The choices of the logger group, over Lightning's loggers. All of them go on where a run is resumed."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+from isthmus.core.atomic import write_text
 from isthmus.core.errors import BadInput
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A logger whose files can be cut back to a checkpoint."""
+
+    marked_as: str  # in a checkpoint
+
+    def mark(self) -> Any:
+        """Write what is new; returns how far the files are, in plain types."""
 
 
 class EventFiles(TensorBoardLogger):
@@ -16,10 +29,18 @@ class EventFiles(TensorBoardLogger):
 
     Lightning would also write an hparams.yaml; the run folder has its config.yaml. The HParams row is
     written when the final metrics are there (see `training.hparams`).
+
+    Args:
+        folder: of the run.
+        resumed_at: the step from which a run goes on; a TensorBoard that is open forgets what it read
+            of later steps.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
+    marked_as = "events"
+
+    def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
+        purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
+        super().__init__(save_dir=folder, name="", version="", default_hp_metric=False, **purge)
 
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:
         """Nothing yet."""
@@ -31,32 +52,23 @@ class EventFiles(TensorBoardLogger):
         """Everything but the epoch, which would be the first chart and a metric in HParams."""
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
+    @rank_zero_only
+    def mark(self) -> dict[str, int]:
+        """Write what is new; returns the size of each event file in bytes."""
+        self.experiment.flush()
+        return {path.name: path.stat().st_size for path in event_files(Path(self.log_dir))}
 
-class MetricsFile(CSVLogger):
-    """Every logged number in `folder`/metrics.csv."""
 
-    def __init__(self, folder: Path, *, flush_every: int) -> None:
-        super().__init__(save_dir=folder, name="", version="", flush_logs_every_n_steps=flush_every)
-
-    def log_hyperparams(self, params: Any = None) -> None:
-        """Nothing: the run folder has its config.yaml."""
-
-    def save(self) -> None:
-        """The numbers alone: no hparams.yaml."""
-        self.experiment.save()
-
-    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Record a row; the file is brought up to date at the end of each epoch at the latest."""
-        super().log_metrics(metrics, step)
-        if any(name.endswith("/loss") for name in metrics):
-            self.save()
+def event_files(folder: Path) -> list[Path]:
+    """The event files of a run."""
+    return sorted(folder.glob("events.out.tfevents.*"))
 
 
 class TensorBoard:
     """The choice logger=tensorboard."""
 
-    def build(self, folder: Path) -> Logger:
-        return EventFiles(folder)
+    def build(self, folder: Path, *, resumed_at: int | None) -> Logger:
+        return EventFiles(folder, resumed_at=resumed_at)
 
 
 class MLflow:
@@ -71,17 +83,22 @@ class MLflow:
         self.experiment_name = experiment_name
         self.tracking_uri = tracking_uri
 
-    def build(self, folder: Path) -> Logger:
+    def build(self, folder: Path, *, resumed_at: int | None) -> Logger:
         from pytorch_lightning.loggers import MLFlowLogger
 
         uri = self.tracking_uri or f"sqlite:///{folder.parent.resolve() / 'mlflow.db'}"
+        known = folder / "mlflow_run_id"
         try:
-            return MLFlowLogger(
+            logger = MLFlowLogger(
                 experiment_name=self.experiment_name,
                 run_name=folder.name,
                 tracking_uri=uri,
                 artifact_location=str(folder.resolve()),
+                run_id=known.read_text(encoding="utf-8") if known.is_file() else None,
             )
+            if not known.is_file() and _is_first():
+                write_text(known, str(logger.run_id))
+            return logger
         except ModuleNotFoundError as error:
             raise BadInput("logger", "mlflow", 'needs MLflow: pip install "isthmus[mlflow]"') from error
 
@@ -98,17 +115,31 @@ class WandB:
         self.project = project
         self.offline = offline
 
-    def build(self, folder: Path) -> Logger:
+    def build(self, folder: Path, *, resumed_at: int | None) -> Logger:
         from pytorch_lightning.loggers import WandbLogger
 
+        known = folder / "wandb_run_id"
+        if not known.is_file() and _is_first():
+            write_text(known, uuid.uuid4().hex[:8])
         try:
             return WandbLogger(
-                project=self.project, name=folder.name, save_dir=folder, offline=self.offline, log_model=False
+                project=self.project,
+                name=folder.name,
+                id=known.read_text(encoding="utf-8") if known.is_file() else None,
+                resume="allow",
+                save_dir=folder,
+                offline=self.offline,
+                log_model=False,
             )
         except ModuleNotFoundError as error:
             raise BadInput(
                 "logger", "wandb", 'needs Weights & Biases: pip install "isthmus[wandb]"'
             ) from error
+
+
+def _is_first() -> bool:
+    """Whether this is the one of the processes that logs."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def tensorboard_of(loggers: list[Any]) -> Any | None:

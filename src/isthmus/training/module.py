@@ -20,9 +20,10 @@ from isthmus.core.types import Batch, Terms
 from isthmus.training.collapse import CollapseWarning, kl_record
 from isthmus.training.divergence import DivergenceGuard
 from isthmus.training.engine import make_update
-from isthmus.training.loggers import tensorboard_of
+from isthmus.training.loggers import Marked, tensorboard_of
 from isthmus.training.metrics import LatentUse, Means, reported
 from isthmus.training.optimizers import clip_gradients, make_optimizer
+from isthmus.training.position import KEY, Position, Unread, loop_state, record, recorded
 from isthmus.training.schedulers import Schedule
 from isthmus.training.step import training_step
 
@@ -91,6 +92,8 @@ class AutoencoderModule(LightningModule):
         self.latest: Terms | None = None
         self.kl_per_dimension: Tensor | None = None
         self.validated_at = -1  # the step whose weights the last validation judged
+        self.after_step: Callable[[], None] | None = None  # called when an optimizer step is made
+        self._place = Position(0, 0, 0)
         self._make_optimizer = optimizer
         self._schedule = schedule
         self._guard = DivergenceGuard()
@@ -139,16 +142,15 @@ class AutoencoderModule(LightningModule):
         return self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
+        self._generator = default_generator(self.device)
+        self._batches = self._batches_per_epoch()
+        self._unread = [(terms.to(self.device), count) for terms, count in self._unread]
         optimizers = self.optimizers()
         self._optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
         configs = self.trainer.lr_scheduler_configs
         self._step_schedulers = [c.scheduler for c in configs if c.interval == "step"]
         self._epoch_schedulers = [c.scheduler for c in configs if c.interval == "epoch"]
         self._update = make_update(self, self._optimizers, clip=self._clip)
-
-    def on_train_epoch_start(self) -> None:
-        self._generator = default_generator(self.device)
-        self._batches = self._batches_per_epoch()
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.
@@ -161,9 +163,7 @@ class AutoencoderModule(LightningModule):
     def _train(self, batch: Batch, batch_idx: int) -> None:
         epoch = self.current_epoch
         self._generator.manual_seed(derive_seed(self.seed, "step", epoch, batch_idx, self.global_rank))
-        progress = None
-        if self._warms_up:
-            progress = torch.tensor(epoch + batch_idx / self._batches, device=self.device)
+        progress = self._epochs_trained(batch_idx) if self._warms_up else None
         last = batch_idx + 1 == self._batches
         group = self.settings.accumulate
         complete = last or (batch_idx + 1) % group == 0
@@ -184,6 +184,12 @@ class AutoencoderModule(LightningModule):
                 scheduler.step()
             if step % self.settings.log_every_n_steps == 0:
                 self._log_step(terms, step)
+            self._place = Position(epoch, batch_idx + 1, step)
+            if self.after_step is not None:
+                self.after_step()
+
+    def _epochs_trained(self, batch_idx: int) -> Tensor:
+        return torch.tensor(self.current_epoch + batch_idx / self._batches, device=self.device)
 
     def _clip(self) -> None:
         if self.settings.clip_value is not None:
@@ -207,13 +213,17 @@ class AutoencoderModule(LightningModule):
             logger.log_metrics({**values, "epoch": self.current_epoch}, step=step)
 
     def on_train_epoch_end(self) -> None:
+        last_batch = self._place.batch - 1
+        self._place = Position(self.current_epoch + 1, 0, self.global_step)
         self._read_terms()
         self._guard.check_weights(self.autoencoder.parameters(), self.global_step)
         metrics: dict[str, Any] = {f"train/{name}": mean for name, mean in self.train_means.compute().items()}
         self.train_means.reset()
         metrics["lr"] = self._optimizers[0].param_groups[0]["lr"]
-        if self._warms_up and self.latest is not None:
-            metrics |= {f"train/{name}_weight": weight for name, weight in self.latest.weights.items()}
+        if self._warms_up:
+            progress = self._epochs_trained(last_batch)
+            parts = self.autoencoder.regularizers.items()
+            metrics |= {f"train/{name}_weight": part.weight_at(progress) for name, part in parts}
         self._record(metrics)
         if self.watched_loss in metrics or self.validated_at == self.global_step:
             for scheduler in self._epoch_schedulers:
@@ -277,14 +287,39 @@ class AutoencoderModule(LightningModule):
         self._record(named)
 
     def _record(self, metrics: dict[str, Any]) -> None:
-        # Lightning would count batches on the axis of an epoch's metrics; per-step records count steps
-        self.log_dict({**metrics, "epoch": float(self.current_epoch), "step": float(self.global_step)})
+        # Lightning would hand them to the loggers after the checkpoint, which could not tell of them, and
+        # count batches on their axis; per-step records count steps. Without loggers it has nothing to hand
+        # on, but returns from `trainer.test` only what is meant for them.
+        self.log_dict(metrics, logger=False if self.loggers else None)
+        row = {**metrics, "epoch": float(self.current_epoch)}
+        for logger in self.loggers:
+            logger.log_metrics(row, step=self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the epoch logged, so that a checkpoint tells how good it is."""
+        """Add the place in training, how far the logs were, and what the epoch logged, so that a checkpoint
+        tells how good it is.
+        """
+        self._guard.check()  # a checkpoint with NaN would be the end of the run
+        unread = Unread(
+            self.train_means.sums,
+            self.train_means.count,
+            torch.stack([terms for terms, _ in self._unread]) if self._unread else torch.empty(0),
+            torch.tensor([count for _, count in self._unread]),
+        )
+        checkpoint[KEY] = record(self._place, unread)
+        checkpoint["logs"] = {log.marked_as: log.mark() for log in self.loggers if isinstance(log, Marked)}
         stale = () if self.validated_at == self.global_step else ("val/", "val_kl/")
         checkpoint["metrics"] = {
             name: value.item()
             for name, value in self.trainer.callback_metrics.items()
             if "/" in name and not name.startswith(stale)
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make Lightning go on at the place in training that a checkpoint tells of."""
+        self._place, unread = recorded(checkpoint, rank=self.global_rank)
+        calls = self.trainer.datamodule.start_at(self._place.epoch, self._place.batch)  # type: ignore[attr-defined]
+        checkpoint["loops"] = {"fit_loop": loop_state(self._place, calls=calls)}
+        if unread is not None:
+            self.train_means.sums, self.train_means.count = unread.sums, unread.total
+            self._unread = list(zip(unread.terms, unread.sizes.tolist(), strict=True))

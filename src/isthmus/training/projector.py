@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import shutil
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.core.atomic import UNFINISHED
 from isthmus.training.grids import to_unit
 
+CONFIG = "projector_config.pbtxt"
 SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
 
 
 def write_projector(
-    writer: Any,
+    folder: Path,
     codes: dict[str, Tensor],
     *,
     label_names: list[str] | None,
@@ -22,7 +26,7 @@ def write_projector(
     """Write codes, ids, labels and thumbnails where TensorBoard looks for them.
 
     Args:
-        writer: the run's SummaryWriter.
+        folder: of the run. What is there already is replaced, by whole files.
         codes: what `encode_all` gave, with ``labels`` where there are any.
         label_names: see `Source`.
         images: thumbnails in [0, 1] of those examples, or None. Shape: [N, 3, H, W].
@@ -35,14 +39,24 @@ def write_projector(
         header.insert(0, "label")
         columns.insert(0, [label_names[label] if label_names else str(label) for label in labels])
     single = len(header) == 1
-    writer.add_embedding(
-        matrix,
-        metadata=columns[0] if single else [list(row) for row in zip(*columns, strict=True)],
-        metadata_header=None if single else header,
-        label_img=images,
-        global_step=SUBFOLDER,
-        tag="codes",
-    )
+    from torch.utils.tensorboard import SummaryWriter
+
+    beside = folder / f".{SUBFOLDER}.{os.getpid()}{UNFINISHED}"
+    try:
+        with SummaryWriter(beside) as writer:
+            writer.add_embedding(
+                matrix,
+                metadata=columns[0] if single else [list(row) for row in zip(*columns, strict=True)],
+                metadata_header=None if single else header,
+                label_img=images,
+                global_step=SUBFOLDER,
+                tag="codes",
+            )
+        shutil.rmtree(folder / SUBFOLDER, ignore_errors=True)
+        (beside / SUBFOLDER).rename(folder / SUBFOLDER)
+        (beside / CONFIG).replace(folder / CONFIG)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:

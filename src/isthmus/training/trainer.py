@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from lightning_fabric.plugins.environments import SLURMEnvironment
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from isthmus.core.errors import BadInput
@@ -35,6 +36,7 @@ IRRELEVANT = (
     ".*``compute`` method of metric .* was called before the ``update`` method.*",
     ".*lr scheduler dict contains the key.*",
     ".*could not find the monitored key.*",
+    ".*that ended before the epoch ended and your dataloader is not resumable.*",
 )
 
 
@@ -64,6 +66,10 @@ def build_trainer(
         callbacks = [*callbacks, Bar()]
     elif bar != "none":
         loggers = [*loggers, ConsoleLines(keys["max_epochs"])]
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # our own checkpoint at a signal goes on in the middle of an epoch, with the same bits
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return Trainer(
         accelerator=keys["accelerator"],
         devices=keys["devices"],
@@ -82,47 +88,7 @@ def build_trainer(
         default_root_dir=folder,
         logger=loggers,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-    )
-
-
-class Checkpoints(ModelCheckpoint):
-    """Lightning's, and one more at the end of a run that ends between two of them."""
-
-    # Lightning asks for it several times a batch, and would put it together from all settings each time
-    state_key = "Checkpoints"
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epochs = trainer.current_epoch + 1
-        ends = trainer.should_stop or epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
-        # Lightning would judge an epoch without validation by the value of an earlier one
-        judged = not str(self.monitor).startswith("val/") or pl_module.validated_at == trainer.global_step
-        if judged:
-            super().on_train_epoch_end(trainer, pl_module)
-        due = ends or epochs % self._every_n_epochs == 0
-        if not due or self._last_global_step_saved == trainer.global_step:
-            return
-        candidates = self._monitor_candidates(trainer)
-        if judged:
-            self._save_topk_checkpoint(trainer, candidates)
-        elif ends and not self.best_model_path:  # nothing was validated, so the end is the best there is
-            self.best_model_path = self.format_checkpoint_name(candidates)
-            self._save_checkpoint(trainer, self.best_model_path)
-        self._save_last_checkpoint(trainer, candidates)
-
-
-def checkpoints(folder: Path, *, monitor: str | None, mode: str, every_n_epochs: int) -> ModelCheckpoint:
-    """Keeps `folder`/best.ckpt and `folder`/last.ckpt; without a monitor the last is the best."""
-    return Checkpoints(
-        dirpath=folder,
-        filename="best",
-        monitor=monitor,
-        mode=mode,
-        save_top_k=1,
-        save_last=True,
-        every_n_epochs=every_n_epochs,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
+        plugins=plugins,
     )
 
 
@@ -175,7 +141,12 @@ def check_devices(accelerator: str, devices: Any) -> int:
 
 
 def set_threads(threads: int | None, *, processes: int) -> None:
-    """CPU threads of this process.
+    """Set the CPU threads of this process; see `threads_of`."""
+    torch.set_num_threads(threads_of(threads, processes=processes))
+
+
+def threads_of(threads: int | None, *, processes: int) -> int:
+    """CPU threads of each process.
 
     Args:
         threads: how many; None for what OMP_NUM_THREADS says, or else all cores divided among the processes.
@@ -183,4 +154,4 @@ def set_threads(threads: int | None, *, processes: int) -> None:
     """
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(threads or max(1, cores // processes))
+    return threads or max(1, cores // processes)

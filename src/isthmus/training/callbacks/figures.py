@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -21,7 +22,7 @@ class Figures(Callback):
     Args:
         stored: the examples as stored. Shape: [B, C, H, W].
         folder: where PNGs go.
-        every_n_epochs: epochs between two grids; the last epoch always has one.
+        every_n_epochs: epochs between two grids; whoever trains draws another one at the end.
     """
 
     def __init__(self, stored: torch.Tensor, folder: Path, *, every_n_epochs: int) -> None:
@@ -32,13 +33,17 @@ class Figures(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         if trainer.current_epoch % self.every_n_epochs == 0:
-            self._draw(trainer, pl_module)
+            self.draw(trainer, pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
-        self._draw(trainer, pl_module)
+    def state_dict(self) -> dict[str, Any]:
+        return {"drawn_at": self._drawn_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._drawn_at = state_dict["drawn_at"]
 
     @rank_zero_only
-    def _draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
+    def draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
+        """Draw the grid of this step, if it is not there."""
         if trainer.global_step == self._drawn_at:
             return
         self._drawn_at = trainer.global_step

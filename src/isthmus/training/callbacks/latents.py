@@ -19,7 +19,10 @@ from isthmus.training.module import AutoencoderModule
 
 
 class Latents(Callback):
-    """Writes `folder`/step=00000469_val.safetensors (and _test) whenever a checkpoint is saved.
+    """Writes `folder`/step=00000469_val.safetensors (and _test) with each checkpoint by epochs or steps.
+
+    Not with those by minutes or at a signal: a run has the same files however often it is interrupted,
+    and whoever stops it does not have to wait.
 
     Each file holds what `encode_all` gives, and ``labels`` where the data have them; the names of the
     labels are in its metadata.
@@ -48,7 +51,8 @@ class Latents(Callback):
     def on_save_checkpoint(  # type: ignore[override]
         self, trainer: Trainer, pl_module: AutoencoderModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._write(trainer.global_step, pl_module)
+        if getattr(trainer.checkpoint_callback, "planned", True):
+            self._write(trainer.global_step, pl_module)
 
     @rank_zero_only
     def _write(self, step: int, module: AutoencoderModule) -> None:

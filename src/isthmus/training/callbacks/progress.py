@@ -26,7 +26,8 @@ class Bar(TQDMProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: list[Batch], batch_idx: int
     ) -> None:
-        done = batch[-1].block // trainer.world_size + 1  # a step of Lightning takes several batches
+        # a step of Lightning takes several batches, or none where a resumed epoch had no batch left
+        done = batch[-1].block // trainer.world_size + 1 if batch else self.total_train_batches
         if done - self._shown >= REFRESH_EVERY or done == self.total_train_batches:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, done - 1)
             self._shown = done

@@ -1,0 +1,196 @@
+"""`isthmus show RUN`: what a run was, what became of it, and what it left."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # of which the versions are printed
+
+
+def run(argv: Sequence[str]) -> int:
+    """Show; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="isthmus show",
+        description="Print a run: its status, provenance, config against the defaults, metrics and files. "
+        "Works on a run that is going on, failed or was killed.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
+    arguments = parser.parse_args(argv)
+
+    from isthmus.runs.show import describe
+
+    run = describe(arguments.run)
+    if arguments.json:
+        print(json.dumps(run, indent=2))
+        return 0
+    print("\n\n".join(section for section in sections(run) if section))
+    return 0
+
+
+def sections(run: Mapping[str, Any]) -> Iterator[str]:
+    """What is printed, in paragraphs; some are empty."""
+    from isthmus.cli.report import aligned, by_stage, printable, table
+
+    yield _status(run)
+    provenance = list(_provenance(run["provenance"]))
+    typed = " ".join(printable(override) for override in run["typed"])
+    rows = [("command", printable(run["provenance"].get("command", ""))), ("overrides", typed), *provenance]
+    yield aligned([row for row in rows if row[1]]) if any(row[1] for row in rows) else ""
+    yield _config(run["config"])
+    columns = {
+        stage: {printable(name, 40): value for name, value in column.items()}
+        for stage, column in by_stage(run["results"] or run["latest"], ("train", "val", "test")).items()
+    }
+    if columns:
+        yield ("" if run["results"] else "latest metrics\n") + table(columns)
+    yield _files(run["files"])
+
+
+def _status(run: Mapping[str, Any]) -> str:
+    from isthmus.cli.report import command, printable
+
+    status, path = run["status"], run["path"]
+    state = printable(status.get("status"), 20)
+    where = "".join(f", {name} {printable(status[name], 20)}" for name in ("epoch", "step") if name in status)
+    lines = [printable(path), f"{state}{where}, {printable(status.get('time', 'no time recorded'), 40)}"]
+    process = f"process {printable(status.get('pid'), 20)} on {printable(status.get('host'), 60)}"
+    if state == "killed":
+        lines.append(f"its {process} is gone")
+    elif state == "running":
+        lines.append(f"by {process}")
+    if error := str(status.get("error") or "").strip():
+        lines.append(f"error: {printable(error.splitlines()[0], 200)}")
+    following = {"done": ("evaluate", "reproduce"), "running": ()}.get(state, ("resume",))
+    return "\n".join([*lines, *(f"next: {command('isthmus', verb, path)}" for verb in following)])
+
+
+def _config(config: Mapping[str, Mapping[str, Any]]) -> str:
+    from isthmus.cli.report import aligned, printable
+
+    if not config:
+        return "config: all defaults"
+    longest = max(len(key) for key in config)
+    width = max(20, (shutil.get_terminal_size().columns - min(longest, 60) - 4) // 2)
+    rows = [
+        (printable(key, 60), *(printable(_value(key, values[side]), width) for side in ("default", "here")))
+        for key, values in config.items()
+    ]
+    return aligned([("config", "default", "this run"), *rows])
+
+
+def _value(key: str, value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "true", False: "false"}[value]
+    return str(value).rpartition(".")[2] if key.endswith("_target_") else str(value)
+
+
+def _provenance(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from isthmus.cli.report import printable
+
+    def known(key: str) -> Mapping[str, Any]:
+        value = provenance.get(key)
+        return value if isinstance(value, Mapping) else {}
+
+    for key in ("experiment", "isthmus", "python"):
+        if key in provenance:
+            yield key, printable(provenance[key], 100)
+    for name, repository in known("code").items():
+        label = "code" if name == "isthmus" else "code here"
+        if name == "isthmus" or repository != known("code").get("isthmus"):
+            yield label, _code(repository)
+    packages, hardware, data = known("packages"), known("hardware"), known("data")
+    if packages:
+        versions = ", ".join(f"{n} {printable(packages[n], 30)}" for n in PACKAGES if n in packages)
+        yield "packages", f"{versions} ({len(packages)} in all)"
+    if hardware:
+        yield "hardware", _hardware(hardware)
+    threads = provenance.get("threads", hardware.get("threads"))
+    processes = provenance.get("processes", 1)
+    if threads is not None:
+        together = f", in each of {printable(processes, 20)} processes" if processes != 1 else ""
+        yield "threads", f"{printable(threads, 20)}{together}"
+    if data:
+        shape = data.get("shape")
+        size = " x ".join(map(str, shape)) if isinstance(shape, list) else shape
+        rows = f"{printable(data.get('rows'), 20)} rows of {printable(size, 40)}"
+        yield "data", f"{rows}, SHA-256 {_short(data.get('fingerprint'))}"
+        split = data.get("split")
+        parts = ", ".join(f"{n} {c}" for n, c in split.items()) if isinstance(split, Mapping) else split
+        yield "split", f"{printable(parts, 60)}, SHA-256 {_short(data.get('split_fingerprint'))}"
+    if "seed" in provenance:
+        yield "seed", printable(provenance["seed"], 20)
+    resumed = provenance.get("resumed")
+    if isinstance(resumed, list) and resumed:
+        steps = [str(entry.get("step")) for entry in resumed if isinstance(entry, Mapping)]
+        yield "resumed", f"{len(resumed)} time(s), at step {printable(', '.join(steps), 60)}"
+
+
+def _short(digest: Any) -> str:
+    from isthmus.cli.report import printable
+
+    return printable(str(digest)[:12])
+
+
+def _code(repository: Any) -> str:
+    from isthmus.cli.report import printable
+    from isthmus.runs.differences import changed_files
+
+    if not isinstance(repository, Mapping):
+        return "not in git"
+    text = f"commit {_short(repository.get('commit'))}"
+    untracked = repository.get("untracked")
+    for what, names in (
+        ("changed", list(changed_files(repository.get("diff")))),
+        ("untracked", untracked if isinstance(untracked, list) else []),
+    ):
+        if names:
+            text += f"; {len(names)} {what}: {printable(', '.join(map(str, names)), 100)}"
+    return text
+
+
+def _hardware(hardware: Mapping[str, Any]) -> str:
+    from isthmus.cli.report import printable
+
+    gpus = hardware.get("gpus")
+    parts = [
+        printable(hardware.get("processor"), 60),
+        f"{printable(hardware.get('cores'), 20)} cores",
+        *([printable(hardware["cpu_capability"], 20)] if "cpu_capability" in hardware else []),
+        printable(", ".join(map(str, gpus)), 80) if isinstance(gpus, list) and gpus else "no GPU",
+        printable(hardware.get("system"), 80),
+    ]
+    return ", ".join(parts)
+
+
+def _files(sizes: Mapping[str, int]) -> str:
+    """Each file of the folder and each checkpoint; of other folders the sum."""
+    from isthmus.cli.report import aligned, printable
+
+    single: dict[str, int] = {}
+    inside: dict[str, list[int]] = defaultdict(list)
+    for name, size in sizes.items():
+        folder, slash, _ = name.partition("/")
+        if slash and folder != "checkpoints":
+            inside[folder].append(size)
+        else:
+            single[name] = size
+    rows = [(printable(name, 80), _bytes(size)) for name, size in single.items()]
+    rows += [
+        (f"{printable(name, 60)}/ ({len(each)} files)", _bytes(sum(each))) for name, each in inside.items()
+    ]
+    return aligned([(f"{len(sizes)} files", _bytes(sum(sizes.values()))), *sorted(rows)], right=(1,))
+
+
+def _bytes(count: int) -> str:
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"

@@ -1,0 +1,121 @@
+"""Train a run in as many processes as its config asks for, from the start or from a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.build import Parts, build
+from isthmus.runs.errors import RunFailed, Stopped
+from isthmus.runs.fit import fit_and_test
+from isthmus.runs.folder import RunFolder
+from isthmus.training import distributed
+from isthmus.training.trainer import check_devices, quiet, set_threads
+
+Begin = Callable[[ExitStack, Parts], RunFolder]
+
+
+def drive(cfg: DictConfig, begin: Begin | None) -> RunFolder:
+    """Train in as many processes as the config asks for.
+
+    Args:
+        cfg: the checked config.
+        begin: makes the folder ready in the first process, and keeps hold of it; None in the others.
+    """
+    quiet()
+    devices = devices_of(cfg)
+    cluster = distributed.cluster()
+    with ExitStack() as stack:
+        if cluster is None:
+            assert begin is not None
+            set_threads(cfg.trainer.threads, processes=1)
+            parts = build(cfg)
+            folder = begin(stack, parts)
+            if devices == 1:
+                fit_and_test(cfg, parts, folder)
+            else:
+                del parts  # each process builds its own
+                _train_together(folder, devices)
+            return folder
+        distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
+        set_threads(cfg.trainer.threads, processes=devices)
+        parts = build(cfg)
+        distributed.join(cluster)
+        made = None
+        try:
+            if begin is not None:
+                made = begin(stack, parts)
+        finally:
+            agreed = distributed.agree(made.path if made else None)
+        if agreed is None:
+            raise SystemExit(2)  # the first process says why
+        folder = made or RunFolder(agreed)
+        fit_and_test(cfg, parts, folder)
+        return folder
+
+
+def devices_of(cfg: DictConfig) -> int:
+    """How many processes train together on this machine. Raises `BadInput` for what is not here."""
+    trainer = cfg.trainer
+    devices = (
+        OmegaConf.to_container(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
+    )
+    try:
+        count = check_devices(trainer.accelerator, devices)
+    except BadInput as error:
+        raise error.under("trainer") from error
+    if trainer.num_nodes > 1 and distributed.cluster() is None:
+        raise BadInput(
+            "trainer.num_nodes",
+            trainer.num_nodes,
+            "needs torchrun or srun to start the processes on each machine",
+        )
+    return count
+
+
+def _train_together(folder: RunFolder, processes: int) -> None:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        distributed.launch(_worker, str(folder.path), processes=processes)
+    except ChildFailedError as error:
+        status = folder.read_json(folder.status)
+        if status["status"] != "failed":  # killed before it could say so
+            with contextlib.suppress(OSError):
+                folder.write_status("failed", error=str(error))
+            raise RunFailed(f"a process was killed: {error.get_first_failure()[1].message}") from None
+        raise RunFailed(status["error"]) from None
+    except SignalException as error:
+        if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
+            folder.write_status("stopped", signal=int(error.sigval))
+        raise Stopped(error.sigval, folder.path) from error
+    status = folder.read_json(folder.status)
+    if status["status"] == "stopped":  # by a signal that only the processes got
+        raise Stopped(status["signal"], folder.path)
+
+
+def _worker(path: str) -> None:
+    """One of the processes that train a run together."""
+    distributed.follow_parent()
+    folder = RunFolder(Path(path))
+    cfg = folder.read_config()
+    quiet()
+    cluster = distributed.cluster()
+    assert cluster is not None
+    try:
+        set_threads(cfg.trainer.threads, processes=cluster.world_size())
+        distributed.join(cluster)
+        fit_and_test(cfg, build(cfg), folder)
+    except Stopped:
+        pass  # the status tells
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            folder.write_failure(error)
+        sys.exit(1)

@@ -1,0 +1,214 @@
+"""Train a run again from its own folder, and compare."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.build import build_data
+from isthmus.runs.compare import Record, compare, read_record
+from isthmus.runs.compose import is_follower
+from isthmus.runs.configs import changed, flat, typed_overrides
+from isthmus.runs.differences import Difference, differences, recorded_threads
+from isthmus.runs.drive import devices_of
+from isthmus.runs.evaluate import overridden
+from isthmus.runs.folder import RunFolder
+from isthmus.runs.provenance import environment
+from isthmus.runs.reading import check_opened
+from isthmus.runs.rules import check
+from isthmus.runs.train import train
+from isthmus.runs.verdict import Verdict, judge
+from isthmus.training.trainer import quiet, threads_of
+
+REPRODUCTION = "reproduction.json"
+DEFAULT_EXPERIMENT = "reproduced"
+
+# Where things are and how they are computed; what is computed stays the same.
+NEUTRAL = (
+    *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers"),
+    *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
+)
+NEUTRAL_GROUP = "logger."
+
+
+class Plan(NamedTuple):
+    """A reproduction that can begin.
+
+    Attributes:
+        original: the run that is reproduced.
+        record: what it came to.
+        provenance: where it came from.
+        cfg: the config that is trained.
+        path: of the new folder.
+        experiment: that the new run belongs to.
+        typed: overrides of the original, and after them those of today.
+        changed: keys that change the experiment: then and now.
+        threads: CPU threads of each process, as the original had; None: as the config says.
+        known: what differs before anything is trained.
+        free: whether a GPU may round differently from run to run.
+    """
+
+    original: RunFolder
+    record: Record
+    provenance: Mapping[str, Any]
+    cfg: DictConfig
+    path: Path
+    experiment: str
+    typed: Sequence[str]
+    changed: Mapping[str, tuple[Any, Any]]
+    threads: int | None
+    known: Sequence[Difference]
+    free: bool
+
+
+def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None) -> Plan:
+    """Read the original, refuse what cannot be reproduced, and tell what differs already.
+
+    Args:
+        path: of the original's folder.
+        overrides: KEY=VALUE, keys that differ now.
+        to: the new folder; None for one below outputs/.
+
+    Raises:
+        BadInput: for what the person can mend.
+    """
+    quiet()
+    original = RunFolder.open(path)
+    _check_done(original)
+    if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise BadInput("--to", to, "is not empty, and nothing is overwritten; give another folder")
+    cfg = original.read_config()
+    before = flat(cfg)
+    cfg = overridden(cfg, overrides)
+    check(cfg)
+    check_opened(cfg, overrides)
+    devices = devices_of(cfg)
+    processes = devices * cfg.trainer.num_nodes
+    provenance = original.read_json(original.provenance) if original.provenance.is_file() else {}
+    threads = _threads(cfg, provenance, processes)
+    record = read_record(original)
+    now = environment(
+        threads=threads or threads_of(cfg.trainer.threads, processes=devices), processes=processes
+    )
+    changes = _changes(before, flat(cfg))
+    known = {**now, "seed": cfg.seed, "data": build_data(cfg).describe()}
+    experiment = experiment_name(provenance)
+    return Plan(
+        original=original,
+        record=record,
+        provenance=provenance,
+        cfg=cfg,
+        path=to or _new_path(experiment),
+        experiment=experiment,
+        typed=[*typed_overrides(original), *overrides],
+        changed=changes,
+        threads=threads,
+        known=_found(provenance, known, changes),
+        free=bool(now["hardware"]["gpus"])
+        and cfg.trainer.accelerator != "cpu"
+        and not cfg.trainer.deterministic,
+    )
+
+
+def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | None:
+    """Train, compare, and leave reproduction.json in the new folder.
+
+    Args:
+        plan: what `prepare` made.
+        tolerance: relative, of each final metric.
+
+    Returns:
+        The new run and the verdict; None in a process that only helped to train.
+    """
+    helps = is_follower()
+    with _threads_set(plan.threads):
+        folder = train(
+            plan.cfg, None if helps else plan.path, overrides=plan.typed, experiment=plan.experiment
+        )
+    if helps:
+        return None
+    verdict = judge(
+        compare(plan.record, read_record(folder)),
+        _found(plan.provenance, folder.read_json(folder.provenance), plan.changed),
+        changed=plan.changed,
+        tolerance=tolerance,
+    )
+    folder.write_json(
+        folder.path / REPRODUCTION,
+        {
+            "original": str(plan.original.path.resolve()),
+            "reproduced": str(folder.path.resolve()),
+            **verdict.as_json(),
+        },
+    )
+    return folder, verdict
+
+
+def experiment_name(provenance: Mapping[str, Any]) -> str:
+    """The recorded experiment where it is a plain name: it becomes the name of a folder."""
+    name = provenance.get("experiment")
+    plain = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) and name.strip(".")
+    return str(name) if plain else DEFAULT_EXPERIMENT
+
+
+def _check_done(folder: RunFolder) -> None:
+    status = folder.read_status().get("status")
+    if status == "done":
+        return
+    fix = (
+        "is still running; wait for its end"
+        if status == "running"
+        else f"is not done but {status}; finish it first: isthmus resume {folder.path}"
+    )
+    raise BadInput("RUN", folder.path, fix)
+
+
+def _threads(cfg: DictConfig, provenance: Mapping[str, Any], processes: int) -> int | None:
+    """As many as the original had, since they decide how sums are rounded; no more than there are cores."""
+    recorded = recorded_threads(provenance, processes=processes)
+    if cfg.trainer.threads is not None or recorded is None:
+        return None
+    return min(recorded, os.cpu_count() or 1)
+
+
+@contextmanager
+def _threads_set(threads: int | None) -> Iterator[None]:
+    """For this process and those that it starts."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS", None)
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _found(
+    original: Mapping[str, Any], now: Mapping[str, Any], changed: Mapping[str, Any]
+) -> list[Difference]:
+    """What differs besides the keys that were changed on purpose, of which the seed is recorded twice."""
+    return [difference for difference in differences(original, now) if difference.what not in changed]
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {
+        key: values
+        for key, values in changed(before, after).items()
+        if key not in NEUTRAL and not key.startswith(NEUTRAL_GROUP)
+    }
+
+
+def _new_path(experiment: str) -> Path:
+    name = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{uuid.uuid4().hex[:6]}"
+    return Path("outputs") / experiment / name

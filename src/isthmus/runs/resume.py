@@ -1,0 +1,117 @@
+"""Go on with a run that was stopped, killed or failed, in its own folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from isthmus.core.atomic import sweep, write_text
+from isthmus.core.errors import BadInput
+from isthmus.runs.build import Parts
+from isthmus.runs.compose import is_follower
+from isthmus.runs.drive import devices_of, drive
+from isthmus.runs.evaluate import overridden
+from isthmus.runs.folder import RunFolder
+from isthmus.runs.formats import RESUMABLE
+from isthmus.runs.provenance import environment
+from isthmus.runs.reading import check_inside, check_opened
+from isthmus.runs.rules import check
+from isthmus.runs.start import newest, rewind
+from isthmus.training.trainer import threads_of
+
+CHANGEABLE = ("trainer.", "callbacks.")  # what may differ in the rest of a run
+
+
+def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
+    """Train the rest of a run, as if it had never been interrupted.
+
+    Args:
+        path: the run folder.
+        overrides: keys of trainer and callbacks that differ from now on, such as ``trainer.max_epochs=40``.
+
+    Raises:
+        BadInput: for what the person can mend.
+        TrainingDiverged, RunFailed, Stopped: as `train` does.
+    """
+    folder = RunFolder.open(path)
+    if folder.read_status()["status"] == "done" and not overrides:
+        return folder
+    if folder.format < RESUMABLE:
+        raise BadInput(
+            "RUN", path, f"has format {folder.format}, whose checkpoints cannot be resumed; train it again"
+        )
+    cfg = _config(folder, overrides)
+    return drive(
+        cfg, None if is_follower() else lambda stack, parts: reopen(stack, folder, cfg, parts, overrides)
+    )
+
+
+def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if not key.startswith(CHANGEABLE):
+            raise BadInput(
+                key, value, "cannot change in the middle of a run; isthmus train starts another one with it"
+            )
+    cfg = overridden(folder.read_config(), overrides)
+    check(cfg)
+    check_opened(cfg, overrides)
+    return cfg
+
+
+def reopen(
+    stack: ExitStack, folder: RunFolder, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
+) -> RunFolder:
+    """Make a folder ready to go on: hold it, check the data, cut the logs back to the newest checkpoint.
+
+    Args:
+        stack: releases the folder at the end.
+        folder: of the run.
+        cfg: its config, overrides applied.
+        parts: built from it.
+        overrides: for the record.
+    """
+    stack.enter_context(folder.held())
+    check_inside(folder.path)
+    origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    _check_data(origin.get("data"), parts)
+    start = newest(folder)
+    sweep(folder.path)
+    rewind(folder, start)
+    if overrides:
+        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+    epoch, step = (start.epoch, start.step) if start else (0, 0)
+    devices = devices_of(cfg)
+    now = environment(
+        threads=threads_of(cfg.trainer.threads, processes=devices), processes=devices * cfg.trainer.num_nodes
+    )
+    entry = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "epoch": epoch,
+        "step": step,
+        "overrides": list(overrides),
+        **{key: value for key, value in now.items() if key == "command" or origin.get(key) != value},
+    }
+    # a kill may have come before the run could say where it comes from
+    origin = origin or {**now, "seed": cfg.seed, "data": parts.data.describe()}
+    folder.write_json(folder.provenance, {**origin, "resumed": [*origin.get("resumed", []), entry]})
+    folder.write_status("running")
+    print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)
+    return folder
+
+
+def _check_data(recorded: Any, parts: Parts) -> None:
+    """Raise `BadInput` where the data or the split are not those that the run was trained on."""
+    now = parts.data.describe()
+    for key, what in (("fingerprint", "data"), ("split_fingerprint", "split")):
+        if recorded and recorded.get(key) != now[key]:
+            raise BadInput(
+                "data",
+                recorded.get(key, "")[:12],
+                f"is the fingerprint of the {what} that the run was trained on; now it is {now[key][:12]}",
+            )

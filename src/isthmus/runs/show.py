@@ -1,0 +1,83 @@
+"""What a run folder says of its run, whatever became of it. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.configs import against_defaults, typed_overrides
+from isthmus.runs.folder import RunFolder
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """All of it in plain types; what is not there yet is left empty.
+
+    Args:
+        path: of the run folder.
+
+    Returns:
+        ``status``, ``typed`` (overrides), ``config`` (key -> default and value here, where they differ),
+        ``provenance``, ``results``, ``latest`` (the last logged value of each metric, while there are no
+        results) and ``files`` (name -> bytes).
+
+    Raises:
+        BadInput: where there is no run folder, or its config or status is damaged.
+    """
+    folder = RunFolder.open(path)
+    results = _optional(folder, folder.results)
+    return {
+        "path": str(path),
+        "status": folder.read_status(),
+        "typed": typed_overrides(folder),
+        "config": {
+            key: {"default": default, "here": here}
+            for key, (default, here) in against_defaults(folder.read_config()).items()
+        },
+        "provenance": _optional(folder, folder.provenance),
+        "results": results,
+        "latest": {} if results else latest(folder),
+        "files": dict(sorted(files(path))),
+    }
+
+
+def latest(folder: RunFolder) -> dict[str, float]:
+    """The last value of each metric in metrics.csv."""
+    values: dict[str, float] = {}
+    try:
+        with folder.metrics.open(newline="", encoding="utf-8", errors="replace") as file:
+            for row in csv.DictReader(file):
+                for name, text in row.items():
+                    if name and isinstance(text, str) and "/" in name and not name.endswith("_step"):
+                        values |= _number(name, text)
+    except (OSError, csv.Error):
+        return values
+    return values
+
+
+def files(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of every file of the run; links are not followed."""
+    for place, _, names in os.walk(path):
+        for name in names:
+            file = Path(place, name)
+            yield file.relative_to(path).as_posix(), file.lstat().st_size
+
+
+def _number(name: str, text: str) -> dict[str, float]:
+    try:
+        return {name: float(text)}
+    except ValueError:
+        return {}
+
+
+def _optional(folder: RunFolder, path: Path) -> Mapping[str, Any]:
+    """A JSON file that a run which began just now, or was killed, may not have."""
+    if not path.is_file():
+        return {}
+    try:
+        return folder.read_json(path)
+    except BadInput:
+        return {}

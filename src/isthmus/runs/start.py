@@ -1,0 +1,79 @@
+"""Where a run goes on: its newest checkpoint, and its logs cut back to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.folder import RunFolder
+from isthmus.training import metrics_file
+from isthmus.training.checkpoint_io import read_checkpoint
+from isthmus.training.loggers import event_files
+from isthmus.training.position import KEY
+
+
+class Start(NamedTuple):
+    """A checkpoint to go on from.
+
+    Attributes:
+        path: its file.
+        checkpoint: its content.
+    """
+
+    path: Path
+    checkpoint: dict[str, Any]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is going on, or about to begin."""
+        return int(self.checkpoint[KEY]["epoch"])
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps made."""
+        return int(self.checkpoint[KEY]["step"])
+
+
+def newest(folder: RunFolder) -> Start | None:
+    """The newest checkpoint that can be read, or None where there is none yet.
+
+    Raises:
+        BadInput: where there are some, and none can be read.
+    """
+    damaged = []
+    for name in ("last", "best"):
+        path = folder.checkpoints / f"{name}.ckpt"
+        if not path.is_file():
+            continue
+        try:
+            checkpoint = read_checkpoint(path)
+        except ValueError:
+            damaged.append(path.name)
+            continue
+        if KEY not in checkpoint:
+            raise BadInput(
+                "RUN", folder.path, "its checkpoints do not tell how far training was; it cannot be resumed"
+            )
+        return Start(path, checkpoint)
+    if damaged:
+        raise BadInput("RUN", folder.path, f"cannot be resumed: {' and '.join(damaged)} cannot be read")
+    return None
+
+
+def rewind(folder: RunFolder, start: Start | None) -> None:
+    """Cut metrics.csv and the event files back to what they were at a checkpoint; without one, to nothing.
+
+    What was logged after it will be logged again.
+    """
+    logs = start.checkpoint["logs"] if start else {}
+    metrics_file.rewind(folder.metrics, logs.get("metrics") or 0)
+    sizes = logs.get("events") or {}
+    for path in event_files(folder.path):
+        size = sizes.get(path.name)
+        if size is None:
+            path.unlink()
+        elif size < path.stat().st_size:
+            os.truncate(path, size)
+    folder.results.unlink(missing_ok=True)

@@ -1,0 +1,154 @@
+"""Checkpoints: the best and the last, by epochs, steps and minutes, and when training is asked to stop."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from isthmus.core.atomic import same_content
+from isthmus.training.module import AutoencoderModule
+from isthmus.training.stopping import Interruption, StopRequests
+
+AGREE_EVERY = 8  # steps between two questions to the other processes: stop? is it time for a checkpoint?
+
+
+class Checkpoints(Checkpoint):
+    """Keeps `folder`/best.ckpt and `folder`/last.ckpt.
+
+    The best is judged at the ends of epochs, by weights that validation has seen. The last is also written
+    in the middle of an epoch, from where training goes on as if nothing had been. Lightning's
+    ModelCheckpoint remembers absolute paths, and judges an epoch without validation by an earlier value.
+
+    Args:
+        folder: where they go.
+        monitor: the metric that makes a checkpoint the best; None: being the last.
+        mode: min or max.
+        every_n_epochs: epochs between two checkpoints; the last epoch always has one.
+        every_n_steps: optimizer steps between two checkpoints besides, or None.
+        every_n_minutes: minutes after which a checkpoint is written besides, or None.
+        stops: asked between two steps whether to stop, which writes a checkpoint and raises `Interruption`.
+
+    Attributes:
+        planned: whether the checkpoint being written is one that every run of this config writes, at this
+            step; not one that was asked for by a clock or a signal.
+    """
+
+    state_key = "Checkpoints"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        monitor: str | None,
+        mode: str,
+        every_n_epochs: int,
+        every_n_steps: int | None,
+        every_n_minutes: float | None,
+        stops: StopRequests,
+    ) -> None:
+        self.folder = folder
+        self.monitor = monitor
+        self.mode = mode
+        self.every_n_epochs = every_n_epochs
+        self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.stops = stops
+        self.planned = True
+        self._best: float | None = None
+        self._finished: list[int] | None = None  # the limits under which training is over
+        self._asked = 0
+        self._due_at = float("inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best, "finished": self._finished}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = state_dict.get("best", state_dict.get("best_model_score"))  # its name in format 1
+        self._best = None if best is None else float(best)
+        self._finished = state_dict.get("finished")
+
+    def setup(self, trainer: Trainer, pl_module: AutoencoderModule, stage: str) -> None:  # type: ignore[override]
+        pl_module.after_step = lambda: self._after_step(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        self.stops.listen()
+        self._rest()
+
+    def on_test_start(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        self.stops.listen()
+
+    def _after_step(self, trainer: Trainer) -> None:
+        step = trainer.global_step
+        stop, late = self._agreed(trainer)
+        planned = self.every_n_steps is not None and step % self.every_n_steps == 0
+        if stop or late or planned:
+            self._save(trainer, planned=planned)
+        if stop:
+            raise Interruption(stop)
+
+    def on_validation_batch_end(self, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
+        stop, _ = self._agreed(trainer)
+        if stop:
+            self._save(trainer, planned=False)
+            raise Interruption(stop)
+
+    def on_test_batch_end(self, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
+        stop, _ = self._agreed(trainer)
+        if stop:
+            raise Interruption(stop)  # the last checkpoint is that of the end of training
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        epochs = trainer.current_epoch + 1
+        ends = trainer.should_stop or epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        if ends or epochs % self.every_n_epochs == 0:
+            self._finished = [trainer.max_epochs or -1, trainer.max_steps] if ends else None
+            if self._improved(trainer, pl_module, ends=ends):
+                self._save(trainer, "best.ckpt")
+                if trainer.is_global_zero:
+                    same_content(self.folder / "best.ckpt", self.folder / "last.ckpt")
+            else:
+                self._save(trainer)
+
+    def _improved(self, trainer: Trainer, module: AutoencoderModule, *, ends: bool) -> bool:
+        if self.monitor is None:
+            return True
+        # an epoch without validation has no value of its own
+        if self.monitor.startswith("val/") and module.validated_at != trainer.global_step:
+            return ends and self._best is None  # nothing was validated, so the end is the best there is
+        value = float(trainer.callback_metrics[self.monitor])
+        better = self._best is None or (value < self._best if self.mode == "min" else value > self._best)
+        if better:
+            self._best = value
+        return better
+
+    def _save(self, trainer: Trainer, name: str = "last.ckpt", *, planned: bool = True) -> None:
+        self.planned = planned
+        trainer.save_checkpoint(self.folder / name)
+        self._rest()
+
+    def _rest(self) -> None:
+        if self.every_n_minutes is not None:
+            self._due_at = time.monotonic() + 60 * self.every_n_minutes
+
+    def _agreed(self, trainer: Trainer) -> tuple[int, bool]:
+        """The signal to stop at, or 0, and whether it is time for a checkpoint: the same in all processes."""
+        stop, late = self.stops.signum, time.monotonic() >= self._due_at
+        if trainer.world_size == 1:
+            return stop, late
+        self._asked += 1
+        if self._asked % AGREE_EVERY:
+            return 0, False
+        answers = torch.tensor([stop, int(late)])
+        torch.distributed.all_reduce(answers, torch.distributed.ReduceOp.MAX)
+        return int(answers[0]), bool(answers[1])
+
+
+def is_finished(checkpoint: dict[str, Any], *, max_epochs: int, max_steps: int) -> bool:
+    """Whether training within these limits was over when a checkpoint was made, early perhaps."""
+    state = checkpoint.get("callbacks", {}).get(Checkpoints.state_key, {})
+    return bool(state.get("finished") == [max_epochs, max_steps])

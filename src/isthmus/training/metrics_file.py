@@ -1,0 +1,140 @@
+"""metrics.csv: every logged number, in a file that is always whole and can be cut back to a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers import Logger
+
+from isthmus.core.atomic import replacing
+from isthmus.core.errors import BadInput
+
+REST = 20  # times as long as the last writing took, until the next: so it takes 5% of the time at most
+
+
+class MetricsFile(Logger):
+    """One row for each call of `log_metrics`, one column for each name, in alphabetical order.
+
+    Lightning's CSVLogger appends to its file, and rewrites it in place when a column is new: a kill in
+    that moment loses it. It also deletes the file of a run that goes on.
+
+    Args:
+        path: the file; rows that are in it stay.
+    """
+
+    marked_as = "metrics"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._columns, self._rows = _head(path)
+        self._pending: list[dict[str, Any]] = []
+        self._next = 0.0  # when the file may be written again, on the monotonic clock
+
+    @property
+    def name(self) -> str:
+        return "metrics.csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run folder has its config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Record a row; the file is brought up to date soon, and at each checkpoint at the latest."""
+        row = {
+            name: value.item() if isinstance(value, torch.Tensor) else value
+            for name, value in metrics.items()
+        }
+        self._pending.append({**row, "step": step})
+        self.save()
+
+    def save(self) -> None:
+        """Write what is new, if the last time is long enough ago."""
+        if time.monotonic() >= self._next:
+            self._write()
+
+    @rank_zero_only
+    def mark(self) -> int:
+        """Write what is new; returns the number of rows in the file."""
+        self._write()
+        return self._rows
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is new. After a failure the disk may be what failed, and that is told already."""
+        with contextlib.suppress(OSError) if status == "failed" else contextlib.nullcontext():
+            self._write()
+
+    def _write(self) -> None:
+        if not self._pending:
+            return
+        began = time.monotonic()
+        columns = sorted(set(self._columns).union(*self._pending))
+        with replacing(self.path) as beside:
+            if columns == self._columns:
+                shutil.copyfile(self.path, beside)
+                _append(beside, columns, self._pending)
+            else:
+                before = read_rows(self.path) if self._rows else []
+                _append(beside, columns, [*before, *self._pending], header=True)
+        self._columns, self._rows = columns, self._rows + len(self._pending)
+        self._pending = []
+        now = time.monotonic()
+        self._next = now + REST * (now - began)
+
+
+def rewind(path: Path, rows: int) -> None:
+    """Cut the file back to its first `rows` rows, and to the columns that these have.
+
+    Raises:
+        BadInput: where there are fewer.
+    """
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    kept = read_rows(path)[:rows] if path.is_file() else []
+    if len(kept) < rows:
+        raise BadInput(
+            "RUN", path.parent, f"{path.name} has {len(kept)} rows, its checkpoint tells of {rows}"
+        )
+    columns = sorted({name for row in kept for name, value in row.items() if value})
+    with replacing(path) as beside:
+        _append(beside, columns, [{name: row[name] for name in columns} for row in kept], header=True)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows as text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _head(path: Path) -> tuple[list[str], int]:
+    """The columns of a file and the number of its rows; nothing where there is none."""
+    if not path.is_file():
+        return [], 0
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        return next(lines, []), sum(1 for _ in lines)
+
+
+def _append(path: Path, columns: list[str], rows: list[dict[str, Any]], *, header: bool = False) -> None:
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,75 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from isthmus.core import atomic
+from isthmus.core.atomic import create_text, replacing, same_content, sweep, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replaced_when_all_went_well(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_text(path, "one")
+    with pytest.raises(ZeroDivisionError), replacing(path) as beside:
+        beside.write_text(f"tw{1 // 0}")
+    assert path.read_text() == "one"
+    write_text(path, "two")
+    assert (path.read_text(), names(path.parent)) == ("two", ["file"])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_created_once(links, monkeypatch, tmp_path):
+    """Of many that try at once, one succeeds, and nobody sees half of what it writes."""
+    if not links:
+        monkeypatch.setattr(os, "link", _no_links)
+    path = tmp_path / "status.json"
+
+    def attempt(number):
+        try:
+            create_text(path, f"{number}")
+        except FileExistsError:
+            return None
+        return number
+
+    if links:  # threads share a process number, and so the file beside
+        with ThreadPoolExecutor(8) as pool:
+            monkeypatch.setattr(atomic, "_beside", lambda place: tmp_path / f".{os.urandom(8).hex()}.part")
+            winners = [number for number in pool.map(attempt, range(50)) if number is not None]
+    else:
+        winners = [number for number in range(5) if attempt(number) is not None]
+    assert len(winners) == 1
+    assert path.read_text() == str(winners[0])
+    assert names(tmp_path) == ["status.json"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_same_content(links, monkeypatch, tmp_path):
+    if not links:
+        monkeypatch.setattr(os, "link", _no_links)
+    write_text(tmp_path / "best", "one")
+    write_text(tmp_path / "last", "old")
+    same_content(tmp_path / "best", tmp_path / "last")
+    assert (tmp_path / "last").read_text() == "one"
+    write_text(tmp_path / "last", "two")
+    assert (tmp_path / "best").read_text() == "one", "what is written to one does not reach the other"
+
+
+def test_sweep_removes_what_was_left_and_nothing_else(tmp_path):
+    (tmp_path / "inner" / ".projector.12.part").mkdir(parents=True)
+    (tmp_path / "inner" / ".projector.12.part" / "file").touch()
+    for name in ("kept.part", ".kept", "kept", ".left.12.part"):
+        (tmp_path / "inner" / name).touch()
+    sweep(tmp_path)
+    assert names(tmp_path / "inner") == [".kept", "kept", "kept.part"]
+
+
+def _no_links(*arguments):
+    raise OSError(1, "Operation not permitted")

@@ -1,0 +1,120 @@
+"""metrics.csv is whole at any moment, and can be cut back to what it was."""
+
+from __future__ import annotations
+
+import csv
+import io
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from isthmus.core.errors import BadInput
+from isthmus.training import metrics_file
+from isthmus.training.metrics_file import MetricsFile, read_rows, rewind
+
+ROWS = [
+    {"train/loss_step": 1.5, "epoch": 0},
+    {"val/loss": torch.tensor(0.1), "epoch": 0},
+    {"lr": 0.001, "train/loss": float("nan"), "epoch": 0},
+    {"train/loss_step": float("inf"), "epoch": 1},
+    {"val/loss": 1e-30, "epoch": 1},
+    {"a,b": 2, "epoch": 1},
+]
+
+
+def logged(path, rows, *, first=0):
+    file = MetricsFile(path)
+    marks = []
+    for number, row in enumerate(rows, first):
+        file.log_metrics(row, step=number)
+        marks.append(file.mark())
+    return marks
+
+
+@pytest.fixture
+def whole(tmp_path):
+    path = tmp_path / "whole.csv"
+    assert logged(path, ROWS) == [1, 2, 3, 4, 5, 6]
+    return path
+
+
+def test_rows_and_columns(whole):
+    with whole.open(newline="") as file:
+        names, *cells = csv.reader(file)
+    assert names == sorted({"step"}.union(*ROWS))
+    assert [{n: float(c) for n, c in zip(names, row, strict=True) if c} for row in cells] == [
+        pytest.approx({**{n: float(v) for n, v in row.items()}, "step": number}, nan_ok=True)
+        for number, row in enumerate(ROWS)
+    ]
+
+
+@pytest.mark.parametrize("kept", range(len(ROWS) + 1))
+def test_cut_back_and_logged_again(whole, kept, tmp_path):
+    """At each length, a file that was cut back is the file of that length, and grows to the same whole."""
+    path, short = tmp_path / "metrics.csv", tmp_path / "short.csv"
+    path.write_bytes(whole.read_bytes())
+    rewind(path, kept)
+    if kept:
+        logged(short, ROWS[:kept])
+        assert path.read_bytes() == short.read_bytes()
+    else:
+        assert not path.exists()
+    logged(path, ROWS[kept:], first=kept)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_fewer_rows_than_a_checkpoint_tells_of(whole):
+    with pytest.raises(BadInput, match=r"whole\.csv has 6 rows, its checkpoint tells of 7"):
+        rewind(whole, 7)
+
+
+def test_nobody_ever_sees_half_a_file(monkeypatch, tmp_path):
+    """Whatever is written is written beside: before each rename, the file that is there is whole."""
+    path, seen = tmp_path / "metrics.csv", []
+    replacing = metrics_file.replacing
+
+    @contextmanager
+    def watched(place):
+        with replacing(place) as beside:
+            yield beside
+            seen.append(path.read_text() if path.exists() else None)
+
+    monkeypatch.setattr(metrics_file, "replacing", watched)
+    logged(path, ROWS)
+    assert seen[0] is None
+    for number, text in enumerate(seen[1:], 1):
+        rows = list(csv.reader(io.StringIO(text)))
+        assert len(rows) == number + 1
+        assert text.endswith("\n")
+        assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_a_full_disk_leaves_the_file_and_the_rows(whole, monkeypatch):
+    file, before = MetricsFile(whole), whole.read_bytes()
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics_file, "_append", full)
+        with pytest.raises(OSError, match="No space"):
+            file.log_metrics({"val/loss": 1.0}, step=6)
+        file.finalize("failed")
+        assert whole.read_bytes() == before
+    assert file.mark() == 7
+    assert read_rows(whole)[6]["val/loss"] == "1.0"
+
+
+def test_writing_takes_a_small_part_of_the_time(monkeypatch, tmp_path):
+    """Rows that come one after another are written together, and all of them in the end."""
+    written = []
+    write = MetricsFile._write
+    monkeypatch.setattr(MetricsFile, "_write", lambda self: (written.append(1), write(self)))
+    monkeypatch.setattr(metrics_file, "REST", 1e6)
+    file = MetricsFile(tmp_path / "metrics.csv")
+    for step in range(1000):
+        file.log_metrics({"loss": step}, step=step)
+    assert len(written) == 1
+    file.finalize("success")
+    assert len(read_rows(file.path)) == 1000
