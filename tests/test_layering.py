@@ -32,7 +32,10 @@ HEAVY = {
     *("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric", "tensorboard"),
     *("numpy", "scipy", "sklearn", "pandas", "pyarrow", "PIL", "safetensors"),
 }
-LIGHT = {"isthmus.runs", "isthmus.runs.compose", "isthmus.runs.rules", "isthmus.core.errors"}
+LIGHT = {
+    *("isthmus.runs", "isthmus.runs.compose", "isthmus.runs.rules", "isthmus.core.errors"),
+    *(f"isthmus.runs.{name}" for name in ("show", "configs", "differences", "verdict", "targets", "reading")),
+}
 
 
 def name_of(path):

@@ -43,9 +43,9 @@ def test_train(line, somewhere, capsys):
         assert len(list(somewhere.glob("outputs/**/results.json"))) == wanted
 
 
-def test_evaluate(somewhere, capsys):
-    lines = [line for line in COMMANDS if line.startswith("isthmus evaluate")]
-    assert lines
+def test_commands_on_a_run(somewhere, capsys):
+    lines = [line for line in COMMANDS if "RUN" in line]
+    assert {line.split()[1] for line in lines} == {"evaluate", "resume", "reproduce", "show"}
     assert run("isthmus train") == 0
     (results,) = somewhere.glob("outputs/*/*/results.json")
     for line in lines:

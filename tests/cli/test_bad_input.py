@@ -110,7 +110,7 @@ VALUES = {
         "regularizer.l1_activity.weight=-1",
         "at least 0",
     ),
-    "latent._target_=nothing.Here": ("latent._target_=nothing.Here", "cannot be found"),
+    "latent._target_=nothing.Here": ("latent._target_=nothing.Here", "ISTHMUS_ALLOW=nothing"),
     "callbacks.early_stopping.enabled=true callbacks.early_stopping.monitor=val/foo": (
         "callbacks.early_stopping.monitor=val/foo",
         "val/loss",

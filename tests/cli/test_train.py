@@ -245,7 +245,7 @@ def test_a_persons_own_architecture(isthmus, tmp_path):
         "trainer.max_epochs=1",
         ONE_THREAD,
     )
-    ended = isthmus("train", *typed, env={"PYTHONPATH": str(tmp_path / "code")})
+    ended = isthmus("train", *typed, env={"PYTHONPATH": str(tmp_path / "code"), "ISTHMUS_ALLOW": "own_parts"})
     assert ended.returncode == 0, ended.stderr
     (run,) = tmp_path.glob("outputs/*/*")
     weights = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"].values()

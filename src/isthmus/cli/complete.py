@@ -17,7 +17,7 @@ OPTIONS = {
     "train": ("--cfg", "--config-dir", "--help", "--multirun", "--resolve"),
     "evaluate": ("--checkpoint", "--help", "--json"),
     "resume": ("--help",),
-    "reproduce": ("--help", "--json", "--tolerance"),
+    "reproduce": ("--help", "--json", "--to", "--tolerance"),
     "show": ("--help", "--json"),
     "board": ("--help", "--host", "--port"),
 }

@@ -23,7 +23,7 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="default: best")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
 
     from isthmus.cli.report import by_stage, table
     from isthmus.runs.evaluate import evaluate

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Container, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from isthmus.runs.errors import relative
 from isthmus.runs.folder import RunFolder
 
 UNITS = {"psnr": "dB", "kl": "nats"}
@@ -74,14 +73,9 @@ def print_run(folder: RunFolder) -> None:
     print(f"\nrun folder: {here}\n")
     print("next:")
     print(f"  isthmus evaluate {here}    test it again, from the folder alone")
+    print(f"  isthmus reproduce {here}    train it again, and compare to the bit")
     print(f"  isthmus board {here.parent}    compare runs in TensorBoard")
     print("  isthmus train --help    every group and its choices")
-
-
-def relative(path: Path) -> Path:
-    """`path` from here, where it is below here."""
-    relative = Path(os.path.relpath(path))
-    return path if relative.parts[:1] == ("..",) else relative
 
 
 def _number(value: float | None) -> str:

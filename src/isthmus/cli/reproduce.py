@@ -69,7 +69,8 @@ def run(argv: Sequence[str]) -> int:
 
 def beginning(plan: Plan) -> str:
     """What is known before training: where it goes, what was changed, and what differs already."""
-    from isthmus.cli.report import printable, relative
+    from isthmus.cli.report import printable
+    from isthmus.runs.errors import relative
 
     lines = [f"reproducing {printable(plan.original.path)} in {printable(relative(plan.path))}"]
     if plan.changed:

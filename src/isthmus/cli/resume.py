@@ -23,7 +23,7 @@ def run(argv: Sequence[str]) -> int:
         help="keys of trainer and callbacks that differ from now on: trainer.max_epochs=40 trains a run "
         "that is done further",
     )
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
 
     from isthmus.cli.report import print_run
     from isthmus.runs.compose import is_follower

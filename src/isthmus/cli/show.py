@@ -55,6 +55,7 @@ def sections(run: Mapping[str, Any]) -> Iterator[str]:
 
 def _status(run: Mapping[str, Any]) -> str:
     from isthmus.cli.report import command, printable
+    from isthmus.runs.formats import RESUMABLE
 
     status, path = run["status"], run["path"]
     state = printable(status.get("status"), 20)
@@ -68,6 +69,8 @@ def _status(run: Mapping[str, Any]) -> str:
     if error := str(status.get("error") or "").strip():
         lines.append(f"error: {printable(error.splitlines()[0], 200)}")
     following = {"done": ("evaluate", "reproduce"), "running": ()}.get(state, ("resume",))
+    if following == ("resume",) and status.get("format", 1) < RESUMABLE:
+        following = ("evaluate",)
     return "\n".join([*lines, *(f"next: {command('isthmus', verb, path)}" for verb in following)])
 
 

@@ -12,6 +12,7 @@ ROUNDING = (
     *("threads", "processes", "hardware.machine", "hardware.processor", "hardware.cores"),
     *("hardware.cpu_capability", "hardware.mkl", "hardware.onednn", "hardware.gpus"),
 )
+RECORDED_AGAIN = ("isthmus", "python", "code", "packages", "hardware", "threads", "processes")  # at a resume
 DATA = ("data", "split")
 SHOWN = 5  # names listed before "and 12 more"
 
@@ -154,13 +155,10 @@ def _resumed(original: Mapping[str, Any]) -> Iterator[Difference]:
         where = f"resumed at step {entry.get('step')}"
         if overrides := entry.get("overrides"):
             yield Difference(f"{where} with", [str(o) for o in overrides], None)
-        yield from (
-            Difference(
-                f"{where} with other", [name], None, rounds=name in ("hardware", "threads", "processes")
-            )
-            for name in ("isthmus", "python", "code", "packages", "hardware", "threads", "processes")
-            if name in entry
-        )
+        for name in RECORDED_AGAIN:
+            if name in entry:
+                rounds = name == "hardware" or name in ROUNDING
+                yield Difference(f"{where} with other", [name], None, rounds=rounds)
 
 
 def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -19,11 +19,11 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, signal: int, path: Path) -> None:
-        super().__init__(f"stopped; to go on: isthmus resume {typed(path)}")
+        super().__init__(f"stopped; to go on: isthmus resume {relative(path)}")
         self.exit_code = 128 + signal
 
 
-def typed(path: Path) -> Path:
+def relative(path: Path) -> Path:
     """A path as a person would type it: from the current folder, if it is in there."""
-    relative = Path(os.path.relpath(path))
-    return path if relative.parts[:1] == ("..",) else relative
+    here = Path(os.path.relpath(path))
+    return path if here.parts[:1] == ("..",) else here

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
@@ -81,6 +82,8 @@ def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
             cfg.merge_with_dotlist([override])
         except OmegaConfBaseException as error:
             raise BadInput(key, value, "there is no such key in the run's config") from error
+        except yaml.YAMLError as error:
+            raise BadInput(key, value, "cannot be read; lists are [1,2]") from error
     return cfg
 
 

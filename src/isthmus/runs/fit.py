@@ -17,7 +17,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from isthmus.runs.build import Parts, better, monitored, part
-from isthmus.runs.errors import RunFailed, Stopped, typed
+from isthmus.runs.errors import RunFailed, Stopped, relative
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.slurm import job_id
 from isthmus.runs.start import Start, newest
@@ -71,10 +71,10 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
         with contextlib.suppress(OSError):
             folder.write_failure(error, **where)
         if (cause := _disk_error(error)) is not None:
-            place = typed(Path(cause.filename) if cause.filename else folder.path)
+            place = relative(Path(cause.filename) if cause.filename else folder.path)
             raise RunFailed(
                 f"{place} cannot be written ({cause.strerror}); "
-                f"mend that, then: isthmus resume {typed(folder.path)}"
+                f"mend that, then: isthmus resume {relative(folder.path)}"
             ) from error
         raise
 

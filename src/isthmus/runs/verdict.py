@@ -39,7 +39,7 @@ class Verdict:
 
     @property
     def farthest(self) -> Metric | None:
-        """The final metric that is farthest off; first of all one that cannot be compared; None if all agree."""
+        """The final metric that is farthest off; one that cannot be compared comes first."""
         off = [metric for metric in self.comparison.results if metric.judged and not metric.same]
         return max(off, key=lambda metric: inf if metric.relative is None else metric.relative, default=None)
 

@@ -1,0 +1,286 @@
+"""Interrupted and resumed equals uninterrupted, to the bit, wherever the interruption comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from tensorboard.summary.writer import event_file_writer
+
+from isthmus.core.errors import BadInput
+from isthmus.runs.compose import compose
+from isthmus.runs.errors import Stopped
+from isthmus.runs.folder import RunFolder
+from isthmus.runs.formats import FORMAT
+from isthmus.runs.resume import resume
+from isthmus.runs.train import train
+from isthmus.training.callbacks.checkpoints import Checkpoints
+
+from ..crash.same import differences
+
+# 24 steps in 3 epochs of 8 batches; groups of 3, so that an interruption may come in the middle of one
+SMALL = (
+    *("data.batch_size=140", "data.val_size=0.25", "architecture.hidden=[8]", "latent.dim=2"),
+    *("trainer=cpu", "trainer.threads=1", "trainer.progress_bar=none", "trainer.max_epochs=3"),
+    *("trainer.log_every_n_steps=5", "trainer.steps_per_execution=3"),
+    *("callbacks.figures.every_n_epochs=2", "callbacks.projector.points=20"),
+)
+CONFIGS = {
+    "plain": (),
+    "vae": (
+        *("model=vae", "noise=gaussian", "scheduler=cosine", "regularizer.kl.warmup_epochs=1.7"),
+        *("architecture.normalization=batch", "architecture.dropout=0.1"),
+    ),
+    "accumulated": (
+        *("noise=masking", "scheduler=plateau", "scheduler.patience=0", "optimizer=sgd"),
+        *("trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.1", "trainer.max_epochs=8"),
+        "callbacks.checkpoint.every_n_steps=2",
+    ),
+    "seldom judged": ("trainer.check_val_every_n_epoch=2", "callbacks.checkpoint.every_n_epochs=2"),
+    "never judged": ("data.val_size=0",),
+    "few steps": ("trainer.max_steps=21",),
+    "stops early": (
+        *("callbacks.early_stopping.enabled=true", "callbacks.early_stopping.patience=2"),
+        *("callbacks.early_stopping.min_delta=100", "trainer.max_epochs=20"),
+    ),
+}
+STEPS = (4, 8, 9, 15)  # within a group of steps, at the end of an epoch, at the first step of one
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _event_files_in_order():
+    """TensorBoard reads event files in the order of their names, in which 10 comes before 9: of one second
+    and one process, which only tests do, they have to have numbers of the same length.
+    """
+    event_file_writer._global_uid = event_file_writer.AtomicCounter(1000)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """An uninterrupted run of a config, trained once."""
+    base = tmp_path_factory.mktemp("references")
+
+    def trained(name):
+        path = base / name.replace(" ", "_")
+        if not path.exists():
+            train(compose([*SMALL, *CONFIGS[name]]), path)
+        return path
+
+    return trained
+
+
+@pytest.fixture
+def stopping(monkeypatch):
+    """Ask training to stop, once: `after` so many steps, or in the first batch of `during` a stage."""
+
+    def arrange(*, after=None, during=None):
+        agreed = Checkpoints._agreed
+
+        def asked(self, trainer):
+            stage = trainer.state.stage.value
+            if (trainer.global_step == after and stage == "train") or stage == during:
+                monkeypatch.setattr(Checkpoints, "_agreed", agreed)
+                return signal.SIGTERM, False
+            return agreed(self, trainer)
+
+        monkeypatch.setattr(Checkpoints, "_agreed", asked)
+
+    return arrange
+
+
+def check_resumed(run, reference):
+    folder = resume(run)
+    assert folder.read_status()["status"] == "done"
+    assert list(differences(run, reference)) == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_stopped_after_a_step(name, step, reference, stopping, tmp_path):
+    expected = reference(name)
+    stopping(after=step)
+    run = tmp_path / "run"
+    with pytest.raises(Stopped) as stop:
+        train(compose([*SMALL, *CONFIGS[name]]), run)
+    assert stop.value.exit_code == 143
+    status = RunFolder(run).read_status()
+    assert (status["status"], status["step"]) == ("stopped", step)
+    check_resumed(run, expected)
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+@pytest.mark.parametrize("name", ["vae", "stops early"])
+def test_stopped_while_nothing_is_trained(name, stage, reference, stopping, tmp_path):
+    expected = reference(name)
+    stopping(during=stage)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL, *CONFIGS[name]]), tmp_path / "run")
+    check_resumed(tmp_path / "run", expected)
+
+
+def test_stopped_again_and_again(reference, stopping, tmp_path):
+    expected, run = reference("vae"), tmp_path / "run"
+    stopping(after=2)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL, *CONFIGS["vae"]]), run)
+    for where in ({"after": 4}, {"during": "validate"}, {"after": 13}, {"during": "test"}):
+        stopping(**where)
+        with pytest.raises(Stopped):
+            resume(run)
+    check_resumed(run, expected)
+    assert len(RunFolder.read_json(run / "provenance.json")["resumed"]) == 5
+
+
+def test_it_does_not_matter_how_many_steps_lightning_takes_at_a_time(reference, stopping, tmp_path):
+    expected, run = reference("vae"), tmp_path / "run"
+    stopping(after=13)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL, *CONFIGS["vae"]]), run)
+    resume(run, overrides=["trainer.steps_per_execution=1"])
+    assert [line for line in differences(run, expected) if not line.startswith("config.yaml")] == []
+
+
+def test_minutes_and_signals_write_no_latents(reference, monkeypatch, tmp_path):
+    """A checkpoint at every step by the clock: the files of the run are those of any run."""
+    saved = []
+    save = Checkpoints._save
+    monkeypatch.setattr(
+        Checkpoints,
+        "_save",
+        lambda self, *args, **kw: (saved.append(kw.get("planned", True)), save(self, *args, **kw)),
+    )
+    train(compose([*SMALL, "callbacks.checkpoint.every_n_minutes=1e-9"]), tmp_path / "run")
+    assert saved.count(False) == 24
+    files = {path.name for path in (reference("plain") / "latents").iterdir()}
+    assert {path.name for path in (tmp_path / "run" / "latents").iterdir()} == files
+
+
+def test_a_run_that_is_done_trains_further(reference, tmp_path):
+    """As far as a run that was to train as long from the start."""
+    train(compose([*SMALL, "trainer.max_epochs=1"]), tmp_path / "run")
+    resume(tmp_path / "run", overrides=["trainer.max_epochs=3"])
+    assert list(differences(tmp_path / "run", reference("plain"))) == []
+    assert RunFolder(tmp_path / "run").read_config().trainer.max_epochs == 3
+
+
+def test_a_run_that_was_never_saved_begins_again(reference, monkeypatch, tmp_path):
+    def fail(*args, **keywords):
+        raise RuntimeError("lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_save", fail)
+        with pytest.raises(RuntimeError):
+            train(compose([*SMALL]), tmp_path / "run")
+    assert RunFolder(tmp_path / "run").read_status()["status"] == "failed"
+    check_resumed(tmp_path / "run", reference("plain"))
+
+
+@pytest.fixture
+def stopped(stopping, tmp_path):
+    """A run that was stopped in its second epoch."""
+    stopping(after=10)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL]), tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_passed_over(stopped, reference):
+    last = stopped.checkpoint("last")
+    last.write_bytes(last.read_bytes()[:1000])
+    check_resumed(stopped.path, reference("plain"))
+
+
+def test_without_a_whole_checkpoint_nothing_is_lost(stopped):
+    for name in ("last", "best"):
+        stopped.checkpoint(name).write_bytes(b"damaged")
+    before = stopped.metrics.read_bytes()
+    with pytest.raises(BadInput, match=r"last\.ckpt and best\.ckpt cannot be read"):
+        resume(stopped.path)
+    assert stopped.metrics.read_bytes() == before
+
+
+def write(path, **changes):
+    content = {**json.loads(path.read_text()), **changes}
+    RunFolder.write_json(path, content)
+
+
+def test_refused(stopped):
+    for override, said in (
+        ("latent.dim=3", "cannot change in the middle of a run"),
+        ("data.batch_size=3", "cannot change in the middle of a run"),
+        ("trainer.max_epoch=3", "there is no such key"),
+        ("trainer.max_epochs=x", "must be"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            resume(stopped.path, overrides=[override])
+    provenance = json.loads(stopped.provenance.read_text())
+    write(stopped.provenance, data={**provenance["data"], "fingerprint": "of other data"})
+    with pytest.raises(BadInput, match="is the fingerprint of the data that the run was trained on"):
+        resume(stopped.path)
+    write(stopped.status, format=FORMAT + 1)
+    with pytest.raises(BadInput, match=f"has format {FORMAT + 1}.*use a newer isthmus"):
+        resume(stopped.path)
+    write(stopped.status, format=1)
+    with pytest.raises(BadInput, match="has format 1, whose checkpoints cannot be resumed"):
+        resume(stopped.path)
+
+
+def test_one_process_at_a_time(stopped):
+    hold = (
+        "import sys, pathlib; from isthmus.runs.folder import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).held(): print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(stopped.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(BadInput, match=r"is being trained by process \d+ on .*; wait for it, or stop it"):
+        resume(stopped.path)
+    other.communicate()
+    assert resume(stopped.path).read_status()["status"] == "done"
+
+
+def test_a_slurm_job_that_is_queued_again_goes_on(reference, stopping, monkeypatch, tmp_path):
+    """Its command is the same as before, and its folder would be another one."""
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    stopping(after=10)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL]), tmp_path / "first")
+    monkeypatch.setenv("SLURM_JOB_ID", "4712")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert train(compose([*SMALL]), tmp_path / "of another job").path.name == "of another job"
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    assert train(compose([*SMALL, "seed=1"]), tmp_path / "another").path.name == "another"
+    assert train(compose([*SMALL]), tmp_path / "second").path.name == "first"
+    assert not (tmp_path / "second").exists()
+    assert list(differences(tmp_path / "first", reference("plain"))) == []
+
+
+def test_another_number_of_processes_in_the_middle_of_an_epoch(stopped, monkeypatch):
+    monkeypatch.setattr("isthmus.training.position.processes", lambda: 2)
+    content = torch.load(stopped.checkpoint("last"), weights_only=True)
+    from isthmus.training.position import recorded
+
+    with pytest.raises(BadInput, match="in the middle of an epoch that 1 processes began"):
+        recorded(content, rank=0)
+
+
+def test_the_command(isthmus, stopped, reference):
+    ended = isthmus("resume", "run")
+    assert ended.returncode == 0, ended.stderr
+    assert "resuming at epoch 2, step 10" in ended.stdout
+    assert "run folder: run" in ended.stdout
+    assert list(differences(stopped.path, reference("plain"))) == []
+    again = isthmus("resume", "run")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "run is done; to train it further: isthmus resume run trainer.max_epochs=N" in again.stdout
+    refused = isthmus("resume", "run", "latent.dim=5")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("isthmus: latent.dim=5: cannot change in the middle of a run")
+    assert not os.path.exists(stopped.path / ".config.yaml")
