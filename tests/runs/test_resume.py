@@ -76,14 +76,14 @@ def reference(tmp_path_factory):
 
 @pytest.fixture
 def stopping(monkeypatch):
-    """Ask training to stop, once: `after` so many steps, or in the first batch of `during` a stage."""
+    """Ask training to stop, once: after so many steps, or in the first batch of another stage."""
 
-    def arrange(*, after=None, during=None):
+    def arrange(*, after=None, during="train"):
         agreed = Checkpoints._agreed
 
         def asked(self, trainer):
-            stage = trainer.state.stage.value
-            if (trainer.global_step == after and stage == "train") or stage == during:
+            here = after is None or trainer.global_step == after
+            if here and trainer.state.stage.value == during:
                 monkeypatch.setattr(Checkpoints, "_agreed", agreed)
                 return signal.SIGTERM, False
             return agreed(self, trainer)

@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
     from isthmus.runs.compose import is_follower
     from isthmus.runs.folder import RunFolder
 
-    done = RunFolder.open(arguments.run).read_status()["status"] == "done" and not arguments.overrides
+    done = RunFolder.open(arguments.run).is_done and not arguments.overrides
     if done and not is_follower():
         further = f"isthmus resume {arguments.run} trainer.max_epochs=N"
         print(f"{arguments.run} is done; to train it further: {further}")

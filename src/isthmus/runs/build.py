@@ -62,6 +62,7 @@ def build(cfg: DictConfig) -> Parts:
             clip_algorithm=cfg.trainer.gradient_clip_algorithm,
             fused=fused,
             log_every_n_steps=cfg.trainer.log_every_n_steps,
+            max_steps=cfg.trainer.max_steps,
         ),
         seed=cfg.seed,
         watched_loss=watched_loss(data),

@@ -99,6 +99,11 @@ class RunFolder:
         found = self.read_json(self.status).get("format", 1)
         return found if isinstance(found, int) else 1
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the run came to its end."""
+        return self.read_json(self.status).get("status") == "done"
+
     def read_config(self) -> DictConfig:
         """The resolved config."""
         return upgraded(read_config(self.config), self.format)

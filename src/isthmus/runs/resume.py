@@ -39,7 +39,7 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
         TrainingDiverged, RunFailed, Stopped: as `train` does.
     """
     folder = RunFolder.open(path)
-    if folder.read_status()["status"] == "done" and not overrides:
+    if folder.is_done and not overrides:
         return folder
     if folder.format < RESUMABLE:
         raise BadInput(

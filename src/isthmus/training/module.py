@@ -38,6 +38,7 @@ class StepSettings:
         clip_algorithm: norm or value.
         fused: see `make_optimizer`.
         log_every_n_steps: optimizer steps between two per-step records.
+        max_steps: optimizer steps after which training is over; -1 for no limit.
     """
 
     accumulate: int = 1
@@ -45,6 +46,7 @@ class StepSettings:
     clip_algorithm: str = "norm"
     fused: bool | str = "auto"
     log_every_n_steps: int = 50
+    max_steps: int = -1
 
 
 class AutoencoderModule(LightningModule):
@@ -132,7 +134,7 @@ class AutoencoderModule(LightningModule):
     def _total_steps(self) -> int:
         trainer = self.trainer
         trainer.fit_loop.setup_data()  # the number of batches is known from here on
-        epochs, limit = trainer.max_epochs or -1, trainer.max_steps
+        epochs, limit = trainer.max_epochs or -1, self.settings.max_steps
         if epochs < 0:
             return limit
         steps = epochs * -(-self._batches_per_epoch() // self.settings.accumulate)
@@ -155,10 +157,15 @@ class AutoencoderModule(LightningModule):
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.
         for batch in batches:
-            self._train(batch, batch.block // self.trainer.world_size)
-            if self.global_step == self.trainer.max_steps:
-                self.trainer.should_stop = True  # or Lightning would end here without a validation
+            if self._is_over():
                 break
+            self._train(batch, batch.block // self.trainer.world_size)
+        if self._is_over():
+            self.trainer.should_stop = True
+
+    def _is_over(self) -> bool:
+        # Lightning's own max_steps ends without a validation, and resumes without an end of the epoch.
+        return 0 <= self.settings.max_steps <= self.global_step
 
     def _train(self, batch: Batch, batch_idx: int) -> None:
         epoch = self.current_epoch

@@ -77,7 +77,6 @@ def build_trainer(
         strategy=keys["strategy"],
         precision=keys["precision"],
         max_epochs=keys["max_epochs"],
-        max_steps=keys["max_steps"],
         deterministic=keys["deterministic"],
         log_every_n_steps=keys["log_every_n_steps"],
         check_val_every_n_epoch=keys["check_val_every_n_epoch"],

@@ -104,9 +104,9 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         epochs = trainer.current_epoch + 1
-        ends = trainer.should_stop or epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        ends = trainer.should_stop or epochs == trainer.max_epochs
         if ends or epochs % self.every_n_epochs == 0:
-            self._finished = [trainer.max_epochs or -1, trainer.max_steps] if ends else None
+            self._finished = [trainer.max_epochs or -1, pl_module.settings.max_steps] if ends else None
             if self._improved(trainer, pl_module, ends=ends):
                 self._save(trainer, "best.ckpt")
                 if trainer.is_global_zero:
