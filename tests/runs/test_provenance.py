@@ -199,3 +199,42 @@ def test_a_name_that_is_no_name_is_not_taken(name):
 @pytest.mark.parametrize("name", ["textbook", "digits_vae", "my-2.nd"])
 def test_a_plain_name_is_taken(name):
     assert experiment_name({"experiment": name}) == name
+
+
+def run_git(folder, *arguments):
+    identity = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"core.fsmonitor": "{program}"},
+        {"diff.external": "{program}"},
+        {"filter.theirs.clean": "{program}"},
+        {"filter.theirs.process": "{program}", "filter.theirs.required": "true"},
+        {"diff.theirs.textconv": "{program}"},
+        {"diff.theirs.command": "{program}"},
+        {"core.hooksPath": "{hooks}"},
+    ],
+)
+def test_a_strangers_repository_runs_none_of_its_programs(settings, tmp_path):
+    """git runs what a repository's own config names; the changes are recorded all the same."""
+    home, canary, program = tmp_path / "theirs", tmp_path / "canary", tmp_path / "hooks" / "post-index-change"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {canary}\ncat\n")
+    program.chmod(0o755)
+    home.mkdir()
+    run_git(home, "init")
+    (home / "file.txt").write_text("one\n")
+    (home / ".gitattributes").write_text("*.txt filter=theirs diff=theirs\n")
+    run_git(home, "add", ".")
+    run_git(home, "commit", "-m", "first")
+    for name, value in settings.items():
+        run_git(home, "config", name, value.format(program=program, hooks=program.parent))
+    (home / "file.txt").write_text("two\n")
+    found = repository(home)
+    assert not canary.exists()
+    assert found["dirty"]
+    assert "+two" in found["diff"]
+    assert len(found["commit"]) == 40

@@ -114,12 +114,21 @@ def test_stopped_after_a_step(name, step, reference, stopping, tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
-@pytest.mark.parametrize("name", ["vae", "stops early"])
+@pytest.mark.parametrize("name", ["vae", "few steps"])
 def test_stopped_while_nothing_is_trained(name, stage, reference, stopping, tmp_path):
     expected = reference(name)
     stopping(during=stage)
     with pytest.raises(Stopped):
         train(compose([*SMALL, *CONFIGS[name]]), tmp_path / "run")
+    check_resumed(tmp_path / "run", expected)
+
+
+@pytest.mark.parametrize("stage", ["train", "validate"])
+def test_stopped_at_the_last_step_of_all(stage, reference, stopping, tmp_path):
+    expected = reference("few steps")
+    stopping(after=21, during=stage)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL, *CONFIGS["few steps"]]), tmp_path / "run")
     check_resumed(tmp_path / "run", expected)
 
 
@@ -200,6 +209,28 @@ def test_without_a_whole_checkpoint_nothing_is_lost(stopped):
         stopped.checkpoint(name).write_bytes(b"damaged")
     before = stopped.metrics.read_bytes()
     with pytest.raises(BadInput, match=r"last\.ckpt and best\.ckpt cannot be read"):
+        resume(stopped.path)
+    assert stopped.metrics.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"position": None},
+        {"position": {"epoch": "1", "batch": 2, "step": 10}},
+        {"position": {"epoch": 1, "batch": -2, "step": 10}},
+        {"position": [1, 2, 3]},
+        {"logs": None},
+        {"logs": {"events": {"events.out.tfevents.1": "many"}, "metrics": 3}},
+        {"logs": {"events": [], "metrics": 3}},
+        {"logs": {"events": {}}},
+    ],
+)
+def test_a_checkpoint_that_lies_about_its_place(told, stopped):
+    path = stopped.checkpoint("last")
+    torch.save({**torch.load(path, weights_only=True), **told}, path)
+    before = stopped.metrics.read_bytes()
+    with pytest.raises(BadInput, match=r"last\.ckpt does not tell how far training was"):
         resume(stopped.path)
     assert stopped.metrics.read_bytes() == before
 

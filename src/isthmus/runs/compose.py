@@ -19,8 +19,9 @@ def conf_dir() -> Path:
 
 
 def experiment_name(choices: DictConfig) -> str:
-    """What a run is called: its experiment, or else its data and its model."""
-    return choices.experiment or f"{choices.data}_{choices.model}"
+    """What a run is called: its experiment, or else its data and its model. It becomes a folder."""
+    name = str(choices.experiment or f"{choices.data}_{choices.model}")
+    return "/".join(part for part in name.split("/") if part.strip("."))
 
 
 def register_resolvers() -> None:

@@ -58,11 +58,22 @@ def environment(*, threads: int, processes: int) -> dict[str, Any]:
 
 
 def repository(folder: Path) -> dict[str, Any] | None:
-    """Commit and uncommitted changes of the git repository around `folder`, or None where there is none."""
+    """Commit and uncommitted changes of the git repository around `folder`, or None where there is none.
+
+    The folder may be a stranger's, and a repository's own config can name programs for git to run: none is.
+    """
+    settings = {"core.fsmonitor": "false", "core.hooksPath": os.devnull}
 
     def git(*arguments: str) -> str:
+        numbered = enumerate(settings.items())
+        extra = {
+            f"GIT_CONFIG_{what}_{at}": text
+            for at, pair in numbered
+            for what, text in zip(("KEY", "VALUE"), pair, strict=True)
+        }
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
+            env={**os.environ, "GIT_CONFIG_COUNT": str(len(settings)), **extra},
             capture_output=True,
             text=True,
             check=True,
@@ -73,7 +84,8 @@ def repository(folder: Path) -> dict[str, Any] | None:
         tracked = git("ls-files", "--error-unmatch", ".") != ""
         if not tracked:
             return None
-        diff = git("diff", "HEAD")
+        settings |= _no_filters(git("config", "--show-scope", "--name-only", "--list", "-z").split("\0"))
+        diff = git("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "HEAD")
         untracked = git("ls-files", "--others", "--exclude-standard", "--full-name").splitlines()
         return {
             "commit": git("rev-parse", "HEAD"),
@@ -84,6 +96,21 @@ def repository(folder: Path) -> dict[str, Any] | None:
         }
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _no_filters(listed: list[str]) -> dict[str, str]:
+    """Settings that switch off the filters of a repository's own; the person's, such as Git LFS, stay.
+
+    Args:
+        listed: scope and name of each setting there is, one after the other.
+    """
+    own = {
+        name.rpartition(".")[0]
+        for scope, name in zip(listed[::2], listed[1::2], strict=False)
+        if scope in ("local", "worktree") and name.startswith("filter.")
+    }
+    off = {"clean": "", "smudge": "", "process": "", "required": "false"}
+    return {f"{name}.{what}": value for name in sorted(own) for what, value in off.items()}
 
 
 def hardware() -> dict[str, Any]:

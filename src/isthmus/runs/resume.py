@@ -76,8 +76,8 @@ def reopen(
         parts: built from it.
         overrides: for the record.
     """
-    stack.enter_context(folder.held())
     check_inside(folder.path)
+    stack.enter_context(folder.held())
     origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
     _check_data(origin.get("data"), parts)
     start = newest(folder)

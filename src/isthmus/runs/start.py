@@ -52,14 +52,23 @@ def newest(folder: RunFolder) -> Start | None:
         except ValueError:
             damaged.append(path.name)
             continue
-        if KEY not in checkpoint:
+        if not _tells_place(checkpoint):
             raise BadInput(
-                "RUN", folder.path, "its checkpoints do not tell how far training was; it cannot be resumed"
+                "RUN", folder.path, f"{path.name} does not tell how far training was; it cannot be resumed"
             )
         return Start(path, checkpoint)
     if damaged:
         raise BadInput("RUN", folder.path, f"cannot be resumed: {' and '.join(damaged)} cannot be read")
     return None
+
+
+def _tells_place(checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint, which anybody may have made, has what a run goes on from."""
+    place, logs = checkpoint.get(KEY), checkpoint.get("logs")
+    counts = (place.get(name) for name in ("epoch", "batch", "step")) if isinstance(place, dict) else (None,)
+    events = logs.get("events", {}) if isinstance(logs, dict) else None
+    sizes = (*events.values(), logs["metrics"]) if isinstance(events, dict) and "metrics" in logs else (None,)
+    return all(isinstance(count, int) and count >= 0 for count in (*counts, *sizes))
 
 
 def rewind(folder: RunFolder, start: Start | None) -> None:
@@ -68,8 +77,8 @@ def rewind(folder: RunFolder, start: Start | None) -> None:
     What was logged after it will be logged again.
     """
     logs = start.checkpoint["logs"] if start else {}
-    metrics_file.rewind(folder.metrics, logs.get("metrics") or 0)
-    sizes = logs.get("events") or {}
+    metrics_file.rewind(folder.metrics, logs.get("metrics", 0))
+    sizes = logs.get("events", {})
     for path in event_files(folder.path):
         size = sizes.get(path.name)
         if size is None:

@@ -1,0 +1,221 @@
+"""Checkpoints are pickles inside of archives: none is unpickled further than to tensors and plain values."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+
+
+class Touches:
+    """Makes the canary when it is unpickled."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.canary}",)
+
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path, content, *, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def swapped(path, ending, data):
+    """The archive with one member replaced."""
+    packed(path, {name: data if name.endswith(ending) else old for name, old in members(path).items()})
+
+
+def inside(path, canary, wrap):
+    torch.save(wrap(torch.load(path, weights_only=True), Touches(canary)), path)
+
+
+def in_the_weights(path, canary):
+    inside(path, canary, lambda state, evil: {**state, "state_dict": {**state["state_dict"], "x": evil}})
+
+
+def beside_the_weights(path, canary):
+    inside(path, canary, lambda state, evil: {**state, "extra": [[{"deep": evil}]]})
+
+
+def alone(path, canary):
+    inside(path, canary, lambda state, evil: evil)
+
+
+def legacy(path, canary):
+    torch.save({"state_dict": Touches(canary)}, path, _use_new_zipfile_serialization=False)
+
+
+def plain_pickle(path, canary):
+    path.write_bytes(pickle.dumps(Touches(canary)))
+
+
+def old_protocol(path, canary):
+    path.write_bytes(f"cos\nsystem\n(S'touch {canary}'\ntR.".encode())
+
+
+def pickle_in_the_archive(path, canary):
+    swapped(path, "data.pkl", pickle.dumps(Touches(canary), protocol=2))
+
+
+def torchscript(path, canary):
+    packed(path, {**members(path), "x/constants.pkl": pickle.dumps(()), "x/code/evil.py": b"import os"})
+
+
+def whole_module(path, canary):
+    torch.save({"state_dict": {}, "module": torch.nn.Linear(2, 2)}, path)
+
+
+def numpy_object(path, canary):
+    torch.save({"state_dict": {"x": np.array([Touches(canary)], dtype=object)}}, path)
+
+
+def compressed(path, canary):
+    packed(path, members(path), method=zipfile.ZIP_DEFLATED)
+
+
+def bomb(path, canary):
+    content = members(path)
+    content["archive/data/bomb"] = bytes(50 << 20)
+    packed(path, content, method=zipfile.ZIP_DEFLATED)
+
+
+def one_compressed(path, canary):
+    content = members(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+        archive.writestr("x/bomb", bytes(20 << 20), zipfile.ZIP_BZIP2)
+
+
+def overlapping(path, canary):
+    """Many names for the same bytes, which together are larger than the file."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+        archive.writestr("archive/data/0", bytes(1 << 20))
+        first = archive.infolist()[1]
+        for number in range(1, 50):
+            again = zipfile.ZipInfo(f"archive/data/{number}")
+            for what in ("header_offset", "file_size", "compress_size", "CRC"):
+                setattr(again, what, getattr(first, what))
+            archive.filelist.append(again)
+
+
+def short_weights(path, canary):
+    """The weights are said to be longer than they are: what lies behind them in memory would be read."""
+    swapped(path, "data/0", b"\0" * 4)
+
+
+def no_dict(path, canary):
+    torch.save([1, 2], path)
+
+
+def no_weights(path, canary):
+    torch.save({"epoch": 1}, path)
+
+
+def no_numbers(path, canary):
+    torch.save({"state_dict": {}, "epoch": "x", "global_step": None}, path)
+
+
+def weights_of_another(path, canary):
+    inside(path, canary, lambda state, evil: {**state, "state_dict": {"a": torch.zeros(3)}})
+
+
+def weights_that_are_none(path, canary):
+    inside(path, canary, lambda state, evil: {**state, "state_dict": dict.fromkeys(state["state_dict"], "x")})
+
+
+def weights_as_a_list(path, canary):
+    inside(path, canary, lambda state, evil: {**state, "state_dict": [1, 2]})
+
+
+def truncated(path, canary):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def empty(path, canary):
+    path.write_bytes(b"")
+
+
+def another_archive(path, canary):
+    packed(path, {"../../../evil": b"x", "/etc/evil": b"x"})
+
+
+def nothing_in_it(path, canary):
+    packed(path, {})
+
+
+ATTACKS = {
+    in_the_weights: "names posix.system",
+    beside_the_weights: "names posix.system",
+    alone: "names posix.system",
+    pickle_in_the_archive: "names posix.system",
+    whole_module: "names torch.nn.modules.linear.Linear",
+    numpy_object: "could run anyone's code",
+    legacy: "not in PyTorch's zip format",
+    plain_pickle: "not in PyTorch's zip format",
+    old_protocol: "not in PyTorch's zip format",
+    torchscript: "no checkpoint of PyTorch",
+    compressed: "is compressed",
+    bomb: "is compressed",
+    one_compressed: "is compressed",
+    overlapping: "is compressed",
+    short_weights: "is damaged",
+    no_dict: "no checkpoint",
+    no_weights: "no checkpoint",
+    no_numbers: "no checkpoint",
+    weights_of_another: "weights do not fit",
+    weights_that_are_none: "weights do not fit",
+    weights_as_a_list: "weights do not fit",
+    truncated: "is damaged",
+    empty: "is damaged",
+    another_archive: "no checkpoint of PyTorch",
+    nothing_in_it: "no checkpoint of PyTorch",
+}
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_a_hostile_checkpoint(attack, name, run, refused, canary):
+    attack(run / "checkpoints" / f"{name}.ckpt", canary)
+    refused("evaluate", run, "--checkpoint", name, says=(f"RUN={run}: ", ATTACKS[attack]))
+
+
+def test_the_pickle_would_touch_the_canary(tmp_path, canary):
+    torch.save(Touches(canary), tmp_path / "x.ckpt")
+    torch.load(tmp_path / "x.ckpt", weights_only=False)
+    assert canary.exists()
+
+
+def test_lightning_reads_them_in_the_same_way(run, canary):
+    path = run / "checkpoints" / "last.ckpt"
+    assert AtomicCheckpointIO().load_checkpoint(path).keys() == read_checkpoint(path).keys()
+    in_the_weights(path, canary)
+    with pytest.raises(ValueError, match=r"posix\.system"):
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
+    assert not canary.exists()
+
+
+def test_what_torch_writes_is_read(tmp_path):
+    state = {"state_dict": {"a": torch.arange(5.0)}, "epoch": 3, "list": [1, "x", None]}
+    torch.save(state, tmp_path / "x.ckpt")
+
+    again = read_checkpoint(tmp_path / "x.ckpt")
+    assert torch.equal(again.pop("state_dict")["a"], state.pop("state_dict")["a"])
+    assert again == state
+    with pytest.raises(FileNotFoundError):
+        read_checkpoint(tmp_path / "z.ckpt")
