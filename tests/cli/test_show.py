@@ -109,6 +109,7 @@ GONE = 2**22 + 1  # no process has it
             f"by process {os.getpid()} on ",
         ),
     ],
+    ids=["failed", "stopped", "killed", "running"],
 )
 def test_a_run_that_is_not_done(status, said_of_it, here, run):
     edit(run / "status.json", **status)

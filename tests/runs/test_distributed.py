@@ -81,6 +81,7 @@ def slurm(rank, port):
     """What srun tells each of the two processes of a job."""
     return {
         "SLURM_JOB_ID": "4711",
+        "SLURM_STEP_ID": "0",
         "SLURM_JOB_NAME": "train",
         "SLURM_NTASKS": "2",
         "SLURM_NTASKS_PER_NODE": "2",

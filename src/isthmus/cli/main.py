@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -76,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Stopped as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has stopped; Python would complain at its exit
         return _say(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)

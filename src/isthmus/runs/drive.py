@@ -7,16 +7,21 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from signal import SIGTERM
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
-from isthmus.runs.errors import RunFailed, Stopped
+from isthmus.runs.errors import RunFailed, Stopped, relative
 from isthmus.runs.fit import fit_and_test
 from isthmus.runs.folder import RunFolder
 from isthmus.training import distributed
 from isthmus.training.trainer import check_devices, quiet, set_threads
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 Begin = Callable[[ExitStack, Parts], RunFolder]
 
@@ -36,7 +41,7 @@ def drive(cfg: DictConfig, begin: Begin | None) -> RunFolder:
             assert begin is not None
             set_threads(cfg.trainer.threads, processes=1)
             parts = build(cfg)
-            folder = begin(stack, parts)
+            folder = _begun(begin, stack, parts)
             if devices == 1:
                 fit_and_test(cfg, parts, folder)
             else:
@@ -50,7 +55,7 @@ def drive(cfg: DictConfig, begin: Begin | None) -> RunFolder:
         made = None
         try:
             if begin is not None:
-                made = begin(stack, parts)
+                made = _begun(begin, stack, parts)
         finally:
             agreed = distributed.agree(made.path if made else None)
         if agreed is None:
@@ -58,6 +63,13 @@ def drive(cfg: DictConfig, begin: Begin | None) -> RunFolder:
         folder = made or RunFolder(agreed)
         fit_and_test(cfg, parts, folder)
         return folder
+
+
+def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> RunFolder:
+    try:
+        return begin(stack, parts)
+    except OSError as error:
+        raise BadInput("RUN", error.filename or "", f"cannot be written ({error.strerror})") from error
 
 
 def devices_of(cfg: DictConfig) -> int:
@@ -86,12 +98,7 @@ def _train_together(folder: RunFolder, processes: int) -> None:
     try:
         distributed.launch(_worker, str(folder.path), processes=processes)
     except ChildFailedError as error:
-        status = folder.read_json(folder.status)
-        if status["status"] != "failed":  # killed before it could say so
-            with contextlib.suppress(OSError):
-                folder.write_status("failed", error=str(error))
-            raise RunFailed(f"a process was killed: {error.get_first_failure()[1].message}") from None
-        raise RunFailed(status["error"]) from None
+        raise RunFailed(_reason(folder, list(error.failures.values()))) from None
     except SignalException as error:
         if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
             folder.write_status("stopped", signal=int(error.sigval))
@@ -99,6 +106,23 @@ def _train_together(folder: RunFolder, processes: int) -> None:
     status = folder.read_json(folder.status)
     if status["status"] == "stopped":  # by a signal that only the processes got
         raise Stopped(status["signal"], folder.path)
+
+
+def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
+    """Why training failed, in one line; of a killed process the others only know that it is gone."""
+    killed = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -SIGTERM]
+    if killed:
+        name = killed[0].signal_name()
+        reason = f"a process was killed by {name}; to go on: isthmus resume {relative(folder.path)}"
+        with contextlib.suppress(OSError):
+            folder.write_status("failed", error=reason)
+        return reason
+    status = folder.read_json(folder.status)
+    if status.get("status") == "failed":  # of processes that fail together the first has told the reason
+        return str(status.get("error"))
+    messages: list[Any] = [failure.message for failure in failures]  # a dict where a process told its error
+    told = [str(message["message"]) for message in messages if isinstance(message, dict)]
+    return told[0].partition(": ")[2] if told else "a process ended without a word"
 
 
 def _worker(path: str) -> None:
@@ -116,6 +140,7 @@ def _worker(path: str) -> None:
     except Stopped:
         pass  # the status tells
     except Exception as error:
+        distributed.record_failure(error)
         with contextlib.suppress(OSError):
             folder.write_failure(error)
         sys.exit(1)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from signal import SIGUSR1
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from isthmus.runs.build import Parts, better, monitored, part
 from isthmus.runs.errors import RunFailed, Stopped, relative
 from isthmus.runs.folder import RunFolder
-from isthmus.runs.slurm import job_id
+from isthmus.runs.slurm import requeue_after
 from isthmus.runs.start import Start, newest
 from isthmus.training.callbacks.checkpoints import Checkpoints, is_finished
 from isthmus.training.callbacks.figures import Figures
@@ -68,31 +66,30 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
         raise
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
+        failure = _disk_failure(error, folder) or error
         with contextlib.suppress(OSError):
-            folder.write_failure(error, **where)
-        if (cause := _disk_error(error)) is not None:
-            place = relative(Path(cause.filename) if cause.filename else folder.path)
-            raise RunFailed(
-                f"{place} cannot be written ({cause.strerror}); "
-                f"mend that, then: isthmus resume {relative(folder.path)}"
-            ) from error
-        raise
+            folder.write_failure(failure, **where)
+        if failure is error:
+            raise
+        raise failure from error
 
 
 def _stopped(folder: RunFolder, trainer: Trainer, stop: Interruption) -> None:
     folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch, signal=stop.signum)
-    if (
-        stop.signum == SIGUSR1
-    ):  # the job's time is over; it is put into the queue again, and resumes by itself
-        subprocess.run(["scontrol", "requeue", str(job_id())], check=False)
+    requeue_after(stop.signum)
 
 
-def _disk_error(error: BaseException | None) -> OSError | None:
-    """What the disk said, if that is what failed; torch.save wraps it."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            return error
-        error = error.__cause__ or error.__context__
+def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
+    """What to say where the disk is what failed; torch.save wraps what the disk said."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+            place = relative(Path(cause.filename) if cause.filename else folder.path)
+            return RunFailed(
+                f"{place} cannot be written ({cause.strerror}); "
+                f"mend that, then: isthmus resume {relative(folder.path)}"
+            )
+        cause = cause.__cause__ or cause.__context__
     return None
 
 

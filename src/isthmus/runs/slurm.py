@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGTERM, SIGUSR1
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +20,44 @@ from isthmus.runs.folder import RunFolder
 def job_id() -> str | None:
     """The Slurm job that this process belongs to; each task of an array is a job."""
     return os.environ.get("SLURM_JOB_ID")
+
+
+def requeue_after(signum: int) -> None:
+    """Put this job into the queue again, if the signal was Slurm saying that its time is over.
+
+    SIGUSR1 is what `sbatch --signal=USR1@90` sends before the time limit. SIGTERM comes for many reasons.
+    One is another job that preempts this one and leaves it some time: if it ends within that, it is over.
+
+    Args:
+        signum: the signal.
+    """
+    if job_id() is None or not (signum == SIGUSR1 or (signum == SIGTERM and _preempted())):
+        return
+    if (said := _scontrol("requeue", _name())) is None or said.returncode:
+        reason = said.stderr.strip() if said else "there is no scontrol here"
+        print(f"isthmus: the job is not put into the queue again: {reason}", file=sys.stderr, flush=True)
+
+
+def _preempted() -> bool:
+    said = _scontrol("-o", "show", "job", _name())
+    return (
+        said is not None
+        and "JobState=RUNNING" in said.stdout
+        and re.search(r"\bPreemptTime=\d", said.stdout) is not None
+    )
+
+
+def _name() -> str:
+    # one of the tasks of an array has the array's number, which means all of them
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else str(job_id())
+
+
+def _scontrol(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(["scontrol", *arguments], check=False, capture_output=True, text=True)
+    except OSError:  # in a container, for instance
+        return None
 
 
 def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:

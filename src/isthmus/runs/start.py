@@ -65,10 +65,14 @@ def newest(folder: RunFolder) -> Start | None:
 def _tells_place(checkpoint: dict[str, Any]) -> bool:
     """Whether a checkpoint, which anybody may have made, has what a run goes on from."""
     place, logs = checkpoint.get(KEY), checkpoint.get("logs")
-    counts = (place.get(name) for name in ("epoch", "batch", "step")) if isinstance(place, dict) else (None,)
-    events = logs.get("events", {}) if isinstance(logs, dict) else None
-    sizes = (*events.values(), logs["metrics"]) if isinstance(events, dict) and "metrics" in logs else (None,)
-    return all(isinstance(count, int) and count >= 0 for count in (*counts, *sizes))
+    if not isinstance(place, dict) or not isinstance(logs, dict):
+        return False
+    events = logs.get("events", {})
+    if not isinstance(events, dict):
+        return False
+    told = (place.get(name) for name in ("epoch", "batch", "step"))
+    counts = (*told, logs.get("metrics"), *events.values())
+    return all(isinstance(count, int) and count >= 0 for count in counts)
 
 
 def rewind(folder: RunFolder, start: Start | None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning_fabric.utilities.distributed import _init_dist_connection
+from torch import Tensor
 from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from isthmus.core.errors import BadInput
@@ -26,7 +28,7 @@ def cluster() -> ClusterEnvironment | None:
     """The environment that torchrun or srun made for this process, or None."""
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
-    if SLURMEnvironment.detect():
+    if started_by_srun():
         try:
             environment = SLURMEnvironment()
         except RuntimeError as error:
@@ -34,6 +36,11 @@ def cluster() -> ClusterEnvironment | None:
             raise BadInput("--ntasks", tasks, "must be --ntasks-per-node for srun or sbatch") from error
         return environment if environment.world_size() > 1 else None
     return None
+
+
+def started_by_srun() -> bool:
+    """Whether this process is one of a Slurm step; a batch script knows of tasks that nobody started."""
+    return SLURMEnvironment.detect() and "SLURM_STEP_ID" in os.environ
 
 
 def check_world(environment: ClusterEnvironment, *, devices: int, num_nodes: int) -> None:
@@ -63,16 +70,32 @@ def agree(path: Path | None) -> Path | None:
     return None if box[0] is None else Path(box[0])
 
 
+def agree_on(tensors: Iterable[Tensor]) -> None:
+    """Give all processes the first one's tensors, in place; nothing where one trains alone."""
+    if torch.distributed.is_initialized():
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor, src=0)
+
+
 def follow_parent() -> None:
     """Make this process, which another one started for training, end with it however that one ends.
 
     Signals of the terminal go to the parent alone, which hands them on: nobody gets them twice.
     """
-    parent = os.getppid()
+    parent = multiprocessing.parent_process()
     os.setsid()
     _prctl_pr_set_pdeathsig(signal.SIGKILL)  # on Linux; elsewhere it does nothing
-    if os.getppid() != parent:
+    if parent is not None and os.getppid() != parent.pid:  # it is gone already
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def record_failure(error: BaseException) -> None:
+    """Tell whoever launched this process why it fails, even where the run folder cannot be written."""
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    handler = get_error_handler()
+    handler.initialize()
+    handler.record_exception(error)
 
 
 def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None:
@@ -81,6 +104,7 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
     Raises:
         ChildFailedError: when one fails; the others are ended.
     """
+    from torch.distributed.elastic.multiprocessing.api import _terminate_process_handler
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # what failed is said once, by whoever called
@@ -97,4 +121,6 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
         monitor_interval=0.1,
         start_method="spawn",
     )
+    if "SLURM_JOB_ID" in os.environ:  # the launcher hands on what it has a handler for
+        signal.signal(signal.SIGUSR1, _terminate_process_handler)
     elastic_launch(config, worker)(*arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ class EventFiles(TensorBoardLogger):
     marked_as = "events"
 
     def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
+        threading.excepthook = _quiet_about_writers
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False, **purge)
 
@@ -57,6 +59,12 @@ class EventFiles(TensorBoardLogger):
         """Write what is new; returns the size of each event file in bytes."""
         self.experiment.flush()
         return {path.name: path.stat().st_size for path in event_files(Path(self.log_dir))}
+
+
+def _quiet_about_writers(raised: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writing thread raises its error again where it is called, and that is told once."""
+    if type(raised.thread).__name__ != "_AsyncWriterThread":
+        threading.__excepthook__(raised)
 
 
 def event_files(folder: Path) -> list[Path]:

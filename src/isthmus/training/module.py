@@ -18,6 +18,7 @@ from isthmus.core.scaling import Scaling
 from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.core.types import Batch, Terms
 from isthmus.training.collapse import CollapseWarning, kl_record
+from isthmus.training.distributed import agree_on
 from isthmus.training.divergence import DivergenceGuard
 from isthmus.training.engine import make_update
 from isthmus.training.loggers import Marked, tensorboard_of
@@ -237,6 +238,8 @@ class AutoencoderModule(LightningModule):
                 scheduler.step({**self.trainer.callback_metrics, **metrics}[self.watched_loss])
 
     def on_validation_epoch_start(self) -> None:
+        # Each process has running statistics of its own; those of the first are in its checkpoints.
+        agree_on(self.autoencoder.buffers())
         self.evaluation_means.reset()
         if self.latent_use is not None:
             self.latent_use.reset()

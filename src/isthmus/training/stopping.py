@@ -57,6 +57,9 @@ class StopRequests:
                 signal.signal(number, self._asked)
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
+        if signum == self.signum == signal.SIGINT:  # Lightning gave the signal back to us
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         self.signum = self.signum or signum
         if signum == signal.SIGINT:
             # from here on the system ends the process, even in the middle of a long call

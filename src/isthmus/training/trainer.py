@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
@@ -20,6 +24,7 @@ from isthmus.core.errors import BadInput
 from isthmus.training.callbacks.progress import Bar
 from isthmus.training.checkpoint_io import AtomicCheckpointIO
 from isthmus.training.console import ConsoleLines
+from isthmus.training.distributed import started_by_srun
 
 # What Lightning tells everyone, and what does not concern our loaders, which take batches by index.
 IRRELEVANT = (
@@ -67,9 +72,9 @@ def build_trainer(
     elif bar != "none":
         loggers = [*loggers, ConsoleLines(keys["max_epochs"])]
     plugins: list[Any] = [AtomicCheckpointIO()]
-    if SLURMEnvironment.detect():
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         # our own checkpoint at a signal goes on in the middle of an epoch, with the same bits
-        plugins.append(SLURMEnvironment(auto_requeue=False))
+        plugins.append(SLURMEnvironment(auto_requeue=False) if started_by_srun() else LightningEnvironment())
     return Trainer(
         accelerator=keys["accelerator"],
         devices=keys["devices"],
