@@ -205,7 +205,15 @@ def test_a_logger_that_is_not_installed(package, here, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-SRUN = {"NTASKS": "2", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "JOB_ID": "1", "JOB_NAME": "train"}
+SRUN = {
+    "NTASKS": "2",
+    "PROCID": "0",
+    "LOCALID": "0",
+    "NODEID": "0",
+    "JOB_ID": "1",
+    "JOB_NAME": "train",
+    "STEP_ID": "0",
+}
 
 
 @pytest.mark.parametrize(

@@ -261,16 +261,6 @@ def test_a_folder_that_holds_a_run_is_refused_and_kept(here, run):
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in run.rglob("*")} == before
 
 
-def test_runs_that_start_in_the_same_second_have_their_own_folders(starting, ending, tmp_path):
-    typed = ("train", *SMALL, ONE_THREAD, "logger=csv")
-    processes = [starting(*typed, f"seed={seed}", cwd=tmp_path) for seed in range(4)]
-    assert [ending(process).returncode for process in processes] == [0, 0, 0, 0]
-    folders = list(tmp_path.glob("outputs/*/*"))
-    assert len(folders) == 4
-    assert {OmegaConf.load(folder / "config.yaml").seed for folder in folders} == {0, 1, 2, 3}
-    assert all(json.loads((f / "status.json").read_text())["status"] == "done" for f in folders)
-
-
 def test_a_seed_gives_the_same_numbers_again(here, run, tmp_path):
     assert here("train", "model=vae", *SMALL, ONE_THREAD, "hydra.run.dir=again").code == 0
     again = json.loads((tmp_path / "again" / "results.json").read_text())

@@ -52,6 +52,7 @@ def only_run(place):
     return run
 
 
+@pytest.mark.slow
 def test_an_uneven_test_set_gives_the_numbers_of_one_process(isthmus, tmp_path):
     ended = isthmus("train", *UNEVEN)
     assert ended.returncode == 0, ended.stderr
@@ -68,6 +69,7 @@ def test_an_uneven_test_set_gives_the_numbers_of_one_process(isthmus, tmp_path):
     assert steps == list(range(5, read(run, "status.json")["step"] + 1, 5))
 
 
+@pytest.mark.slow
 def test_torchrun(starting, ending, tmp_path):
     launched = ("--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}")
     typed = (*launched, "-m", "isthmus", "train", *QUICK)
@@ -133,7 +135,11 @@ def test_a_process_that_fails_is_one_line(isthmus, tmp_path):
 
 @pytest.mark.parametrize(
     ("trainer", "sent", "code"),
-    [("cpu", signal.SIGINT, 130), ("cpu", signal.SIGTERM, 143), ("ddp_cpu", signal.SIGINT, 130)],
+    [
+        ("cpu", signal.SIGINT, 130),
+        ("cpu", signal.SIGTERM, 143),
+        pytest.param("ddp_cpu", signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
 )
 def test_stopping(trainer, sent, code, starting, ending, tmp_path):
     typed = (f"trainer={trainer}", "trainer.max_epochs=100000", "hydra.run.dir=run", *BARE)

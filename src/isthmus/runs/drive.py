@@ -98,14 +98,14 @@ def _train_together(folder: RunFolder, processes: int) -> None:
     try:
         distributed.launch(_worker, str(folder.path), processes=processes)
     except ChildFailedError as error:
+        status = folder.read_json(folder.status)
+        if status.get("status") == "stopped":  # by a signal that only the processes got
+            raise Stopped(status["signal"], folder.path) from None
         raise RunFailed(_reason(folder, list(error.failures.values()))) from None
     except SignalException as error:
         if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
             folder.write_status("stopped", signal=int(error.sigval))
         raise Stopped(error.sigval, folder.path) from error
-    status = folder.read_json(folder.status)
-    if status["status"] == "stopped":  # by a signal that only the processes got
-        raise Stopped(status["signal"], folder.path)
 
 
 def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
@@ -137,8 +137,8 @@ def _worker(path: str) -> None:
         set_threads(cfg.trainer.threads, processes=cluster.world_size())
         distributed.join(cluster)
         fit_and_test(cfg, build(cfg), folder)
-    except Stopped:
-        pass  # the status tells
+    except Stopped as stop:
+        sys.exit(stop.exit_code)  # to return would be to wait until the launcher has taken what is returned
     except Exception as error:
         distributed.record_failure(error)
         with contextlib.suppress(OSError):

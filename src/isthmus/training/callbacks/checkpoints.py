@@ -150,5 +150,7 @@ class Checkpoints(Checkpoint):
 
 def is_finished(checkpoint: dict[str, Any], *, max_epochs: int, max_steps: int) -> bool:
     """Whether training within these limits was over when a checkpoint was made, early perhaps."""
-    state = checkpoint.get("callbacks", {}).get(Checkpoints.state_key, {})
-    return bool(state.get("finished") == [max_epochs, max_steps])
+    limits = checkpoint.get("callbacks", {}).get(Checkpoints.state_key, {}).get("finished")
+    return limits == [max_epochs, max_steps] or (
+        limits is not None and 0 <= max_steps <= checkpoint["global_step"]
+    )
