@@ -69,8 +69,6 @@ def recorded(checkpoint: dict[str, Any], *, rank: int) -> tuple[Position, Unread
     Raises:
         BadInput: in the middle of an epoch that another number of processes trained.
     """
-    if KEY not in checkpoint:  # a run of format 1, which made checkpoints at the ends of epochs alone
-        return Position(checkpoint["epoch"] + 1, 0, checkpoint["global_step"]), None
     found = checkpoint[KEY]
     position = Position(found["epoch"], found["batch"], found["step"])
     if not position.batch:

@@ -68,9 +68,7 @@ class Checkpoints(Checkpoint):
         return {"best": self._best, "finished": self._finished}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        best = state_dict.get("best", state_dict.get("best_model_score"))  # its name in format 1
-        self._best = None if best is None else float(best)
-        self._finished = state_dict.get("finished")
+        self._best = state_dict["best"]
 
     def setup(self, trainer: Trainer, pl_module: AutoencoderModule, stage: str) -> None:  # type: ignore[override]
         pl_module.after_step = lambda: self._after_step(trainer)
