@@ -54,7 +54,7 @@ def test_a_run_that_is_done(here, run):
     assert (said.code, said.err) == (0, "")
     recorded = json.loads((run / "provenance.json").read_text())
     status = json.loads((run / "status.json").read_text())
-    assert said.out.startswith(f"run\ndone, epoch 1, step 50, {status['time']}\n")
+    assert said.out.startswith(f"run\ndone after 1 epoch and 50 steps, {status['time']}\n")
     assert "next: isthmus evaluate run\nnext: isthmus reproduce run\n" in said.out
     assert row(said.out, "command") == [recorded["command"]]
     assert "model=vae loss=bce architecture.hidden=[8]" in row(said.out, "overrides")[0]
@@ -102,7 +102,7 @@ GONE = 2**22 + 1  # no process has it
             {"status": "failed", "error": "loss is nan\nat step 3"},
             "error: loss is nan\nnext: isthmus resume run",
         ),
-        ({"status": "stopped"}, "stopped, epoch 1, step 50"),
+        ({"status": "stopped"}, "stopped after 1 epoch and 50 steps"),
         ({"status": "running", "pid": GONE, "host": os.uname().nodename}, f"its process {GONE} on "),
         (
             {"status": "running", "pid": os.getpid(), "host": os.uname().nodename},

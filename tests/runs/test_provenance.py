@@ -238,3 +238,32 @@ def test_a_strangers_repository_runs_none_of_its_programs(settings, tmp_path):
     assert found["dirty"]
     assert "+two" in found["diff"]
     assert len(found["commit"]) == 40
+
+
+def test_what_a_strangers_repository_lacks_is_not_fetched(tmp_path):
+    """Of a partial clone git fetches what it misses, with a program that the repository names."""
+    home, canary, program = tmp_path / "theirs", tmp_path / "canary", tmp_path / "upload-pack"
+    program.write_text(f"#!/bin/sh\ntouch {canary}\n")
+    program.chmod(0o755)
+    home.mkdir()
+    run_git(home, "init")
+    (home / "file.txt").write_text("one\n")
+    run_git(home, "add", ".")
+    run_git(home, "commit", "-m", "first")
+    for name, value in {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.url": str(home),
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": str(program),
+    }.items():
+        run_git(home, "config", name, value)
+    blob = subprocess.run(
+        ["git", "-C", str(home), "rev-parse", "HEAD:file.txt"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (home / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    (home / "file.txt").write_text("two\n")
+    assert repository(home) is None
+    assert not canary.exists()
+    subprocess.run(["git", "-C", str(home), "diff", "HEAD"], capture_output=True, check=False)
+    assert canary.exists(), "git alone runs it"

@@ -83,6 +83,46 @@ def numpy_object(path, canary):
     torch.save({"state_dict": {"x": np.array([Touches(canary)], dtype=object)}}, path)
 
 
+def asking_for(call):
+    """A pickle of 100 bytes that asks for an object of a size of its choice."""
+
+    def attack(path, canary):
+        module, name = call.split(" ")
+        pickled = f"\x80\x02c{module}\n{name}\n".encode("latin-1") + b"J\x00\x00\x00\x70\x85R."
+        swapped(path, "data.pkl", pickled)
+
+    attack.__name__ = f"asking_for_{call.replace(' ', '_')}"
+    return attack
+
+
+LARGE = {
+    asking_for(call): f"names {call.replace(' ', '.')}"
+    for call in (
+        "builtins bytearray",
+        "__builtin__ bytearray",
+        "torch FloatTensor",
+        "torch Tensor",
+        "torch UntypedStorage",
+        "torch.storage UntypedStorage",
+        "torch.storage TypedStorage",
+        "torch._utils _rebuild_meta_tensor_no_storage",
+    )
+}
+
+
+def later_protocol(path, canary):
+    swapped(path, "data.pkl", pickle.dumps(Touches(canary), protocol=4))
+
+
+def many_names(path, canary):
+    """The second of two pickles of the same name."""
+    content = members(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+        archive.writestr("other/data.pkl", pickle.dumps(Touches(canary), protocol=2))
+
+
 def compressed(path, canary):
     packed(path, members(path), method=zipfile.ZIP_DEFLATED)
 
@@ -169,6 +209,9 @@ ATTACKS = {
     legacy: "not in PyTorch's zip format",
     plain_pickle: "not in PyTorch's zip format",
     old_protocol: "not in PyTorch's zip format",
+    **LARGE,
+    later_protocol: "could run anyone's code",
+    many_names: "names posix.system",
     torchscript: "no checkpoint of PyTorch",
     compressed: "is compressed",
     bomb: "is compressed",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from omegaconf import OmegaConf
 
 from isthmus.core.errors import BadInput
+from isthmus.core.rows import read_rows
 from isthmus.runs import reading
+from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import check_inside, read_config, read_json
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -96,6 +100,78 @@ def test_a_file_that_is_not_there(read, tmp_path):
         read(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (LAUGHS, "anchors or aliases"),
+        ("- &a {x: 1}\n- <<: *a\n", "anchors or aliases"),
+        ("- !!python/object/apply:os.system ['touch canary']\n", "python/object/apply"),
+        ("[" * 100_000, "nested more than"),
+        ("- [\n", "cannot be read as YAML"),
+        (b"\xff", "is not text"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["show", "reproduce"])
+def test_hostile_overrides(verb, content, says, run, refused):
+    written(run / "overrides.yaml", content)
+    refused(verb, run, says=(f"RUN={run / 'overrides.yaml'}: ", says))
+
+
+def test_what_was_typed_may_refer_to_other_keys(run):
+    (run / "overrides.yaml").write_text("- latent.dim=${seed}\n- 3\n")
+    assert reading.read_strings(run / "overrides.yaml") == ["latent.dim=${seed}"]
+
+
+def long_line(path):
+    path.write_text("train/loss,step\n" + "1" * (2 << 20))
+
+
+def huge(path):
+    with path.open("wb") as file:
+        file.truncate(6 << 30)
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def surplus(path):
+    path.write_text("train/loss,step\n1,2,3\n")
+
+
+def lack(path):
+    path.write_text("train/loss,step\n1\n")
+
+
+ROWS = {
+    long_line: "has a line too long to read",
+    huge: "is larger than 1 GB",
+    pipe: "is not a file",
+    surplus: "has a row with more or fewer cells",
+    lack: "has a row with more or fewer cells",
+}
+
+
+@pytest.mark.parametrize("attack", ROWS, ids=lambda attack: attack.__name__)
+def test_hostile_metrics(attack, run, command):
+    """They are shown as far as they can be, and not compared."""
+    attack(run / "metrics.csv")
+    (run / "results.json").unlink()
+    assert command("show", run).code == 0
+    with pytest.raises(ValueError, match=ROWS[attack]):
+        list(read_rows(run / "metrics.csv"))
+
+
+def test_a_process_number_that_cannot_be(run, command):
+    content = read_json(run / "status.json")
+    RunFolder.write_json(
+        run / "status.json",
+        {**content, "status": "running", "pid": 1 << 70, "host": os.uname().nodename, "format": "x"},
+    )
+    assert "killed" in command("show", run).out
+
+
 def test_a_secret_is_not_looked_up(run, command, change, monkeypatch):
     monkeypatch.setenv("SECRET", "hunter2")
     (run / "config.yaml").write_text((run / "config.yaml").read_text() + "extra: ${oc.env:SECRET}\n")
@@ -131,8 +207,6 @@ def test_links_that_lead_out(place, target, run, tmp_path):
 
 
 def test_a_pipe_that_would_be_waited_for(run):
-    import os
-
     os.mkfifo(run / "figures" / "pipe")
     with pytest.raises(BadInput, match="neither a file nor a folder"):
         check_inside(run)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from isthmus.core.errors import BadInput
+from isthmus.core.rows import read_rows
 from isthmus.training import metrics_file
-from isthmus.training.metrics_file import MetricsFile, read_rows, rewind
+from isthmus.training.metrics_file import MetricsFile, rewind
 
 ROWS = [
     {"train/loss_step": 1.5, "epoch": 0},
@@ -103,7 +104,7 @@ def test_a_full_disk_leaves_the_file_and_the_rows(whole, monkeypatch):
         file.finalize("failed")
         assert whole.read_bytes() == before
     assert file.mark() == 7
-    assert read_rows(whole)[6]["val/loss"] == "1.0"
+    assert list(read_rows(whole))[6]["val/loss"] == "1.0"
 
 
 def test_writing_takes_a_small_part_of_the_time(monkeypatch, tmp_path):
@@ -117,4 +118,4 @@ def test_writing_takes_a_small_part_of_the_time(monkeypatch, tmp_path):
         file.log_metrics({"loss": step}, step=step)
     assert len(written) == 1
     file.finalize("success")
-    assert len(read_rows(file.path)) == 1000
+    assert len(list(read_rows(file.path))) == 1000

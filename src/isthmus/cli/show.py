@@ -49,7 +49,7 @@ def sections(run: Mapping[str, Any]) -> Iterator[str]:
         for stage, column in by_stage(run["results"] or run["latest"], ("train", "val", "test")).items()
     }
     if columns:
-        yield ("" if run["results"] else "latest metrics\n") + table(columns)
+        yield ("" if run["results"] else _latest(run["latest"])) + table(columns)
     yield _files(run["files"])
 
 
@@ -59,7 +59,10 @@ def _status(run: Mapping[str, Any]) -> str:
 
     status, path = run["status"], run["path"]
     state = printable(status.get("status"), 20)
-    where = "".join(f", {name} {printable(status[name], 20)}" for name in ("epoch", "step") if name in status)
+    # an epoch is counted when it is over
+    counted = {unit: printable(status[unit], 20) for unit in ("epoch", "step") if unit in status}
+    counts = " and ".join(f"{n} {unit}{'' if n == '1' else 's'}" for unit, n in counted.items())
+    where = f" after {counts}" if counts else ""
     lines = [printable(path), f"{state}{where}, {printable(status.get('time', 'no time recorded'), 40)}"]
     process = f"process {printable(status.get('pid'), 20)} on {printable(status.get('host'), 60)}"
     if state == "killed":
@@ -69,9 +72,15 @@ def _status(run: Mapping[str, Any]) -> str:
     if error := str(status.get("error") or "").strip():
         lines.append(f"error: {printable(error.splitlines()[0], 200)}")
     following = {"done": ("evaluate", "reproduce"), "running": ()}.get(state, ("resume",))
-    if following == ("resume",) and status.get("format", 1) < RESUMABLE:
+    if following == ("resume",) and run["format"] < RESUMABLE:
         following = ("evaluate",)
     return "\n".join([*lines, *(f"next: {command('isthmus', verb, path)}" for verb in following)])
+
+
+def _latest(metrics: Mapping[str, float]) -> str:
+    if "epoch" not in metrics or "step" not in metrics:
+        return "latest metrics\n"
+    return f"latest metrics: epoch {metrics['epoch'] + 1:.0f}, step {metrics['step']:.0f}\n"
 
 
 def _config(config: Mapping[str, Mapping[str, Any]]) -> str:

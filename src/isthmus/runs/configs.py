@@ -5,20 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.compose import compose
 from isthmus.runs.folder import RunFolder
+from isthmus.runs.reading import read_strings
 
-LONGEST = 100_000  # characters of overrides.yaml that are read
+# Where things are and how they are computed; what is computed stays the same.
+NEUTRAL = (
+    *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers"),
+    *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
+)
+NEUTRAL_GROUP = "logger."
+CHANGEABLE = ("trainer.", "callbacks.")  # what may differ in the rest of a run
 
 
 def flat(cfg: DictConfig) -> dict[str, Any]:
     """Dotted keys to plain values. References to other keys stay as written, so that nothing is looked up."""
     content: Any = OmegaConf.to_container(cfg, resolve=False)
     return dict(_flat(content, ""))
+
+
+def decisive(cfg: DictConfig) -> dict[str, Any]:
+    """The keys that say what is trained on what, by their dotted names: none of `NEUTRAL`, and not how
+    long training goes on, where it runs and what it leaves."""
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
+    return {
+        key: value
+        for key, value in _flat(content, "")
+        if key not in NEUTRAL and not key.startswith((*CHANGEABLE, NEUTRAL_GROUP))
+    }
+
+
+def check_trained(recorded: Any, cfg: DictConfig) -> None:
+    """Raise `BadInput` where a run's config is not that of a checkpoint of the run.
+
+    Args:
+        recorded: what `decisive` was of the config that it was trained with, as the checkpoint holds it;
+            None in checkpoints that do not hold it yet.
+        cfg: what config.yaml says.
+    """
+    now = decisive(cfg)
+    for key, value in recorded.items() if isinstance(recorded, dict) else ():
+        if now.get(key) != value:
+            raise BadInput(
+                key, now.get(key), f"was {value} when the run was trained; put its config.yaml right"
+            )
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -41,14 +74,7 @@ def typed_overrides(folder: RunFolder) -> list[str]:
     Raises:
         BadInput: where it is damaged.
     """
-    if not folder.overrides.is_file():
-        return []
-    try:
-        with folder.overrides.open(encoding="utf-8") as file:
-            typed = yaml.safe_load(file.read(LONGEST))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise BadInput("RUN", folder.path, f"its {folder.overrides.name} cannot be read") from error
-    return [override for override in typed if isinstance(override, str)] if isinstance(typed, list) else []
+    return read_strings(folder.overrides) if folder.overrides.exists() else []
 
 
 def _flat(content: Mapping[Any, Any], prefix: str) -> list[tuple[str, Any]]:

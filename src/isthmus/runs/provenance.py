@@ -16,6 +16,8 @@ import torch
 import isthmus
 
 LONGEST_DIFF = 1_000_000  # characters
+# A repository with parts missing would have git fetch them, with a program that it names.
+OFFLINE_GIT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 
 
 def provenance(
@@ -43,7 +45,7 @@ def environment(*, threads: int, processes: int) -> dict[str, Any]:
     """
     return {
         "isthmus": isthmus.__version__,
-        "command": f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
+        "command": command(),
         "code": {
             "isthmus": repository(Path(isthmus.__file__).parent),
             "working_directory": repository(Path.cwd()),
@@ -55,6 +57,11 @@ def environment(*, threads: int, processes: int) -> dict[str, Any]:
         "interop_threads": torch.get_num_interop_threads(),
         "processes": processes,
     }
+
+
+def command() -> str:
+    """What was typed."""
+    return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip()
 
 
 def repository(folder: Path) -> dict[str, Any] | None:
@@ -73,7 +80,7 @@ def repository(folder: Path) -> dict[str, Any] | None:
         }
         return subprocess.run(
             ["git", "--no-optional-locks", "-C", str(folder), *arguments],
-            env={**os.environ, "GIT_CONFIG_COUNT": str(len(settings)), **extra},
+            env={**os.environ, **OFFLINE_GIT, "GIT_CONFIG_COUNT": str(len(settings)), **extra},
             capture_output=True,
             text=True,
             check=True,

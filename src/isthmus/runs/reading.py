@@ -47,6 +47,23 @@ def read_config(path: Path) -> DictConfig:
     return cfg
 
 
+def read_strings(path: Path) -> list[str]:
+    """The strings in a YAML file that holds a list; what else is in the list is left out.
+
+    Raises:
+        BadInput: as `read_config` does.
+    """
+    text = _text(path, MOST_YAML)
+    try:
+        _check_yaml(path, text, references=True)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise _refused(path, f"cannot be read as YAML ({_first_line(error)})") from error
+    return [text for text in content if isinstance(text, str)] if isinstance(content, list) else []
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a run folder.
 
@@ -125,15 +142,21 @@ def _holds_fashion_mnist(root: str) -> bool:
     return not absent(Path(root).expanduser())
 
 
-def _check_yaml(path: Path, text: str) -> None:
-    """Refuse what a resolved config has no use for, before anything is built of it."""
+def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
+    """Refuse what a resolved config has no use for, before anything is built of it.
+
+    Args:
+        path: for the error.
+        text: of the file.
+        references: whether ${...} may be in it, because nothing will look it up.
+    """
     depth = values = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _refused(path, "holds YAML anchors or aliases, which a run's config never does")
         if getattr(event, "tag", None) and event.tag != "!":
             raise _refused(path, f"holds the YAML tag {event.tag}, which a run's config never does")
-        if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
+        if not references and isinstance(event, yaml.ScalarEvent) and "${" in event.value:
             raise _refused(
                 path,
                 f"refers to {event.value[:80]}; a run's config is resolved, and looks nothing up",

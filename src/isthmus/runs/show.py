@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from isthmus.core.errors import BadInput
+from isthmus.core.rows import read_rows
 from isthmus.runs.configs import against_defaults, typed_overrides
 from isthmus.runs.folder import RunFolder
 
@@ -20,9 +21,9 @@ def describe(path: Path) -> dict[str, Any]:
         path: of the run folder.
 
     Returns:
-        ``status``, ``typed`` (overrides), ``config`` (key -> default and value here, where they differ),
-        ``provenance``, ``results``, ``latest`` (the last logged value of each metric, while there are no
-        results) and ``files`` (name -> bytes).
+        ``status``, ``format`` (of the folder), ``typed`` (overrides), ``config`` (key -> default and value
+        here, where they differ), ``provenance``, ``results``, ``latest`` (the last logged value of each
+        metric, epoch and step, while there are no results) and ``files`` (name -> bytes).
 
     Raises:
         BadInput: where there is no run folder, or its config or status is damaged.
@@ -32,6 +33,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {
         "path": str(path),
         "status": folder.read_status(),
+        "format": folder.format,
         "typed": typed_overrides(folder),
         "config": {
             key: {"default": default, "here": here}
@@ -45,16 +47,13 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def latest(folder: RunFolder) -> dict[str, float]:
-    """The last value of each metric in metrics.csv."""
+    """The last value of each metric in metrics.csv, and the last epoch and step."""
     values: dict[str, float] = {}
-    try:
-        with folder.metrics.open(newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.DictReader(file):
-                for name, text in row.items():
-                    if name and isinstance(text, str) and "/" in name and not name.endswith("_step"):
-                        values |= _number(name, text)
-    except (OSError, csv.Error):
-        return values
+    with contextlib.suppress(OSError, ValueError):  # what comes before the damage is shown
+        for row in read_rows(folder.metrics):
+            for name, text in row.items():
+                if name in ("epoch", "step") or ("/" in name and not name.endswith("_step")):
+                    values |= _number(name, text)
     return values
 
 

@@ -11,13 +11,21 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
+from pickletools import genops
 from typing import Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from isthmus.core.atomic import replacing
+
+MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
+# What tensors, parameters and plain values are made of.
+NEEDED = re.compile(
+    r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.Size|torch\.device"
+    r"|torch\.(?!Untyped|Typed)[A-Za-z0-9]+Storage"
+)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -64,16 +72,38 @@ def _check_archive(path: Path) -> None:
     try:
         with ZipFile(path) as archive:
             members = archive.infolist()
-    except (BadZipFile, NotImplementedError, ValueError) as error:
+            names = {member.filename.rpartition("/")[2] for member in members}
+            if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's: code
+                raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
+            stored = all(member.compress_type == ZIP_STORED for member in members)
+            if not stored or sum(member.file_size for member in members) > path.stat().st_size:
+                raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
+            for member in members:
+                if member.filename.rpartition("/")[2] == "data.pkl":
+                    _check_pickle(path, archive, member)
+    except (BadZipFile, NotImplementedError) as error:
         raise ValueError(
             f"{path.name} is damaged, or not in PyTorch's zip format ({_first_line(error)})"
         ) from error
-    names = {member.filename.rpartition("/")[2] for member in members}
-    if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's, which is code
-        raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
-    stored = all(member.compress_type == ZIP_STORED for member in members)
-    if not stored or sum(member.file_size for member in members) > path.stat().st_size:
-        raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
+
+
+def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
+    """Refuse names that a checkpoint has no use for; some that PyTorch allows make objects of any size."""
+    if member.file_size > MOST_PICKLE:
+        raise ValueError(
+            f"{path.name} holds more than {MOST_PICKLE >> 20} MB besides tensors; it is not read"
+        )
+    try:
+        named = [
+            str(argument).replace(" ", ".")
+            for operation, argument, _ in genops(archive.read(member))
+            if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL")
+        ]
+    except (ValueError, UnpicklingError) as error:
+        raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
+    for name in named:
+        if not NEEDED.fullmatch(name):
+            raise ValueError(f"{path.name} names {name}, which could run anyone's code; it is not read")
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pytorch_lightning.loggers import Logger
 
 from isthmus.core.atomic import replacing
 from isthmus.core.errors import BadInput
+from isthmus.core.rows import read_rows
 
 REST = 20  # times as long as the last writing took, until the next: so it takes 5% of the time at most
 
@@ -58,6 +60,8 @@ class MetricsFile(Logger):
             name: value.item() if isinstance(value, torch.Tensor) else value
             for name, value in metrics.items()
         }
+        if "epoch" in row:
+            row["epoch"] = int(row["epoch"])  # a whole number, which some metrics come with as a float
         self._pending.append({**row, "step": step})
         self.save()
 
@@ -88,7 +92,7 @@ class MetricsFile(Logger):
                 shutil.copyfile(self.path, beside)
                 _append(beside, columns, self._pending)
             else:
-                before = read_rows(self.path) if self._rows else []
+                before = list(read_rows(self.path)) if self._rows else []
                 _append(beside, columns, [*before, *self._pending], header=True)
         self._columns, self._rows = columns, self._rows + len(self._pending)
         self._pending = []
@@ -100,34 +104,39 @@ def rewind(path: Path, rows: int) -> None:
     """Cut the file back to its first `rows` rows, and to the columns that these have.
 
     Raises:
-        BadInput: where there are fewer.
+        BadInput: where there are fewer, or it cannot be read.
     """
     if not rows:
         path.unlink(missing_ok=True)
         return
-    kept = read_rows(path)[:rows] if path.is_file() else []
-    if len(kept) < rows:
-        raise BadInput(
-            "RUN", path.parent, f"{path.name} has {len(kept)} rows, its checkpoint tells of {rows}"
-        )
+    kept = first_rows(path, rows)
     columns = sorted({name for row in kept for name, value in row.items() if value})
     with replacing(path) as beside:
         _append(beside, columns, [{name: row[name] for name in columns} for row in kept], header=True)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows as text."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def first_rows(path: Path, rows: int) -> list[dict[str, str]]:
+    """The first `rows` rows of a metrics.csv; raises `BadInput` as `rewind` does."""
+    try:
+        kept = list(islice(read_rows(path), rows)) if rows else []
+    except (OSError, ValueError) as error:
+        raise BadInput("RUN", path.parent, f"its {path.name} cannot be read: {error}") from error
+    if len(kept) < rows:
+        raise BadInput(
+            "RUN", path.parent, f"{path.name} has {len(kept)} rows, its checkpoint tells of {rows}"
+        )
+    return kept
 
 
 def _head(path: Path) -> tuple[list[str], int]:
     """The columns of a file and the number of its rows; nothing where there is none."""
     if not path.is_file():
         return [], 0
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        return next(lines, []), sum(1 for _ in lines)
+    columns: list[str] = []
+    rows = 0
+    for row in read_rows(path):
+        columns, rows = list(row), rows + 1
+    return columns, rows
 
 
 def _append(path: Path, columns: list[str], rows: list[dict[str, Any]], *, header: bool = False) -> None:
