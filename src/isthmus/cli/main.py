@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
+from isthmus.runs.streams import outlast_readers
 
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
@@ -26,6 +28,8 @@ COMMANDS = {
 
 # commands that run what a config names; trust=true says that it may be anything
 OPENING = ("train", "evaluate", "resume", "reproduce", "show")
+
+TRAINING = ("train", "resume", "reproduce")
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -67,12 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if name in OPENING:
             rest = _trusting(rest)
+        if name in TRAINING:
+            outlast_readers()
         return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
         return _say(" ".join(str(error).splitlines()), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
     except BrokenPipeError:
+        if name in TRAINING:
+            raise
         # whoever read our output has seen enough; Python would complain once more when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -105,7 +113,8 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
 def _say(message: str, code: int) -> int:
     # what a stranger's file says might steer the terminal
     shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
-    print(f"isthmus: {shown}", file=sys.stderr, flush=True)
+    with contextlib.suppress(BrokenPipeError):
+        print(f"isthmus: {shown}", file=sys.stderr, flush=True)
     return code
 
 

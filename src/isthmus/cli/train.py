@@ -84,9 +84,11 @@ def _task(cfg: DictConfig) -> None:
             overrides=hydra_cfg.overrides.task,
             experiment=experiment_name(OmegaConf.create(hydra_cfg.runtime.choices)),
         )
-    except Exception as error:
+    except BaseException as error:
         if not is_follower():
             discard_empty(path, *([] if chosen else path.parents[:2]))
+        if not isinstance(error, Exception):
+            raise
         # of the jobs of a sweep, which may run elsewhere, Hydra brings the errors back
         if hydra_cfg.mode == RunMode.MULTIRUN:
             raise

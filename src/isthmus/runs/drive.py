@@ -17,6 +17,7 @@ from isthmus.runs.build import Parts, build
 from isthmus.runs.errors import RunFailed, Stopped, relative
 from isthmus.runs.fit import fit_and_test
 from isthmus.runs.folder import RunFolder
+from isthmus.runs.streams import outlast_readers
 from isthmus.training import distributed
 from isthmus.training.trainer import check_devices, quiet, set_threads
 
@@ -100,7 +101,7 @@ def _train_together(folder: RunFolder, processes: int) -> None:
     except ChildFailedError as error:
         status = folder.read_json(folder.status)
         if status.get("status") == "stopped":  # by a signal that only the processes got
-            raise Stopped(status["signal"], folder.path) from None
+            raise Stopped(int(status.get("signal", SIGTERM)), folder.path) from None
         raise RunFailed(_reason(folder, list(error.failures.values()))) from None
     except SignalException as error:
         if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
@@ -128,6 +129,7 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
 def _worker(path: str) -> None:
     """One of the processes that train a run together."""
     distributed.follow_parent()
+    outlast_readers()
     folder = RunFolder(Path(path))
     cfg = folder.read_config()
     quiet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -65,7 +66,8 @@ class StopRequests:
             # from here on the system ends the process, even in the middle of a long call
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-                os.write(2, MESSAGE)
+                with contextlib.suppress(OSError):  # nobody may be reading
+                    os.write(2, MESSAGE)
 
 
 def _signals() -> list[signal.Signals]:
