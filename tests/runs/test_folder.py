@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +156,61 @@ def test_a_run_whose_process_is_gone_is_killed_and_not_running(tmp_path):
         pass
 
 
+def test_a_run_that_ends_while_somebody_looks_is_not_killed(tmp_path, monkeypatch):
+    folder = RunFolder.create(tmp_path / "run")
+    with folder.held():
+        pass
+    looking = RunFolder(folder.path)
+    acquire = looking._lock.acquire
+
+    def later(*arguments, **keywords):
+        folder.write_status("done")
+        return acquire(*arguments, **keywords)
+
+    monkeypatch.setattr(looking._lock, "acquire", later)
+    assert looking.read_status()["status"] == "done"
+    assert RunFolder.read_json(folder.status)["status"] == "done"
+
+
+@pytest.mark.parametrize(("pid", "free"), [(1, False), (2**22 + 1, True)])
+def test_where_there_are_no_locks_the_process_number_does(pid, free, tmp_path, monkeypatch):
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_json(folder.status, {**folder.read_json(folder.status), "pid": pid})
+
+    def acquire(*arguments, **keywords):
+        raise NotImplementedError
+
+    monkeypatch.setattr(folder._lock, "acquire", acquire)
+    if free:
+        with folder.held():
+            pass
+    else:
+        with pytest.raises(BadInput, match="is being trained by process 1 on"), folder.held():
+            pass
+
+
+def test_a_full_disk_leaves_nothing_half_made(tmp_path, monkeypatch):
+    def full(*arguments, **keywords):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space") as raised:
+        RunFolder.create(tmp_path / "run")
+    assert raised.value.filename == str(tmp_path / "run" / "status.json")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def without(*arguments):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", without)
+    folder = RunFolder.create(tmp_path / "run")
+    assert folder.read_status()["status"] == "running"
+    with pytest.raises(BadInput, match="is not empty"):
+        RunFolder.create(tmp_path / "run")
+
+
 def test_a_process_of_that_number_that_does_not_hold_the_folder_is_another_one(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
     with folder.held():
@@ -190,9 +247,19 @@ def test_open_refuses_what_is_not_there(tmp_path):
 
 
 def test_open_refuses_what_is_no_run(tmp_path):
-    assert "config.yaml" in opened(tmp_path)
+    assert "is empty" in opened(tmp_path)
+    (tmp_path / "note").touch()
+    assert "it has no config.yaml and status.json" in opened(tmp_path)
     (tmp_path / "config.yaml").touch()
-    assert "status.json" in opened(tmp_path)
+    assert "it has no status.json" in opened(tmp_path)
+
+
+def test_open_names_the_folder_of_a_file(tmp_path):
+    made = RunFolder.create(tmp_path)
+    made.checkpoints.mkdir()
+    (made.checkpoints / "last.ckpt").touch()
+    for file in (made.status, made.checkpoints / "last.ckpt"):
+        assert opened(file) == f"is a file; give the run folder, {tmp_path}"
 
 
 def test_open_names_a_run_that_is_inside(tmp_path):

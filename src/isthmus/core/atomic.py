@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".part"  # ends the names of files that are being written
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system
 
 
 @contextmanager
@@ -20,13 +23,9 @@ def replacing(path: Path) -> Iterator[Path]:
     removes. Folders that are missing are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = _beside(path)
-    try:
+    with _writing_beside(path) as beside:
         yield beside
         beside.replace(path)
-    finally:
-        with contextlib.suppress(OSError):  # a disk that became read-only has a better error to tell
-            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -43,18 +42,15 @@ def create_text(path: Path, text: str) -> None:
     Raises:
         FileExistsError: where there is one; of several that try at once, one succeeds.
     """
-    beside = _beside(path)
-    try:
+    with _writing_beside(path) as beside:
         beside.write_text(text, encoding="utf-8")
-        os.link(beside, path)
-    except FileExistsError:
-        raise
-    except OSError:  # some file systems have no links
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        try:
+            os.link(beside, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            with path.open("x", encoding="utf-8"):
+                beside.replace(path)
 
 
 def same_content(source: Path, path: Path) -> None:
@@ -75,5 +71,20 @@ def sweep(folder: Path) -> None:
             left.unlink()
 
 
+@contextmanager
+def _writing_beside(path: Path) -> Iterator[Path]:
+    """A path to write to that is gone afterwards; errors name `path`, where they name it or nothing."""
+    beside = _beside(path)
+    try:
+        yield beside
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(beside)):
+            error.filename = str(path)
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # a disk that became read-only has a better error to tell
+            beside.unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{UNFINISHED}")

@@ -76,15 +76,25 @@ class RunFolder:
         """
         folder = cls(path)
         if not path.is_dir():
+            holds = next((above for above in path.parents if (above / "status.json").is_file()), None)
             raise BadInput(
-                "RUN", path, "there is no such folder; give a run folder, such as one below outputs/"
+                "RUN",
+                path,
+                f"is a file; give the run folder, {holds}"
+                if path.is_file() and holds
+                else "there is no such folder; give a run folder, such as one below outputs/",
             )
-        if not (folder.config.is_file() and folder.status.is_file()):
-            if folder.status.is_file():
-                raise BadInput("RUN", path, "was ended before its config was written; train it again")
+        missing = [file.name for file in (folder.config, folder.status) if not file.is_file()]
+        if missing == ["config.yaml"]:
+            raise BadInput(
+                "RUN", path, "has no config.yaml, which it lost or was ended before; train it again"
+            )
+        if missing:
+            if not any(path.iterdir()):
+                raise BadInput("RUN", path, "is empty: its run was ended before it began; train it again")
             inner = sorted(p.parent for p in [*path.glob("*/status.json"), *path.glob("*/*/status.json")])
             hint = f"; did you mean {inner[-1]}?" if inner else ""
-            raise BadInput("RUN", path, f"is not a run folder: it has no config.yaml and status.json{hint}")
+            raise BadInput("RUN", path, f"is not a run folder: it has no {' and '.join(missing)}{hint}")
         if (format_ := folder.format) > FORMAT:
             raise BadInput(
                 "RUN",
@@ -92,6 +102,14 @@ class RunFolder:
                 f"has format {format_}, and this isthmus knows {FORMAT} and older; use a newer isthmus",
             )
         return folder
+
+    def remove(self) -> None:
+        """Remove the files of a run that has not begun to train, and the folder, if nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for file in (self.provenance, self.overrides, self.config, self.status):
+                file.unlink(missing_ok=True)
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self.path.rmdir()
 
     @property
     def format(self) -> int:
@@ -129,11 +147,11 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=1)  # somebody may only be looking whether it is held
         except Timeout:
-            status = self.read_json(self.status)
-            who = f"process {status.get('pid')} on {status.get('host')}"
-            raise BadInput("RUN", self.path, f"is being trained by {who}; wait for it, or stop it") from None
+            raise self._is_trained(self.read_json(self.status)) from None
         except NotImplementedError:  # a file system without locks: then the process number must do
-            pass
+            status = self.read_json(self.status)
+            if status.get("pid") != os.getpid() and status.get("status") == "running" and _is_alive(status):
+                raise self._is_trained(status) from None
         except OSError as error:
             raise BadInput("RUN", self.path, f"cannot be written ({error.strerror})") from error
         try:
@@ -142,41 +160,35 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 self._lock.release()
 
+    def _is_trained(self, status: dict[str, Any]) -> BadInput:
+        who = f"process {status.get('pid')} on {status.get('host')}"
+        return BadInput("RUN", self.path, f"is being trained by {who}; wait for it, or stop it")
+
     def read_status(self) -> dict[str, Any]:
         """What status.json says, but `killed` where it says running and nobody trains any more.
 
         The file is put right, if it can be.
         """
         status = self.read_json(self.status)
-        if status.get("status") != "running" or self._is_alive(status):
+        if status.get("status") != "running" or self._lock.is_locked:
             return status
-        status["status"] = "killed"
-        if status.get("host") == os.uname().nodename:
-            with contextlib.suppress(OSError):
-                self.write_json(self.status, status)
-        return status
-
-    def _is_alive(self, status: dict[str, Any]) -> bool:
-        if self._lock.is_locked:
-            return True
         if Path(self._lock.lock_file).exists():
             try:
-                self._lock.acquire(timeout=0)
-                self._lock.release()
-                return False
+                with self._lock.acquire(timeout=0):
+                    return self._put_right(self.read_json(self.status))  # it may have ended meanwhile
             except Timeout:
-                return True
+                return status
             except (OSError, NotImplementedError):
                 pass
-        if status.get("host") != os.uname().nodename or not isinstance(status.get("pid"), int):
-            return False
-        try:
-            os.kill(status["pid"], 0)
-        except PermissionError:
-            return True
-        except OSError:
-            return False
-        return True
+        return status if _is_alive(status) else self._put_right(status)
+
+    def _put_right(self, status: dict[str, Any]) -> dict[str, Any]:
+        if status.get("status") == "running":
+            status["status"] = "killed"
+            if status.get("host") == os.uname().nodename:
+                with contextlib.suppress(OSError):
+                    self.write_json(self.status, status)
+        return status
 
     def write_status(self, state: str, **details: Any) -> None:
         """Record running, done, failed or stopped, and where."""
@@ -204,6 +216,19 @@ class RunFolder:
     @staticmethod
     def read_json(path: Path) -> dict[str, Any]:
         return read_json(path)
+
+
+def _is_alive(status: dict[str, Any]) -> bool:
+    """Whether the process that a status names is there, on this machine."""
+    if status.get("host") != os.uname().nodename or not isinstance(status.get("pid"), int):
+        return False
+    try:
+        os.kill(status["pid"], 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def discard_empty(*folders: Path) -> None:

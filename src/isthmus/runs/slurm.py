@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.folder import RunFolder
+from isthmus.runs.provenance import command
 
 
 def job_id() -> str | None:
@@ -71,11 +72,19 @@ def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:
         return None
     wanted = OmegaConf.to_container(cfg, resolve=True)
     ours = (_run(place) for place in [path, *_siblings(path)] if _job_of(place) == job_id())
-    return next((run for run in ours if run and OmegaConf.to_container(run.read_config()) == wanted), None)
+    return next((run for run in ours if run and _is_that(run, wanted)), None)
 
 
 def _siblings(path: Path) -> Iterator[Path]:
-    return (status.parent for status in sorted(path.parent.glob("*/status.json"), reverse=True))
+    """Runs beside a path, and those of the same number in the sweeps beside its sweep."""
+    statuses = [*path.parent.glob("*/status.json"), *path.parent.parent.glob(f"*/{path.name}/status.json")]
+    return (status.parent for status in sorted(statuses, reverse=True))
+
+
+def _is_that(run: RunFolder, wanted: Any) -> bool:
+    """Whether a run was begun by the same command: a script may train, and then reproduce what it trained."""
+    begun = run.read_json(run.provenance).get("command") if run.provenance.is_file() else command()
+    return begun == command() and OmegaConf.to_container(run.read_config()) == wanted
 
 
 def _job_of(place: Path) -> Any:

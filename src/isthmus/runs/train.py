@@ -16,6 +16,7 @@ from isthmus.runs.provenance import provenance
 from isthmus.runs.resume import reopen
 from isthmus.runs.rules import check
 from isthmus.runs.slurm import requeued
+from isthmus.training.distributed import cluster
 from isthmus.training.trainer import threads_of
 
 
@@ -41,24 +42,29 @@ def train(
         Stopped: when a signal asked to stop.
     """
     check(cfg)
+    if path is None:
+        return drive(cfg, None)
+    earlier = requeued(_anchored(cfg.copy()), path)
+    if earlier is not None:
+        discard_empty(path, path.parent)
+        if earlier.is_done and cluster() is None:
+            return earlier
 
     def begin(stack: ExitStack, parts: Parts) -> RunFolder:
-        assert path is not None
-        _anchor_paths(cfg)
-        earlier = requeued(cfg, path)
+        _anchored(cfg)
         if earlier is not None:
-            discard_empty(path)
             return reopen(stack, earlier, cfg, parts, ())
         return _record(stack, path, cfg, parts, overrides, experiment)
 
-    return drive(cfg, None if path is None else begin)
+    return drive(cfg, begin)
 
 
-def _anchor_paths(cfg: DictConfig) -> None:
-    """Relative paths of data as absolute ones, so that the run folder works from any folder."""
+def _anchored(cfg: DictConfig) -> DictConfig:
+    """`cfg`, its relative paths of data made absolute, so that the run folder works from any folder."""
     for key, value in cfg.data.items():
         if key in ("path", "root", "labels") and isinstance(value, str) and Path(value).exists():
             cfg.data[key] = str(Path(value).resolve())
+    return cfg
 
 
 def _record(
@@ -70,16 +76,20 @@ def _record(
     experiment: str,
 ) -> RunFolder:
     folder = RunFolder.create(path)
-    stack.enter_context(folder.held())
-    write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-    write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
-    devices = devices_of(cfg)
-    record = provenance(
-        seed=cfg.seed,
-        data=parts.data.describe(),
-        experiment=experiment,
-        threads=threads_of(cfg.trainer.threads, processes=devices),
-        processes=devices * cfg.trainer.num_nodes,
-    )
-    folder.write_json(folder.provenance, record)
+    try:
+        stack.enter_context(folder.held())
+        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
+        write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
+        devices = devices_of(cfg)
+        record = provenance(
+            seed=cfg.seed,
+            data=parts.data.describe(),
+            experiment=experiment,
+            threads=threads_of(cfg.trainer.threads, processes=devices),
+            processes=devices * cfg.trainer.num_nodes,
+        )
+        folder.write_json(folder.provenance, record)
+    except OSError:  # a full disk: nothing has happened yet that is worth keeping
+        folder.remove()
+        raise
     return folder
