@@ -46,6 +46,14 @@ def test_the_test_metrics_come_again(model, here, tmp_path):
     assert again["same_data"] is True
 
 
+def test_under_slurm_and_beside_what_lightning_would_take_up(isthmus, trained):
+    """Of several tasks each evaluates; a checkpoint that Lightning might have made there is not read."""
+    (trained / "hpc_ckpt_1.ckpt").write_bytes(b"nonsense")
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "x", "SLURM_PROCID": "0"}
+    ended = isthmus("evaluate", "run", env=slurm)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_it_prints_a_table_and_writes_nothing(isthmus, trained):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
     ended = isthmus("evaluate", "run")

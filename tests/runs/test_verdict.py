@@ -62,7 +62,7 @@ def test_an_old_run_is_identical_to_itself():
     assert comparison.weights["best"].tensors > 4
     shorter = compare(record, record._replace(rows=record.rows[:-1]))
     assert not shorter.identical
-    assert (shorter.metrics.first["row"], shorter.metrics.first["reproduced"]) == (4, None)
+    assert (shorter.metrics.first["step"], shorter.metrics.first["reproduced"]) == ("50", None)
 
 
 def against(**results):

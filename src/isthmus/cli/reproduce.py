@@ -76,7 +76,8 @@ def beginning(plan: Plan) -> str:
     if plan.changed:
         lines += ["changed:", *_changed(plan.changed)]
     found = plan.known
-    lines += ["known to differ:", *_listed(found)] if found else ["nothing is known to differ"]
+    nothing = "nothing else is known to differ" if plan.changed else "nothing is known to differ"
+    lines += ["known to differ:", *_listed(found)] if found else [nothing]
     if plan.free:
         lines.append("trainer.deterministic=false: on a GPU, two runs need not have the same bits")
     return "\n".join(lines)

@@ -32,7 +32,16 @@ class BadInput(ValueError):
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is no longer a finite number; says at which step."""
+    """The loss is no longer a finite number.
+
+    Args:
+        message: says at which step, and what to try.
+        step: the same, as a number.
+    """
+
+    def __init__(self, message: str, step: int | None = None) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 def whole(key: str, value: object, *, least: int = 1) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from isthmus.core.errors import BadInput
+from isthmus.core.rows import read_rows
 from isthmus.runs.folder import RunFolder
+from isthmus.training.callbacks.checkpoints import CONFIG
 from isthmus.training.checkpoint_io import read_checkpoint
 
 CHECKPOINTS = ("best", "last")
@@ -26,11 +28,13 @@ class Record(NamedTuple):
         results: results.json.
         rows: of metrics.csv, as written; cells that are empty are left out.
         weights: the state dict of each checkpoint.
+        config: that the best checkpoint was trained with, as `check_trained` takes it.
     """
 
     results: Mapping[str, Any]
     rows: Sequence[Mapping[str, str]]
     weights: Mapping[str, Mapping[str, Tensor]]
+    config: Any
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,12 @@ def read_record(folder: RunFolder) -> Record:
     for path in (folder.results, folder.metrics):
         if not path.is_file():
             raise BadInput("RUN", folder.path, f"has no {path.name}, so there is nothing to compare with")
+    checkpoints = {name: _checkpoint(folder, name) for name in CHECKPOINTS}
     return Record(
         results=folder.read_json(folder.results),
         rows=_rows(folder),
-        weights={name: _weights(folder, name) for name in CHECKPOINTS},
+        weights={name: content["state_dict"] for name, content in checkpoints.items()},
+        config=checkpoints["best"].get(CONFIG),
     )
 
 
@@ -199,18 +205,18 @@ def _numbers(value: Any) -> list[float] | None:
 def _compare_rows(original: Sequence[Mapping[str, str]], reproduced: Sequence[Mapping[str, str]]) -> Rows:
     same = cells = same_cells = 0
     first: dict[str, Any] | None = None
-    for index in range(max(len(original), len(reproduced))):
-        a = original[index] if index < len(original) else {}
-        b = reproduced[index] if index < len(reproduced) else {}
-        columns = list(dict.fromkeys((*a, *b)))
-        differing = [column for column in columns if a.get(column) != b.get(column)]
+    counterparts = _by_occasion(reproduced)
+    pairs = [(row, counterparts.pop(key, {})) for key, row in _by_occasion(original).items()]
+    pairs += [({}, row) for row in counterparts.values()]
+    for a, b in pairs:
+        columns = sorted(dict.fromkeys((*a, *b)), key=lambda name: "/" not in name)  # metrics first
+        differing = [column for column in columns if not _same_text(a.get(column), b.get(column))]
         cells += len(columns)
         same_cells += len(columns) - len(differing)
         same += not differing
         if differing and first is None:
             column = differing[0]
             first = {
-                "row": index + 1,
                 "step": a.get("step", b.get("step")),
                 "column": column,
                 "original": a.get(column),
@@ -219,28 +225,42 @@ def _compare_rows(original: Sequence[Mapping[str, str]], reproduced: Sequence[Ma
     return Rows(len(original), len(reproduced), same, cells, same_cells, first)
 
 
+def _by_occasion(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Any, ...], Mapping[str, str]]:
+    """The rows by when they were logged: step, stage, whether of a step or an epoch, and how often."""
+    found: dict[tuple[Any, ...], Mapping[str, str]] = {}
+    times: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        metric = next((name for name in row if "/" in name), "")
+        occasion = (row.get("step"), metric.partition("/")[0], metric.endswith("_step"))
+        times[occasion] += 1
+        found[*occasion, times[occasion]] = row
+    return found
+
+
+def _same_text(a: str | None, b: str | None) -> bool:
+    """Whether two cells hold the same number: 2 is 2.0, and 0.0 is not -0.0."""
+    if a == b or a is None or b is None:
+        return a == b
+    try:
+        return float(a).hex() == float(b).hex()
+    except ValueError:
+        return False
+
+
 def _rows(folder: RunFolder) -> list[dict[str, str]]:
     try:
-        with folder.metrics.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise BadInput("RUN", folder.path, f"its metrics.csv cannot be read ({error})") from error
-    return [
-        {
-            column: value
-            for column, value in row.items()
-            if column is not None and isinstance(value, str) and value
-        }
-        for row in rows
-    ]
+        return [{name: text for name, text in row.items() if text} for row in read_rows(folder.metrics)]
+    except (OSError, ValueError) as error:
+        raise BadInput("RUN", folder.path, f"its metrics.csv cannot be read: {error}") from error
 
 
-def _weights(folder: RunFolder, name: str) -> dict[str, Tensor]:
+def _checkpoint(folder: RunFolder, name: str) -> dict[str, Any]:
     path = folder.checkpoint(name)
     try:
-        weights = read_checkpoint(path).get("state_dict")
+        content = read_checkpoint(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput("RUN", folder.path, f"{path.name} cannot be read: {error}") from error
+    weights = content.get("state_dict")
     if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
         raise BadInput("RUN", folder.path, f"{path.name} holds no weights")
-    return dict(weights)
+    return content

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
+from isthmus.runs.configs import check_trained, flat
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import check_opened
 from isthmus.runs.rules import check
-from isthmus.training.checkpoint_io import read_checkpoint
-from isthmus.training.trainer import check_devices, quiet, set_threads
+from isthmus.training.callbacks.checkpoints import CONFIG
+from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.trainer import NOWHERE, check_devices, quiet, set_threads
 
 COUNTS = ("epoch", "global_step")  # in a checkpoint
 
@@ -46,7 +50,8 @@ def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str
         checkpoint: best or last.
         overrides: keys that differ now, such as ``trainer.accelerator=cpu`` or ``data.path=...``.
     """
-    cfg = overridden(folder.read_config(), overrides)
+    trained = folder.read_config()
+    cfg = overridden(trained.copy(), overrides)
     check(cfg)
     check_opened(cfg, overrides)
     try:
@@ -61,6 +66,7 @@ def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str
         raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other}") from error
     if "state_dict" not in state or not all(isinstance(state.get(key), int) for key in COUNTS):
         raise BadInput("RUN", folder.path, f"{path.name} is no checkpoint of a run")
+    check_trained(state.get(CONFIG), trained)
     parts = build(cfg)
     try:
         parts.module.load_state_dict(state["state_dict"])
@@ -81,7 +87,9 @@ def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         try:
             cfg.merge_with_dotlist([override])
         except OmegaConfBaseException as error:
-            raise BadInput(key, value, "there is no such key in the run's config") from error
+            nearest = difflib.get_close_matches(key, flat(cfg), n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise BadInput(key, value, f"there is no such key in the run's config{hint}") from error
         except yaml.YAMLError as error:
             raise BadInput(key, value, "cannot be read; lists are [1,2]") from error
     return cfg
@@ -108,7 +116,8 @@ def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] =
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
-        default_root_dir=folder.path,
+        default_root_dir=NOWHERE,
+        plugins=[LightningEnvironment(), AtomicCheckpointIO()],
     )
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     provenance = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}

@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
+from isthmus.core.errors import TrainingDiverged
 from isthmus.runs.build import Parts, better, monitored, part
+from isthmus.runs.configs import decisive
 from isthmus.runs.errors import RunFailed, Stopped, relative
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.slurm import requeue_after
@@ -66,6 +68,8 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
         raise
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
+        if isinstance(error, TrainingDiverged) and error.step is not None:
+            where["step"] = error.step  # it is noticed later
         failure = _disk_failure(error, folder) or error
         with contextlib.suppress(OSError):
             folder.write_failure(failure, **where)
@@ -83,7 +87,7 @@ def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
     """What to say where the disk is what failed; torch.save wraps what the disk said."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS and _is_in(folder, cause.filename):
             place = relative(Path(cause.filename) if cause.filename else folder.path)
             return RunFailed(
                 f"{place} cannot be written ({cause.strerror}); "
@@ -91,6 +95,11 @@ def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
             )
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _is_in(folder: RunFolder, filename: str | None) -> bool:
+    """Whether it is the run folder that cannot be written, and not the data that cannot be read."""
+    return filename is None or Path(filename).resolve().is_relative_to(folder.path.resolve())
 
 
 def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
@@ -117,6 +126,7 @@ def _trainer(
             every_n_epochs=keys.every_n_epochs,
             every_n_steps=keys.every_n_steps,
             every_n_minutes=keys.every_n_minutes,
+            config=decisive(cfg),
             stops=stops,
         )
     ]
@@ -140,7 +150,7 @@ def _trainer(
         start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
     ):
         limits["max_epochs"] = start.epoch  # it may have stopped early
-    return build_trainer(limits, folder=folder.path, loggers=loggers, callbacks=callbacks)
+    return build_trainer(limits, loggers=loggers, callbacks=callbacks)
 
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from isthmus.core.errors import BadInput
 from isthmus.runs.build import build_data
 from isthmus.runs.compare import Record, compare, read_record
 from isthmus.runs.compose import is_follower
-from isthmus.runs.configs import changed, flat, typed_overrides
+from isthmus.runs.configs import NEUTRAL, NEUTRAL_GROUP, changed, check_trained, flat, typed_overrides
 from isthmus.runs.differences import Difference, differences, recorded_threads
 from isthmus.runs.drive import devices_of
 from isthmus.runs.evaluate import overridden
@@ -31,13 +31,6 @@ from isthmus.training.trainer import quiet, threads_of
 
 REPRODUCTION = "reproduction.json"
 DEFAULT_EXPERIMENT = "reproduced"
-
-# Where things are and how they are computed; what is computed stays the same.
-NEUTRAL = (
-    *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers"),
-    *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
-)
-NEUTRAL_GROUP = "logger."
 
 
 class Plan(NamedTuple):
@@ -88,14 +81,15 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
         raise BadInput("--to", to, "is not empty, and nothing is overwritten; give another folder")
     cfg = original.read_config()
     before = flat(cfg)
+    record = read_record(original)
     cfg = overridden(cfg, overrides)
     check(cfg)
+    check_trained(record.config, original.read_config())
     check_opened(cfg, overrides)
     devices = devices_of(cfg)
     processes = devices * cfg.trainer.num_nodes
     provenance = original.read_json(original.provenance) if original.provenance.is_file() else {}
     threads = _threads(cfg, provenance, processes)
-    record = read_record(original)
     now = environment(
         threads=threads or threads_of(cfg.trainer.threads, processes=devices), processes=processes
     )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +13,8 @@ from isthmus.core.atomic import sweep, write_text
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts
 from isthmus.runs.compose import is_follower
+from isthmus.runs.configs import CHANGEABLE
+from isthmus.runs.continuing import check_origin, check_start
 from isthmus.runs.drive import devices_of, drive
 from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
@@ -23,8 +24,6 @@ from isthmus.runs.reading import check_inside, check_opened
 from isthmus.runs.rules import check
 from isthmus.runs.start import newest, rewind
 from isthmus.training.trainer import threads_of
-
-CHANGEABLE = ("trainer.", "callbacks.")  # what may differ in the rest of a run
 
 
 def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
@@ -53,7 +52,9 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
 
 def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
     for override in overrides:
-        key, _, value = override.partition("=")
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise BadInput("override", override, "must be KEY=VALUE")
         if not key.startswith(CHANGEABLE):
             raise BadInput(
                 key, value, "cannot change in the middle of a run; isthmus train starts another one with it"
@@ -79,8 +80,14 @@ def reopen(
     check_inside(folder.path)
     stack.enter_context(folder.held())
     origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
-    _check_data(origin.get("data"), parts)
     start = newest(folder)
+    # from here on the folder changes, so all that can be refused is refused before
+    check_origin(folder, origin, parts)
+    if start is not None:
+        check_start(folder, start, cfg, parts)
+        if start.path.stem != "last":
+            print(f"last.ckpt is missing or damaged; going on from {start.path.name}", flush=True)
+    folder.write_status("running")
     sweep(folder.path)
     rewind(folder, start)
     if overrides:
@@ -100,18 +107,5 @@ def reopen(
     # a kill may have come before the run could say where it comes from
     origin = origin or {**now, "seed": cfg.seed, "data": parts.data.describe()}
     folder.write_json(folder.provenance, {**origin, "resumed": [*origin.get("resumed", []), entry]})
-    folder.write_status("running")
     print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)
     return folder
-
-
-def _check_data(recorded: Any, parts: Parts) -> None:
-    """Raise `BadInput` where the data or the split are not those that the run was trained on."""
-    now = parts.data.describe()
-    for key, what in (("fingerprint", "data"), ("split_fingerprint", "split")):
-        if recorded and recorded.get(key) != now[key]:
-            raise BadInput(
-                "data",
-                recorded.get(key, "")[:12],
-                f"is the fingerprint of the {what} that the run was trained on; now it is {now[key][:12]}",
-            )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from isthmus.core.errors import BadInput
 from isthmus.runs.folder import RunFolder
 from isthmus.training import metrics_file
+from isthmus.training.callbacks.checkpoints import CONFIG
 from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.loggers import event_files
 from isthmus.training.position import KEY
@@ -31,6 +32,16 @@ class Start(NamedTuple):
         return int(self.checkpoint[KEY]["epoch"])
 
     @property
+    def batch(self) -> int:
+        """Batches of that epoch that each process has trained on."""
+        return int(self.checkpoint[KEY]["batch"])
+
+    @property
+    def processes(self) -> Any:
+        """How many trained together."""
+        return self.checkpoint[KEY].get("processes")
+
+    @property
     def step(self) -> int:
         """Optimizer steps made."""
         return int(self.checkpoint[KEY]["step"])
@@ -49,7 +60,7 @@ def newest(folder: RunFolder) -> Start | None:
             continue
         try:
             checkpoint = read_checkpoint(path)
-        except ValueError:
+        except (OSError, ValueError):
             damaged.append(path.name)
             continue
         if not _tells_place(checkpoint):
@@ -66,6 +77,11 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
     """Whether a checkpoint, which anybody may have made, has what a run goes on from."""
     place, logs = checkpoint.get(KEY), checkpoint.get("logs")
     if not isinstance(place, dict) or not isinstance(logs, dict):
+        return False
+    parts = checkpoint.get("callbacks"), checkpoint.get("state_dict"), checkpoint.get(CONFIG, {})
+    if not all(isinstance(part, dict) for part in parts):
+        return False
+    if not all(isinstance(state, dict) for state in checkpoint["callbacks"].values()):
         return False
     events = logs.get("events", {})
     if not isinstance(events, dict):

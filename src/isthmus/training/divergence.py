@@ -33,7 +33,8 @@ class DivergenceGuard:
         if len(bad):
             first = int(bad[0])
             raise TrainingDiverged(
-                f"the loss is {losses[first].item()} at step {self._steps[first]}; {ADVICE}"
+                f"the loss is {losses[first].item()} at step {self._steps[first]}; {ADVICE}",
+                self._steps[first],
             )
         self._losses, self._steps = [], []
 
@@ -41,4 +42,4 @@ class DivergenceGuard:
     def check_weights(parameters: Iterable[Tensor], step: int) -> None:
         """Raise `TrainingDiverged` if a weight is not finite after `step`."""
         if not all(bool(parameter.isfinite().all()) for parameter in parameters):
-            raise TrainingDiverged(f"a weight is not finite after step {step}; {ADVICE}")
+            raise TrainingDiverged(f"a weight is not finite after step {step}; {ADVICE}", step)

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +24,10 @@ from isthmus.training.callbacks.progress import Bar
 from isthmus.training.checkpoint_io import AtomicCheckpointIO
 from isthmus.training.console import ConsoleLines
 from isthmus.training.distributed import started_by_srun
+
+# Everything has a place in the run folder already. In a folder, Lightning would look for checkpoints that it
+# made under Slurm, and go on from one that anybody put there.
+NOWHERE = os.devnull
 
 # What Lightning tells everyone, and what does not concern our loaders, which take batches by index.
 IRRELEVANT = (
@@ -53,14 +56,11 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def build_trainer(
-    keys: Mapping[str, Any], *, folder: Path, loggers: list[Logger], callbacks: list[Callback]
-) -> Trainer:
-    """A Trainer that keeps everything in `folder`.
+def build_trainer(keys: Mapping[str, Any], *, loggers: list[Logger], callbacks: list[Callback]) -> Trainer:
+    """A Trainer that leaves files only through its loggers and callbacks.
 
     Args:
         keys: of the trainer group.
-        folder: the run folder.
         loggers: besides the console.
         callbacks: besides the progress bar.
     """
@@ -89,7 +89,7 @@ def build_trainer(
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=shows_bar,
-        default_root_dir=folder,
+        default_root_dir=NOWHERE,
         logger=loggers,
         callbacks=callbacks,
         plugins=plugins,
@@ -104,6 +104,8 @@ def early_stopping(keys: Mapping[str, Any], *, mode: str) -> EarlyStopping:
         patience=keys["patience"],
         min_delta=keys["min_delta"],
         check_finite=False,
+        # the means of an epoch are there at its end, and after its validation
+        check_on_train_epoch_end=True if keys["monitor"].startswith("train/") else None,
     )
 
 

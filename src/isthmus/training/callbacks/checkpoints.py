@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from isthmus.training.module import AutoencoderModule
 from isthmus.training.stopping import Interruption, StopRequests
 
 AGREE_EVERY = 8  # steps between two questions to the other processes: stop? is it time for a checkpoint?
+CONFIG = "config"  # in a checkpoint
 
 
 class Checkpoints(Checkpoint):
@@ -31,6 +33,7 @@ class Checkpoints(Checkpoint):
         every_n_epochs: epochs between two checkpoints; the last epoch always has one.
         every_n_steps: optimizer steps between two checkpoints besides, or None.
         every_n_minutes: minutes after which a checkpoint is written besides, or None.
+        config: of the run, in plain types; each checkpoint holds it, so that it is not taken for another's.
         stops: asked between two steps whether to stop, which writes a checkpoint and raises `Interruption`.
 
     Attributes:
@@ -49,6 +52,7 @@ class Checkpoints(Checkpoint):
         every_n_epochs: int,
         every_n_steps: int | None,
         every_n_minutes: float | None,
+        config: Mapping[str, Any],
         stops: StopRequests,
     ) -> None:
         self.folder = folder
@@ -57,6 +61,7 @@ class Checkpoints(Checkpoint):
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self.every_n_minutes = every_n_minutes
+        self.config = dict(config)
         self.stops = stops
         self.planned = True
         self._best: float | None = None
@@ -65,10 +70,15 @@ class Checkpoints(Checkpoint):
         self._due_at = float("inf")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best, "finished": self._finished}
+        return {"best": self._best, "judged_by": [self.monitor, self.mode], "finished": self._finished}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best = state_dict["best"]
+        judged_by = state_dict.get("judged_by", [self.monitor, self.mode])
+        if judged_by == [self.monitor, self.mode]:  # a value of another metric says nothing
+            self._best = state_dict["best"]
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CONFIG] = self.config
 
     def setup(self, trainer: Trainer, pl_module: AutoencoderModule, stage: str) -> None:  # type: ignore[override]
         pl_module.after_step = lambda: self._after_step(trainer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ class Latents(Callback):
     Not with those by minutes or at a signal: a run has the same files however often it is interrupted,
     and whoever stops it does not have to wait.
 
-    Each file holds what `encode_all` gives, and ``labels`` where the data have them; the names of the
-    labels are in its metadata.
+    Each file holds what `encode_all` gives, and ``labels`` where the data have them. Its metadata have one
+    entry, ``isthmus``, a JSON object with ``step`` and ``label_names``: safetensors writes several entries in
+    any order, and equal runs would have unequal files.
 
     Args:
         loaders: by part (val, test), each over its rows in order.
@@ -66,9 +68,7 @@ class Latents(Callback):
             self._save(tensors, self.folder / f"step={step:08d}_{part}.safetensors", step)
 
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
-        metadata = {"step": str(step)}
-        if self.label_names:
-            metadata["label_names"] = "\n".join(self.label_names)
+        metadata = {"isthmus": json.dumps({"step": step, "label_names": self.label_names})}
         with replacing(path) as beside:
             beside.write_bytes(
                 save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
