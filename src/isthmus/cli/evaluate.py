@@ -18,6 +18,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="what differs now: trainer.accelerator=cpu, data.path=...",
     )

@@ -35,7 +35,11 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run that is done")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="what differs now: data.path=..., latent.dim=8"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what differs now: data.path=..., latent.dim=8",
     )
     parser.add_argument("--to", type=Path, metavar="DIR", help="the new folder; default: one below outputs/")
     parser.add_argument(

@@ -19,6 +19,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="keys of trainer and callbacks that differ from now on: trainer.max_epochs=40 trains a run "
         "that is done further",
