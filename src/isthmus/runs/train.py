@@ -89,7 +89,7 @@ def _record(
             processes=devices * cfg.trainer.num_nodes,
         )
         folder.write_json(folder.provenance, record)
-    except OSError:  # a full disk: nothing has happened yet that is worth keeping
+    except BaseException:  # a full disk, or Ctrl+C: nothing has happened yet that is worth keeping
         folder.remove()
         raise
     return folder
