@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import time
+
+import pytest
 
 SMALL = (
     *("architecture.hidden=[8]", "latent.dim=2", "trainer=cpu", "trainer.threads=1"),
@@ -25,6 +26,7 @@ def test_training_goes_on_without_its_reader(starting, tmp_path):
     assert status_of(tmp_path / "run") == "done"
 
 
+@pytest.mark.slow
 def test_it_stops_without_its_reader(starting, tmp_path):
     process = starting("train", "trainer.max_epochs=3000", *SMALL, cwd=tmp_path)
     process.stdout.readline()
@@ -35,6 +37,7 @@ def test_it_stops_without_its_reader(starting, tmp_path):
     assert status_of(tmp_path / "run") == "stopped"
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_by_the_exit_code(starting, tmp_path):
     process = starting("train", "optimizer=sgd", "optimizer.lr=1e9", *SMALL, cwd=tmp_path)
     process.stdout.close()
@@ -43,14 +46,3 @@ def test_a_failure_is_told_by_the_exit_code(starting, tmp_path):
     assert status_of(tmp_path / "run") == "failed"
     told = json.loads((tmp_path / "run" / "status.json").read_text())
     assert f"at step {told['step']};" in told["error"]
-
-
-def test_ctrl_c_before_it_begins_leaves_no_folder(tmp_path, starting, ending):
-    """Imports take seconds, and Hydra has made the folder before."""
-    process = starting("train", *SMALL, cwd=tmp_path)
-    while not (tmp_path / "run").exists() and process.poll() is None:
-        pass
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    assert ending(process).returncode == 130
-    assert not (tmp_path / "run").exists() or (tmp_path / "run" / "status.json").exists()

@@ -274,3 +274,16 @@ def test_training_that_diverges_fails_with_one_line(here, tmp_path):
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["status"] == "failed"
     assert "TrainingDiverged" in status["traceback"]
+
+
+def test_ctrl_c_before_it_begins_leaves_no_folder(here, tmp_path, monkeypatch):
+    """Hydra has made the folder before; to import and to read data takes seconds."""
+
+    def interrupted(cfg):
+        assert list(tmp_path.glob("outputs/*/*")), "there is a folder"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isthmus.runs.drive.build", interrupted)
+    said = here("train", *SMALL)
+    assert (said.code, said.err) == (130, "isthmus: stopped\n")
+    assert not (tmp_path / "outputs").exists()

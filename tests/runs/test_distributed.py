@@ -97,6 +97,7 @@ def slurm(rank, port):
     }
 
 
+@pytest.mark.slow
 def test_slurm(starting, ending, tmp_path):
     port = free_port()
     processes = [starting("train", *QUICK, cwd=tmp_path, env=slurm(rank, port)) for rank in range(2)]
@@ -108,6 +109,7 @@ def test_slurm(starting, ending, tmp_path):
     assert second.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_something_ends_all_processes(starting, ending, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "note").touch()
