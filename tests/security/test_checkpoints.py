@@ -123,6 +123,21 @@ def many_names(path, canary):
         archive.writestr("other/data.pkl", pickle.dumps(Touches(canary), protocol=2))
 
 
+def encrypted(path, canary):
+    """The pickle is said to be encrypted, in the directory of the archive and before its bytes."""
+    data = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = data.index(signature)
+        data[at + flags] |= 1
+    path.write_bytes(data)
+
+
+def wrong_checksum(path, canary):
+    data = bytearray(path.read_bytes())
+    data[data.index(b"state_dict")] ^= 1
+    path.write_bytes(data)
+
+
 def compressed(path, canary):
     packed(path, members(path), method=zipfile.ZIP_DEFLATED)
 
@@ -211,6 +226,8 @@ ATTACKS = {
     old_protocol: "not in PyTorch's zip format",
     **LARGE,
     later_protocol: "could run anyone's code",
+    encrypted: "is damaged",
+    wrong_checksum: "is damaged",
     many_names: "names posix.system",
     torchscript: "no checkpoint of PyTorch",
     compressed: "is compressed",

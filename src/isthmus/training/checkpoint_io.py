@@ -70,21 +70,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _check_archive(path: Path) -> None:
     try:
-        with ZipFile(path) as archive:
-            members = archive.infolist()
-            names = {member.filename.rpartition("/")[2] for member in members}
-            if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's: code
-                raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
-            stored = all(member.compress_type == ZIP_STORED for member in members)
-            if not stored or sum(member.file_size for member in members) > path.stat().st_size:
-                raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
-            for member in members:
-                if member.filename.rpartition("/")[2] == "data.pkl":
-                    _check_pickle(path, archive, member)
-    except (BadZipFile, NotImplementedError) as error:
+        archive = ZipFile(path)
+    except (BadZipFile, NotImplementedError, ValueError) as error:
         raise ValueError(
             f"{path.name} is damaged, or not in PyTorch's zip format ({_first_line(error)})"
         ) from error
+    with archive:
+        members = archive.infolist()
+        names = {member.filename.rpartition("/")[2] for member in members}
+        if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's, which is code
+            raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
+        stored = all(member.compress_type == ZIP_STORED for member in members)
+        if not stored or sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
+        for member in members:
+            if member.filename.rpartition("/")[2] == "data.pkl":
+                _check_pickle(path, archive, member)
 
 
 def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
@@ -99,7 +100,7 @@ def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
             for operation, argument, _ in genops(archive.read(member))
             if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL")
         ]
-    except (ValueError, UnpicklingError) as error:
+    except (ValueError, UnpicklingError, BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
     for name in named:
         if not NEEDED.fullmatch(name):
