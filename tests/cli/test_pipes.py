@@ -46,3 +46,12 @@ def test_a_failure_is_told_by_the_exit_code(starting, tmp_path):
     assert status_of(tmp_path / "run") == "failed"
     told = json.loads((tmp_path / "run" / "status.json").read_text())
     assert f"at step {told['step']};" in told["error"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["show", "nothing"], ["train", "--help"]])
+def test_commands_that_only_print(arguments, starting, tmp_path):
+    """With nobody there from the beginning, they end as they would."""
+    process = starting(*arguments, cwd=tmp_path)
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(60) == (2 if "nothing" in arguments else 0)

@@ -5,7 +5,6 @@ Nothing heavy is imported before a command needs it.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
 import os
@@ -29,8 +28,6 @@ COMMANDS = {
 # commands that run what a config names; trust=true says that it may be anything
 OPENING = ("train", "evaluate", "resume", "reproduce", "show")
 
-TRAINING = ("train", "resume", "reproduce")
-
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -52,6 +49,7 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 done, 1 failed, 2 the person's mistake, 130 interrupted."""
+    outlast_readers()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -71,19 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if name in OPENING:
             rest = _trusting(rest)
-        if name in TRAINING:
-            outlast_readers()
         return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
         return _say(" ".join(str(error).splitlines()), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
-    except BrokenPipeError:
-        if name in TRAINING:
-            raise
-        # whoever read our output has seen enough; Python would complain once more when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except Stopped as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has stopped; Python would complain at its exit
         return _say(str(stop), stop.exit_code)
@@ -113,8 +103,7 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
 def _say(message: str, code: int) -> int:
     # what a stranger's file says might steer the terminal
     shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
-    with contextlib.suppress(BrokenPipeError):
-        print(f"isthmus: {shown}", file=sys.stderr, flush=True)
+    print(f"isthmus: {shown}", file=sys.stderr, flush=True)
     return code
 
 

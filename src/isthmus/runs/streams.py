@@ -1,4 +1,4 @@
-"""What a run prints, whether or not anybody reads it. Imports no torch."""
+"""What is printed, whether or not anybody reads it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ class _Outlasting:
 
 
 def outlast_readers() -> None:
-    """Let this process print into nothing when whoever read what it printed has gone: `isthmus train | head`
-    should not end training."""
+    """Let this process print into nothing when whoever read what it printed has gone.
+
+    `isthmus train | head` should not end training, and `isthmus show | head` is no error.
+    """
     sys.stdout, sys.stderr = (
         stream if stream is None or isinstance(stream, _Outlasting) else _Outlasting(stream)
         for stream in (sys.stdout, sys.stderr)
