@@ -19,9 +19,9 @@ from isthmus.cli.reproduce import beginning
 from isthmus.core.errors import BadInput
 from isthmus.runs import provenance
 from isthmus.runs.compare import CHECKPOINTS
-from isthmus.runs.configs import typed_overrides
+from isthmus.runs.configs import NEUTRAL, typed_overrides
 from isthmus.runs.folder import RunFolder
-from isthmus.runs.reproduce import NEUTRAL, prepare
+from isthmus.runs.reproduce import prepare
 from isthmus.runs.verdict import DIFFERENT, IDENTICAL, NOT_JUDGED, WITHIN
 
 QUICK = (

@@ -12,7 +12,6 @@ from isthmus.runs.compose import compose
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import read_strings
 
-# Where things are and how they are computed; what is computed stays the same.
 NEUTRAL = (
     *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers"),
     *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
@@ -27,14 +26,22 @@ def flat(cfg: DictConfig) -> dict[str, Any]:
     return dict(_flat(content, ""))
 
 
+def is_neutral(key: str) -> bool:
+    """Whether a key says where things are or how they are computed, and changes nothing that is computed."""
+    return key in NEUTRAL or key.startswith(NEUTRAL_GROUP)
+
+
 def decisive(cfg: DictConfig) -> dict[str, Any]:
-    """The keys that say what is trained on what, by their dotted names: none of `NEUTRAL`, and not how
-    long training goes on, where it runs and what it leaves."""
+    """The keys that say what is trained on what, by their dotted names.
+
+    Left out are those that are neutral, and those of trainer and callbacks, which may differ in the rest of
+    a run.
+    """
     content: Any = OmegaConf.to_container(cfg, resolve=True)
     return {
         key: value
         for key, value in _flat(content, "")
-        if key not in NEUTRAL and not key.startswith((*CHANGEABLE, NEUTRAL_GROUP))
+        if not is_neutral(key) and not key.startswith(CHANGEABLE)
     }
 
 

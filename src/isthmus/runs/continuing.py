@@ -16,6 +16,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.start import Start
 from isthmus.training.callbacks.checkpoints import CONFIG
 from isthmus.training.metrics_file import first_rows
+from isthmus.training.position import check_processes
 
 
 def check_origin(folder: RunFolder, origin: Mapping[str, Any], parts: Parts) -> None:
@@ -65,7 +66,7 @@ def check_start(folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts) 
 
 
 def _check_limits(start: Start, cfg: DictConfig) -> None:
-    begun = start.epoch + bool(start.batch)
+    begun = start.epoch + bool(start.place["batch"])
     for name, limit, made in (
         ("epochs", cfg.trainer.max_epochs, begun),
         ("steps", cfg.trainer.max_steps, start.step),
@@ -74,10 +75,4 @@ def _check_limits(start: Start, cfg: DictConfig) -> None:
             raise BadInput(
                 f"trainer.max_{name}", limit, f"is fewer than the {made} {name} that it was trained"
             )
-    processes = devices_of(cfg) * cfg.trainer.num_nodes
-    if start.batch and start.processes != processes:
-        raise BadInput(
-            "trainer.devices",
-            processes,
-            f"cannot go on in the middle of an epoch that {start.processes} processes began; use as many",
-        )
+    check_processes(start.place, devices_of(cfg) * cfg.trainer.num_nodes)

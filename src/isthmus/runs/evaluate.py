@@ -20,7 +20,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import check_opened
 from isthmus.runs.rules import check
 from isthmus.training.callbacks.checkpoints import CONFIG
-from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.trainer import NOWHERE, check_devices, quiet, set_threads
 
 COUNTS = ("epoch", "global_step")  # in a checkpoint
@@ -117,7 +117,7 @@ def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] =
         enable_model_summary=False,
         enable_progress_bar=False,
         default_root_dir=NOWHERE,
-        plugins=[LightningEnvironment(), AtomicCheckpointIO()],
+        plugins=LightningEnvironment(),
     )
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     provenance = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}

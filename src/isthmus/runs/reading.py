@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,7 @@ def read_config(path: Path) -> DictConfig:
         BadInput: the file is missing, too large or nested too deeply, is not a plain YAML mapping, or
             refers to something: aliases, tags and interpolations are refused.
     """
-    text = _text(path, MOST_YAML)
-    try:
-        _check_yaml(path, text)
-        cfg = OmegaConf.load(io.StringIO(text))
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise _refused(path, f"cannot be read as YAML ({_first_line(error)})") from error
+    cfg = _parsed(path, lambda text: OmegaConf.load(io.StringIO(text)))
     if not isinstance(cfg, DictConfig):
         raise _refused(path, "must hold keys and values")
     return cfg
@@ -53,14 +46,7 @@ def read_strings(path: Path) -> list[str]:
     Raises:
         BadInput: as `read_config` does.
     """
-    text = _text(path, MOST_YAML)
-    try:
-        _check_yaml(path, text, references=True)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise _refused(path, f"cannot be read as YAML ({_first_line(error)})") from error
+    content = _parsed(path, yaml.safe_load, references=True)
     return [text for text in content if isinstance(text, str)] if isinstance(content, list) else []
 
 
@@ -140,6 +126,18 @@ def _holds_fashion_mnist(root: str) -> bool:
     from isthmus.data.fashion_mnist import absent
 
     return not absent(Path(root).expanduser())
+
+
+def _parsed(path: Path, parse: Callable[[str], Any], *, references: bool = False) -> Any:
+    """What `parse` makes of a YAML file; see `_check_yaml`."""
+    text = _text(path, MOST_YAML)
+    try:
+        _check_yaml(path, text, references=references)
+        return parse(text)
+    except BadInput:
+        raise
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        raise _refused(path, f"cannot be read as YAML ({_first_line(error)})") from error
 
 
 def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:

@@ -17,7 +17,7 @@ from isthmus.core.errors import BadInput
 from isthmus.runs.build import build_data
 from isthmus.runs.compare import Record, compare, read_record
 from isthmus.runs.compose import is_follower
-from isthmus.runs.configs import NEUTRAL, NEUTRAL_GROUP, changed, check_trained, flat, typed_overrides
+from isthmus.runs.configs import changed, check_trained, flat, is_neutral, typed_overrides
 from isthmus.runs.differences import Difference, differences, recorded_threads
 from isthmus.runs.drive import devices_of
 from isthmus.runs.evaluate import overridden
@@ -79,12 +79,11 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
     _check_done(original)
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput("--to", to, "is not empty, and nothing is overwritten; give another folder")
-    cfg = original.read_config()
-    before = flat(cfg)
+    trained = original.read_config()
     record = read_record(original)
-    cfg = overridden(cfg, overrides)
+    cfg = overridden(trained.copy(), overrides)
     check(cfg)
-    check_trained(record.config, original.read_config())
+    check_trained(record.config, trained)
     check_opened(cfg, overrides)
     devices = devices_of(cfg)
     processes = devices * cfg.trainer.num_nodes
@@ -93,7 +92,7 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
     now = environment(
         threads=threads or threads_of(cfg.trainer.threads, processes=devices), processes=processes
     )
-    changes = _changes(before, flat(cfg))
+    changes = _changes(flat(trained), flat(cfg))
     known = {**now, "seed": cfg.seed, "data": build_data(cfg).describe()}
     experiment = experiment_name(provenance)
     return Plan(
@@ -196,11 +195,7 @@ def _found(
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {
-        key: values
-        for key, values in changed(before, after).items()
-        if key not in NEUTRAL and not key.startswith(NEUTRAL_GROUP)
-    }
+    return {key: values for key, values in changed(before, after).items() if not is_neutral(key)}
 
 
 def _new_path(experiment: str) -> Path:

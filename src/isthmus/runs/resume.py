@@ -81,7 +81,7 @@ def reopen(
     stack.enter_context(folder.held())
     origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
     start = newest(folder)
-    # from here on the folder changes, so all that can be refused is refused before
+    # all that can be refused is refused before the folder changes
     check_origin(folder, origin, parts)
     if start is not None:
         check_start(folder, start, cfg, parts)

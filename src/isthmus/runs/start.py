@@ -27,24 +27,19 @@ class Start(NamedTuple):
     checkpoint: dict[str, Any]
 
     @property
+    def place(self) -> dict[str, Any]:
+        """Where in training it was made, as `training.position` records it."""
+        return dict(self.checkpoint[KEY])
+
+    @property
     def epoch(self) -> int:
         """The epoch that is going on, or about to begin."""
-        return int(self.checkpoint[KEY]["epoch"])
-
-    @property
-    def batch(self) -> int:
-        """Batches of that epoch that each process has trained on."""
-        return int(self.checkpoint[KEY]["batch"])
-
-    @property
-    def processes(self) -> Any:
-        """How many trained together."""
-        return self.checkpoint[KEY].get("processes")
+        return int(self.place["epoch"])
 
     @property
     def step(self) -> int:
         """Optimizer steps made."""
-        return int(self.checkpoint[KEY]["step"])
+        return int(self.place["step"])
 
 
 def newest(folder: RunFolder) -> Start | None:

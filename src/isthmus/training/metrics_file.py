@@ -60,8 +60,6 @@ class MetricsFile(Logger):
             name: value.item() if isinstance(value, torch.Tensor) else value
             for name, value in metrics.items()
         }
-        if "epoch" in row:
-            row["epoch"] = int(row["epoch"])  # a whole number, which some metrics come with as a float
         self._pending.append({**row, "step": step})
         self.save()
 
@@ -118,7 +116,7 @@ def rewind(path: Path, rows: int) -> None:
 def first_rows(path: Path, rows: int) -> list[dict[str, str]]:
     """The first `rows` rows of a metrics.csv; raises `BadInput` as `rewind` does."""
     try:
-        kept = list(islice(read_rows(path), rows)) if rows else []
+        kept = list(islice(read_rows(path), rows))
     except (OSError, ValueError) as error:
         raise BadInput("RUN", path.parent, f"its {path.name} cannot be read: {error}") from error
     if len(kept) < rows:

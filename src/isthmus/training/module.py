@@ -301,7 +301,7 @@ class AutoencoderModule(LightningModule):
         # count batches on their axis; per-step records count steps. Without loggers it has nothing to hand
         # on, but returns from `trainer.test` only what is meant for them.
         self.log_dict(metrics, logger=False if self.loggers else None)
-        row = {**metrics, "epoch": float(self.current_epoch)}
+        row = {**metrics, "epoch": self.current_epoch}
         for logger in self.loggers:
             logger.log_metrics(row, step=self.global_step)
 

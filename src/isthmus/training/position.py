@@ -73,13 +73,24 @@ def recorded(checkpoint: dict[str, Any], *, rank: int) -> tuple[Position, Unread
     position = Position(found["epoch"], found["batch"], found["step"])
     if not position.batch:
         return position, None
-    if found["processes"] != processes():
+    check_processes(found, processes())
+    return position, Unread(**found["means"][rank])
+
+
+def check_processes(found: dict[str, Any], count: int) -> None:
+    """Raise `BadInput` where an epoch was going on, which another number of processes trained.
+
+    Args:
+        found: the place that a checkpoint tells of, as `record` made it.
+        count: processes that would go on.
+    """
+    began = found.get("processes")
+    if found["batch"] and began != count:
         raise BadInput(
             "trainer.devices",
-            processes(),
-            f"cannot go on in the middle of an epoch that {found['processes']} processes began; use as many",
+            count,
+            f"cannot go on in the middle of an epoch that {began} processes began; use as many",
         )
-    return position, Unread(**found["means"][rank])
 
 
 def processes() -> int:
