@@ -20,6 +20,7 @@ from isthmus.runs.compose import compose, conf_dir
 from isthmus.runs.rules import check
 from isthmus.runs.train import train
 from isthmus.training.optimizers import make_optimizer
+from isthmus.training.recording import COMPARED, WATCHED, Recorder
 from isthmus.training.step import Update, training_step
 from isthmus.training.trainer import check_devices
 
@@ -124,7 +125,7 @@ def built(overrides, shape, seed=0):
 
 
 def batches(data, count):
-    return [data.scaling(batch.x) for group in data.train_dataloader() for batch in group][:count]
+    return [x for group in data.train_dataloader() for x in group.split(data.scaling(group.x))][:count]
 
 
 def two_steps(model, data):
@@ -170,6 +171,22 @@ def test_trains_and_every_parameter_has_its_gradient(overrides, shape):
     for name, parameter in model.named_parameters():
         assert largest[name] > 0, f"no gradient reaches {name}"
         assert not torch.equal(parameter, before[name]), name
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("overrides", MODELS, ids="_".join)
+def test_can_be_recorded_with_the_bits_of_python(overrides, shape):
+    """What is shipped decides nothing anew in Python at each batch; see `training.recording`."""
+    model, data = built(overrides, shape)
+    recorder = Recorder(model.train())
+    [x] = batches(data, 1)
+    for step in range(WATCHED + COMPARED + 1):
+        torch.manual_seed(step)
+        recorder(x, torch.tensor(0.5 + step), 1.0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(0.999)
+    assert recorder.replays == COMPARED + 1
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

@@ -12,7 +12,7 @@ from isthmus.core.errors import BadInput
 from isthmus.data import array_scan
 from isthmus.data.arrays import Arrays
 from isthmus.data.module import DataModule
-from isthmus.data.source import UNBOUNDED
+from isthmus.data.source import UNBOUNDED, Reading
 
 RNG = np.random.default_rng(0)
 ROWS = torch.tensor([7, 0, 7, 3])
@@ -58,7 +58,7 @@ def test_shapes_equal_numpy(tmp_path: Path, stored, shape, kind, in_memory):
     )
     assert data.shape == shape
     assert len(data) == 9
-    assert data.resident == (in_memory is not False or kind == "compressed")
+    assert (data.reading is Reading.MEMORY) == (in_memory is not False or kind == "compressed")
     assert data.value_range == (values.min(), values.max())
     taken = data.take(ROWS)
     assert taken.is_contiguous()
@@ -143,7 +143,7 @@ def test_workers_map_the_file_anew(tmp_path: Path, monkeypatch, kind):
     batches = {}
     for in_memory in (True, False):
         module = DataModule(source(path, in_memory=in_memory), **sizes, split_seed=0, num_workers=2, seed=1)
-        batches[in_memory] = [batch for group in module.train_dataloader() for batch in group]
+        batches[in_memory] = list(module.train_dataloader())
     assert len(batches[False]) == 11
     for held, read in zip(batches[True], batches[False], strict=True):
         assert torch.equal(held.rows, read.rows)

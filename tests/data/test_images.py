@@ -17,6 +17,7 @@ from isthmus.core.errors import BadInput
 from isthmus.data import memory
 from isthmus.data.images import Images
 from isthmus.data.module import DataModule
+from isthmus.data.source import Reading
 
 
 def save(path: Path, *, mode: str = "RGB", size: tuple[int, int] = (12, 10), **options: Any) -> Image.Image:
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_pixels_are_pillows(folder: Path, in_memory: bool) -> None:
     source = Images(path=str(folder), in_memory=in_memory)
-    assert (len(source), source.shape, source.value_range, source.resident) == (
+    assert (len(source), source.shape, source.value_range, source.reading is Reading.MEMORY) == (
         12,
         (3, 10, 12),
         (0, 1),
@@ -176,7 +177,7 @@ def test_auto_takes_less_than_a_quarter_of_memory(
     folder: Path, monkeypatch: pytest.MonkeyPatch, free: int, resident: bool
 ) -> None:
     monkeypatch.setattr(memory, "available_memory", lambda: free)
-    assert Images(path=str(folder)).resident is resident
+    assert (Images(path=str(folder)).reading is Reading.MEMORY) is resident
 
 
 def refused(**arguments: Any) -> BadInput:

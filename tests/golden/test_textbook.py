@@ -48,8 +48,8 @@ def test_same_losses_as_the_textbook_loop(tmp_path):
     )
     parts = build(cfg)
     weights = [parameter.detach().clone() for parameter in parts.module.autoencoder.parameters()]
-    loaded = chain.from_iterable(parts.data.train_dataloader())
-    batches = [batch.x.flatten(1) / 255 for batch in islice(loaded, STEPS)]
+    loaded = chain.from_iterable(group.x.split(group.sizes) for group in parts.data.train_dataloader())
+    batches = [x.flatten(1) / 255 for x in islice(loaded, STEPS)]
     expected = textbook_losses(weights, batches)
 
     folder = train(cfg, tmp_path / "run")

@@ -11,7 +11,9 @@ import torch
 
 from isthmus.core.errors import BadInput
 from isthmus.core.rows import read_rows
+from isthmus.training import background as background_module
 from isthmus.training import metrics_file
+from isthmus.training.background import Background
 from isthmus.training.metrics_file import MetricsFile, rewind
 
 ROWS = [
@@ -25,11 +27,13 @@ ROWS = [
 
 
 def logged(path, rows, *, first=0):
-    file = MetricsFile(path)
     marks = []
-    for number, row in enumerate(rows, first):
-        file.log_metrics(row, step=number)
-        marks.append(file.mark())
+    with Background() as background:
+        file = MetricsFile(path, background)
+        for number, row in enumerate(rows, first):
+            file.log_metrics(row, step=number)
+            marks.append(file.mark())
+            background.flush()
     return marks
 
 
@@ -92,30 +96,43 @@ def test_nobody_ever_sees_half_a_file(monkeypatch, tmp_path):
 
 
 def test_a_full_disk_leaves_the_file_and_the_rows(whole, monkeypatch):
-    file, before = MetricsFile(whole), whole.read_bytes()
-
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(metrics_file, "_append", full)
-        with pytest.raises(OSError, match="No space"):
+    with Background() as background:
+        file, before = MetricsFile(whole, background), whole.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(metrics_file, "_append", full)
             file.log_metrics({"val/loss": 1.0}, step=6)
-        file.finalize("failed")
-        assert whole.read_bytes() == before
-    assert file.mark() == 7
+            with pytest.raises(OSError, match="No space"):
+                background.flush()
+            file.finalize("failed")
+            assert whole.read_bytes() == before
+        assert file.mark() == 7
+        file.write()
     assert list(read_rows(whole))[6]["val/loss"] == "1.0"
 
 
-def test_writing_takes_a_small_part_of_the_time(monkeypatch, tmp_path):
-    """Rows that come one after another are written together, and all of them in the end."""
+def test_rows_that_come_one_after_another_are_written_together(monkeypatch, tmp_path):
     written = []
-    write = MetricsFile._write
-    monkeypatch.setattr(MetricsFile, "_write", lambda self: (written.append(1), write(self)))
-    monkeypatch.setattr(metrics_file, "REST", 1e6)
-    file = MetricsFile(tmp_path / "metrics.csv")
-    for step in range(1000):
-        file.log_metrics({"loss": step}, step=step)
-    assert len(written) == 1
-    file.finalize("success")
-    assert len(list(read_rows(file.path))) == 1000
+    write = MetricsFile.write
+    monkeypatch.setattr(MetricsFile, "write", lambda self: (written.append(1), write(self)))
+    monkeypatch.setattr(background_module, "REST", 1e6)
+    with Background() as background:
+        file = MetricsFile(tmp_path / "metrics.csv", background)
+        for step in range(1000):
+            file.log_metrics({"loss": step}, step=step)
+        file.finalize("success")
+    assert len(written) <= 4
+    assert [int(row["step"]) for row in read_rows(file.path)] == list(range(1000))
+
+
+def test_rows_logged_while_the_file_is_written_come_after(tmp_path):
+    with Background() as background:
+        file = MetricsFile(tmp_path / "metrics.csv", background)
+        for step in range(300):
+            file.log_metrics({"loss": step}, step=step)
+            if step % 7 == 0:
+                background.add(file.write)
+        background.flush()
+    assert [int(row["step"]) for row in read_rows(file.path)] == list(range(300))

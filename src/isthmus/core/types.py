@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+BOUNDARY = 512  # bytes; PyTorch's own tensors begin at multiples of 64 on the CPU, and of this on GPUs
+
 
 class Batch(NamedTuple):
     """What a loader gives.
@@ -28,6 +30,34 @@ class Batch(NamedTuple):
     x: Tensor
     rows: Tensor
     block: int
+
+
+class Group(NamedTuple):
+    """Several training batches, taken from the source together.
+
+    Attributes:
+        x: their examples one after another, as in `Batch`. Shape: [N, ...].
+        rows: the row of each example in its source. Shape: [N].
+        blocks: the number of each batch, as in `Batch`.
+        sizes: examples in each batch; N in all.
+    """
+
+    x: Tensor
+    rows: Tensor
+    blocks: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """What each batch has of `x`, a new tensor that was computed from `self.x` row by row.
+
+        They are views where these begin as a tensor of their own would, else copies: the last bits of a
+        matrix product depend on where its factors lie, and must not depend on who else is in the group.
+
+        Shapes: [N, ...] -> [B, ...] for each batch.
+        """
+        parts = x.split(self.sizes)
+        width = x.element_size()
+        return [part.clone() if part.storage_offset() * width % BOUNDARY else part for part in parts]
 
 
 class Coder(NamedTuple):

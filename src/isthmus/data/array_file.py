@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.mapped import MappedArray
 from isthmus.data.npy import map_npy
 from isthmus.data.npz import read_array
 
@@ -24,10 +25,10 @@ class ArrayFile:
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path, self.name = path.absolute(), name
-        self._array: np.ndarray | None = None
+        self._array: np.ndarray | MappedArray | None = None
 
     @property
-    def array(self) -> np.ndarray:
+    def array(self) -> np.ndarray | MappedArray:
         """The array, opened on first use. Shape: what the file says."""
         if self._array is None:
             self._array = map_npy(self.path) if self.name is None else read_array(self.path, self.name)
@@ -36,7 +37,7 @@ class ArrayFile:
     @property
     def mapped(self) -> bool:
         """Whether the values stay on the disk."""
-        return isinstance(self.array, np.memmap)
+        return isinstance(self.array, MappedArray)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_array": None}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.data.array_layout import Layout
+from isthmus.data.mapped import MappedArray
 
 CHUNK = 16 << 20  # bytes looked at together
 SHOWN = 5  # row numbers that a message lists
@@ -34,7 +35,7 @@ def chunks(rows: int, row_bytes: int) -> Iterator[slice]:
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
-def scan(array: np.ndarray, layout: Layout, *, into: np.ndarray | None) -> Scan:
+def scan(array: np.ndarray | MappedArray, layout: Layout, *, into: np.ndarray | None) -> Scan:
     """Read `array` once.
 
     Args:
@@ -49,8 +50,8 @@ def scan(array: np.ndarray, layout: Layout, *, into: np.ndarray | None) -> Scan:
     lowest, highest = (0.0, 1.0) if layout.dtype == np.uint8 else (np.inf, -np.inf)
     bad_rows: list[int] = []
     bad = 0
-    for part in chunks(len(array), array[0].nbytes):
-        stored = np.asarray(array[part])
+    for part in chunks(len(array), array[:1].nbytes):
+        stored = array[part]
         digest.update(np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data)
         values = layout.apply(stored)
         if into is not None:

@@ -1,4 +1,4 @@
-"""Arrays in NumPy files, .npy or .npz: tables and images, held in memory or read from the disk by each batch.
+"""Arrays in NumPy files, .npy or .npz: tables and images, held in memory or mapped.
 
 The formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -6,6 +6,7 @@ The formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.h
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from isthmus.data.array_scan import chunks, scan
 from isthmus.data.examples import locate
 from isthmus.data.memory import fits_in_memory
 from isthmus.data.npz import array_names
-from isthmus.data.source import UNBOUNDED, Source
+from isthmus.data.source import UNBOUNDED, Reading, Source
 
 USUAL_NAMES = ("x", "X", "x_train", "data", "images", "arr_0")  # of the data in an .npz file
 
@@ -67,16 +68,19 @@ class Arrays(Source):
             self.layout = layout_of(array.shape, array.dtype)
             self.shape, self.rows = self.layout.shape, len(array)
             held_shape = (self.rows, *self.shape)
-            size = array.size * self.layout.dtype.itemsize
-            self.resident = fits_in_memory(size, in_memory) or not self.file.mapped
-            values = np.empty(held_shape, self.layout.dtype) if self.resident else None
+            size = math.prod(held_shape) * self.layout.dtype.itemsize
+            held = fits_in_memory(size, in_memory) or not self.file.mapped
+            values = np.empty(held_shape, self.layout.dtype) if held else None
+            self.reading = Reading.MEMORY if held else Reading.MAPPED
             found = scan(array, self.layout, into=values)
         self.values = None if values is None else torch.from_numpy(values)
         self.value_range = UNBOUNDED if scaling == "standardize" else (found.lowest, found.highest)
         digest = hashlib.sha256(found.sha256.encode())
         if labels is not None:
             with _refusing("labels", labels):
-                self.labels, self.label_names = classes_of(_labels(place, names, labels).array, self.rows)
+                self.labels, self.label_names = classes_of(
+                    np.asarray(_labels(place, names, labels).array), self.rows
+                )
             digest.update(self.labels.numpy().data)
         self.fingerprint = digest.hexdigest()
 
@@ -86,8 +90,7 @@ class Arrays(Source):
     def take(self, rows: Tensor) -> Tensor:
         if self.values is not None:
             return self.values.index_select(0, rows)
-        # indexing by a list of rows copies them, so the batch never writes to the file
-        return torch.from_numpy(self.layout.apply(np.asarray(self.file.array)[rows.numpy()]))
+        return torch.from_numpy(self.layout.apply(self.file.array[rows.numpy()]))
 
     def scaling(self, train_rows: Tensor) -> Scaling:
         if self.scaling_name == "none":

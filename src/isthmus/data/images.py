@@ -17,7 +17,7 @@ from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
 from isthmus.data.memory import fits_in_memory
 from isthmus.data.pictures import MOST_PIXELS, UNREADABLE, TooLarge, decode, stored_grey
-from isthmus.data.source import Source
+from isthmus.data.source import Reading, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 UNIT = 1 / 255
@@ -70,8 +70,9 @@ class Images(Source):
         self.value_range = (0.0, 1.0)
         self.labels, self.label_names = _classes(self.names)
         count = len(self.names) * torch.Size(self.shape).numel()
-        self.resident = fits_in_memory(count, in_memory)
-        self.values = torch.empty((len(self), *self.shape), dtype=torch.uint8) if self.resident else None
+        held = fits_in_memory(count, in_memory)
+        self.values = torch.empty((len(self), *self.shape), dtype=torch.uint8) if held else None
+        self.reading = Reading.MEMORY if held else Reading.DECODED
         self.fingerprint = self._read_all()
 
     def __len__(self) -> int:

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import IO
 
+import torch
+
 from isthmus.core.errors import BadInput
 
 SHARE = 4  # "auto" takes at most one part in four: the model, its codes and the figures need room too
@@ -44,11 +46,28 @@ def fits_in_memory(bytes: int, in_memory: str | bool) -> bool:
     Raises:
         BadInput: `in_memory` is none of the three.
     """
-    if isinstance(in_memory, bool):
-        return in_memory
-    if in_memory != "auto":
-        raise BadInput("in_memory", in_memory, "must be one of auto, true, false")
-    return bytes * SHARE < available_memory()
+    check_choice("in_memory", in_memory)
+    return in_memory if isinstance(in_memory, bool) else bytes * SHARE < available_memory()
+
+
+def fits_on_device(bytes: int, device: torch.device, on_device: str | bool) -> bool:
+    """Whether to hold `bytes` of data on a device: the same, of the device's own memory; never but on CUDA.
+
+    Raises:
+        BadInput: `on_device` is none of the three.
+    """
+    check_choice("on_device", on_device)
+    if device.type != "cuda":
+        return False
+    if isinstance(on_device, bool):
+        return on_device
+    return bytes * SHARE < torch.cuda.mem_get_info(device)[0]
+
+
+def check_choice(key: str, value: str | bool) -> None:
+    """Raise `BadInput` for what is neither "auto" nor True nor False."""
+    if value != "auto" and not isinstance(value, bool):
+        raise BadInput(key, value, "must be one of auto, true, false")
 
 
 def check_room(size: int, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,13 +10,16 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from isthmus.core.errors import whole
+from isthmus.core.errors import BadInput, whole
 from isthmus.core.scaling import Scaling
-from isthmus.core.types import Batch
+from isthmus.core.types import Batch, Group
 from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
 from isthmus.data.loaders import loader
-from isthmus.data.source import Source
+from isthmus.data.memory import check_choice, fits_on_device
+from isthmus.data.source import Reading, Source
 from isthmus.data.splits import draw_split
+
+GROUP_BYTES = 32 << 20  # as float32, of the batches that are handed over together at most
 
 
 class DataModule(LightningDataModule):
@@ -28,9 +32,12 @@ class DataModule(LightningDataModule):
         val_size: fraction of the training rows, or a count, that is held out to choose the model; 0 for none.
         test_size: the same for the test rows; None where the source has an official test set.
         split_seed: of the split, apart from `seed` so that runs with other seeds are tested on the same rows.
-        num_workers: worker processes, for data that are not in memory.
+        num_workers: worker processes, for data that have to be decoded.
         seed: of the order in training.
-        steps_per_execution: training batches handed over at a time, for data in memory and one process.
+        steps_per_execution: training batches handed over at a time at most, for data that need no decoding
+            and one process.
+        on_device: whether data in memory are copied to the GPU that trains, and batches taken there: True,
+            False, or "auto" for what takes less than a quarter of its free memory.
 
     Attributes:
         train_batches: batches in an epoch of one process, once the training loader is made.
@@ -48,6 +55,7 @@ class DataModule(LightningDataModule):
         num_workers: int,
         seed: int,
         steps_per_execution: int = 1,
+        on_device: str | bool = "auto",
     ) -> None:
         super().__init__()
         self.source = source
@@ -56,7 +64,13 @@ class DataModule(LightningDataModule):
         self.num_workers = whole("num_workers", num_workers, least=0)
         self.seed = seed
         self.steps_per_execution = steps_per_execution
+        self.on_device = on_device
+        check_choice("on_device", on_device)
+        if on_device is True and source.values is None:
+            fix = "needs the data in memory: use data.in_memory=true, or auto here"
+            raise BadInput("on_device", on_device, fix)
         self.train_batches = 0
+        self._held: Tensor | None = None  # the values on the device that trains
         self._start = (0, 0)
         self.split = draw_split(
             len(source),
@@ -87,9 +101,14 @@ class DataModule(LightningDataModule):
             world_size=self._world_size,
             epoch=epoch,
         )
-        # Streamed data would be read far ahead, and processes wait for each other at each step anyway.
-        grouped = self.source.resident and self._world_size == 1
-        return Groups(blocks, self.steps_per_execution if grouped else 1, skip=batch)
+        # Workers would decode far ahead, and processes wait for each other at each step anyway.
+        grouped = self.source.reading is not Reading.DECODED and self._world_size == 1
+        return Groups(blocks, min(self.steps_per_execution, self._room()) if grouped else 1, skip=batch)
+
+    def _room(self) -> int:
+        """Batches that may be in memory together as the model sees them; the others wait their turn."""
+        batch = self.batch_size * math.prod(self.source.shape) * torch.float32.itemsize
+        return max(1, GROUP_BYTES // batch)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation(self.split.val)
@@ -98,12 +117,10 @@ class DataModule(LightningDataModule):
         return self._evaluation(self.split.test)
 
     def transfer_batch_to_device(
-        self, batch: Batch | list[Batch], device: torch.device, dataloader_idx: int
-    ) -> Batch | list[Batch]:
-        """Move the examples alone: the rows and the block number are used on the host."""
-        if isinstance(batch, list):
-            return [_moved(each, device) for each in batch]
-        return _moved(batch, device)
+        self, batch: Batch | Group, device: torch.device, dataloader_idx: int
+    ) -> Batch | Group:
+        """Move the examples alone: the rows and the block numbers are used on the host."""
+        return batch._replace(x=batch.x.to(device, non_blocking=True))
 
     def whole_loader(self, rows: Tensor) -> DataLoader[Batch]:
         """All of `rows` in order for this process alone, for codes and figures."""
@@ -124,7 +141,24 @@ class DataModule(LightningDataModule):
         )
 
     def _loader(self, blocks: Any) -> DataLoader[Batch]:
-        return loader(self.source, blocks, num_workers=self.num_workers, pin_memory=torch.cuda.is_available())
+        return loader(
+            self.source,
+            blocks,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            values=self._values_on_device(),
+        )
+
+    def _values_on_device(self) -> Tensor | None:
+        values, device = self.source.values, self._device
+        if values is not None and (self._held is None or self._held.device != device):
+            fits = fits_on_device(values.nbytes, device, self.on_device)
+            self._held = values.to(device) if fits else None
+        return self._held
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     @property
     def _rank(self) -> int:
@@ -133,9 +167,3 @@ class DataModule(LightningDataModule):
     @property
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer else 1
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    if batch.x.device == device:
-        return batch
-    return batch._replace(x=batch.x.to(device, non_blocking=True))

@@ -14,6 +14,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy_format
 
+from isthmus.data.mapped import MappedArray
+
 # what NumPy raises for headers that are damaged, or were made to be strange
 STRANGE = (ValueError, TokenError, SyntaxError, TypeError, LookupError, RecursionError, MemoryError)
 # version -> bytes that say how long the header is, and what reads both
@@ -24,8 +26,8 @@ HEADERS = {
 LONGEST_HEADER = 1 << 16  # bytes; NumPy's own limit is lower, but looked at when all of it is in memory
 
 
-def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray:
-    """The array that a .npy file holds as a read-only `np.memmap`: the disk is read where it is touched.
+def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray | MappedArray:
+    """The array that a .npy file holds, mapped; what has no bytes cannot be mapped, and comes as it is.
 
     Args:
         path: the file.
@@ -45,13 +47,11 @@ def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray
         offset = file.tell()
     bytes_held = math.prod(shape) * dtype.itemsize
     if not bytes_held:
-        return np.empty(shape, dtype)  # what has no bytes cannot be mapped
+        return np.empty(shape, dtype)
     missing = offset + bytes_held - (size if end is None else min(end, size))
     if missing > 0:
         raise ValueError(f"is truncated: {missing:,} bytes are missing")
-    return np.memmap(
-        path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran_order else "C"
-    )
+    return MappedArray(path, offset=offset, shape=shape, dtype=dtype, order="F" if fortran_order else "C")
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

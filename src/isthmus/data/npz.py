@@ -14,6 +14,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
+from isthmus.data.mapped import MappedArray
 from isthmus.data.memory import unpack
 from isthmus.data.npy import map_npy, read_header
 
@@ -47,8 +48,8 @@ def array_names(path: Path) -> list[str]:
     return names
 
 
-def read_array(path: Path, name: str) -> np.ndarray:
-    """One of `array_names`: a read-only `np.memmap` if it is stored uncompressed, else read into memory.
+def read_array(path: Path, name: str) -> np.ndarray | MappedArray:
+    """One of `array_names`: mapped if it is stored uncompressed, else read into memory.
 
     Raises:
         ValueError: it is damaged, encrypted, made of Python objects, or unpacks to more than half of the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import Any
 
 import torch
@@ -14,6 +15,14 @@ from isthmus.core.scaling import Scaling
 UNBOUNDED = (-float("inf"), float("inf"))
 
 
+class Reading(Enum):
+    """What `take` does, and so who calls it."""
+
+    MEMORY = "indexes a tensor: whoever needs the batch"
+    MAPPED = "copies from a mapped file, which leaves Python free: a thread that is ahead"
+    DECODED = "computes: worker processes"
+
+
 class Source(ABC):
     """Checked data. Constructors read and check everything, and raise `BadInput` for what cannot be used.
 
@@ -22,7 +31,8 @@ class Source(ABC):
         value_range: lowest and highest value that the model sees (after `scaling`), `UNBOUNDED` for
             standardised data.
         fingerprint: SHA-256 of the bytes of the data, in hexadecimal.
-        resident: whether `take` reads from memory; if not, loaders use worker processes.
+        reading: what `take` does.
+        values: all that `take` gives, where one tensor in memory holds it. Shape: [N, ...].
         labels: a class for each row, for colouring and for metrics; never trained on. Shape: [N], int64.
         label_names: the name of each class, where there are names.
         test_rows: the rows of an official test set, or None when the split has to be drawn. Shape: [*].
@@ -31,7 +41,8 @@ class Source(ABC):
     shape: tuple[int, ...]
     value_range: tuple[float, float]
     fingerprint: str
-    resident: bool = True
+    reading: Reading = Reading.MEMORY
+    values: Tensor | None = None
     labels: Tensor | None = None
     label_names: list[str] | None = None
     test_rows: Tensor | None = None
@@ -83,7 +94,7 @@ class TensorSource(Source):
         test_rows: Tensor | None = None,
         fingerprint: str | None = None,
     ) -> None:
-        self.values = values
+        self.values: Tensor = values
         self.unit = unit
         self.shape = tuple(values.shape[1:])
         self.labels, self.label_names, self.test_rows = labels, label_names, test_rows

@@ -25,10 +25,12 @@ from isthmus.data.module import DataModule
 from isthmus.data.source import Source
 from isthmus.runs.rules import unknown_key
 from isthmus.runs.targets import check_nested, check_targets, resolve
+from isthmus.training.layout import lay_out
 from isthmus.training.module import AutoencoderModule, StepSettings
 from isthmus.training.optimizers import make_optimizer
+from isthmus.training.trainer import device_type
 
-LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers")
+LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")
 
 
 class Parts(NamedTuple):
@@ -45,6 +47,12 @@ def build(cfg: DictConfig) -> Parts:
     data = build_data(cfg)
     seed_everything(cfg.seed, verbose=False)
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
+    lay_out(
+        autoencoder,
+        channels_last=cfg.trainer.channels_last,
+        accelerator=device_type(cfg.trainer.accelerator),
+        precision=cfg.trainer.precision,
+    )
     optimizer = dict(cfg.optimizer)
     fused = optimizer.pop("fused", False)
     make = part("optimizer", OmegaConf.create(optimizer), Optimizer, _partial_=True)
@@ -63,6 +71,7 @@ def build(cfg: DictConfig) -> Parts:
             fused=fused,
             log_every_n_steps=cfg.trainer.log_every_n_steps,
             max_steps=cfg.trainer.max_steps,
+            compiled=cfg.trainer.compile,
         ),
         seed=cfg.seed,
         watched_loss=watched_loss(data),

@@ -13,7 +13,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import read_strings
 
 NEUTRAL = (
-    *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers"),
+    *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers", "data.on_device"),
     *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
 )
 NEUTRAL_GROUP = "logger."

@@ -21,10 +21,11 @@ from isthmus.runs.errors import RunFailed, Stopped, relative
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.slurm import requeue_after
 from isthmus.runs.start import Start, newest
+from isthmus.training.background import Background
 from isthmus.training.callbacks.checkpoints import Checkpoints, is_finished
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
-from isthmus.training.checkpoint_io import read_checkpoint
+from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from isthmus.training.encoding import encode_all
 from isthmus.training.hparams import flat, write_hparams
 from isthmus.training.loggers import tensorboard_of
@@ -47,9 +48,9 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
     """
     trainer = None
     try:
-        with StopRequests().listening() as stops:
+        with StopRequests().listening() as stops, Background() as background:
             start = newest(folder)
-            trainer = _trainer(cfg, parts, folder, stops, start)
+            trainer = _trainer(cfg, parts, folder, stops, start, background)
             for logger in trainer.loggers:
                 logger.log_hyperparams(config_row(cfg))
             trainer.fit(
@@ -59,6 +60,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
                 weights_only=True,
             )
             _finish(cfg, parts, folder, trainer)
+            background.flush()
     except Interruption as stop:
         if trainer is not None and trainer.is_global_zero:
             _stopped(folder, trainer, stop)
@@ -109,10 +111,16 @@ def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
 
 
 def _trainer(
-    cfg: DictConfig, parts: Parts, folder: RunFolder, stops: StopRequests, start: Start | None
+    cfg: DictConfig,
+    parts: Parts,
+    folder: RunFolder,
+    stops: StopRequests,
+    start: Start | None,
+    background: Background,
 ) -> Trainer:
     step = start.step if start else None
-    loggers: list[Logger] = [MetricsFile(folder.metrics)]
+    metrics = MetricsFile(folder.metrics, background)
+    loggers: list[Logger] = [metrics]
     loggers += [
         part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step)
         for name, keys in cfg.logger.items()
@@ -128,29 +136,30 @@ def _trainer(
             every_n_minutes=keys.every_n_minutes,
             config=decisive(cfg),
             stops=stops,
+            background=background,
         )
     ]
     if cfg.callbacks.latents.enabled:
-        callbacks.append(_latents(parts, folder.latents))
+        callbacks.append(_latents(parts, folder.latents, background))
     if cfg.callbacks.figures.enabled and len(parts.data.source.shape) == 3:
         callbacks.append(
             Figures(
                 _examples(parts, cfg.callbacks.figures.columns),
                 folder.figures,
                 every_n_epochs=cfg.callbacks.figures.every_n_epochs,
+                background=background,
             )
         )
     if cfg.callbacks.early_stopping.enabled:
         stopping = cfg.callbacks.early_stopping
         callbacks.append(early_stopping(stopping, mode=better(stopping.mode, stopping.monitor)))
-    if cfg.trainer.compile:
-        parts.module.autoencoder.compile()
     limits = dict(cfg.trainer)
     if start and is_finished(
         start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
     ):
         limits["max_epochs"] = start.epoch  # it may have stopped early
-    return build_trainer(limits, loggers=loggers, callbacks=callbacks)
+    checkpoint_io = AtomicCheckpointIO(background, before=metrics.write)
+    return build_trainer(limits, loggers=loggers, callbacks=callbacks, checkpoint_io=checkpoint_io)
 
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:
@@ -160,7 +169,7 @@ def _examples(parts: Parts, count: int) -> torch.Tensor:
     return parts.data.source.take(rows[spread])
 
 
-def _latents(parts: Parts, folder: Path) -> Latents:
+def _latents(parts: Parts, folder: Path, background: Background) -> Latents:
     source, split = parts.data.source, parts.data.split
     rows = {"val": split.val, "test": split.test}
     return Latents(
@@ -168,6 +177,7 @@ def _latents(parts: Parts, folder: Path) -> Latents:
         labels=source.labels,
         label_names=source.label_names,
         folder=folder,
+        background=background,
     )
 
 

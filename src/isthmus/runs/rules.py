@@ -49,6 +49,7 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.gradient_clip_algorithm": lambda k, v: one_of(k, v, ("norm", "value")),
     "trainer.accumulate_grad_batches": whole,
     "trainer.steps_per_execution": whole,
+    "trainer.channels_last": lambda k, v: isinstance(v, bool) or one_of(k, v, ("auto",)),
     "trainer.log_every_n_steps": whole,
     "trainer.check_val_every_n_epoch": whole,
     "trainer.progress_bar": lambda k, v: isinstance(v, bool) or one_of(k, v, ("auto", "none")),

@@ -17,8 +17,10 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch import Tensor
 
 from isthmus.core.atomic import replacing
+from isthmus.training.background import Background
 
 MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
 # What tensors, parameters and plain values are made of.
@@ -29,21 +31,52 @@ NEEDED = re.compile(
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's own writes its temporary file elsewhere, from where a rename may not be atomic."""
+    """Lightning's own writes its temporary file elsewhere, from where a rename may not be atomic.
+
+    Args:
+        background: writes the files; a checkpoint that is still to be written gives way to a newer one.
+        before: called first, there: writes what the checkpoint tells of.
+    """
+
+    def __init__(self, background: Background, before: Callable[[], None]) -> None:
+        self.background = background
+        self.before = before
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        with replacing(Path(path)) as beside, beside.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+        place = Path(path)
+        # training goes on in these tensors
+        held = _copied(checkpoint)
+
+        def write() -> None:
+            self.before()
+            with replacing(place) as beside, beside.open("wb") as file:
+                torch.save(held, file)
+                file.flush()
+                os.fsync(file.fileno())
+
+        self.background.renew(place.name, write)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """See `read_checkpoint`; never anything but tensors and plain values, and those on the CPU."""
         return read_checkpoint(Path(path))
+
+
+def _copied(content: Any) -> Any:
+    """Plain values as they are, and tensors copied to the CPU."""
+    if isinstance(content, Tensor):
+        return content.detach().to("cpu", copy=True)
+    if isinstance(content, dict):
+        copied = type(content)((key, _copied(value)) for key, value in content.items())
+        if hasattr(content, "__dict__"):
+            vars(copied).update(vars(content))  # the state of a module has versions there
+        return copied
+    if isinstance(content, list | tuple):
+        return type(content)([_copied(value) for value in content])
+    return content
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

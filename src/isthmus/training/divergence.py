@@ -16,19 +16,19 @@ class DivergenceGuard:
     """Collects losses, and looks at all of them together when asked."""
 
     def __init__(self) -> None:
-        self._losses: list[Tensor] = []
+        self._terms: list[Tensor] = []
         self._steps: list[int] = []
 
-    def add(self, step: int, loss: Tensor) -> None:
-        """Remember the loss (a scalar) of an optimizer step."""
+    def add(self, step: int, terms: Tensor) -> None:
+        """Remember the terms of an optimizer step, the loss first. Shape: [T]."""
         self._steps.append(step)
-        self._losses.append(loss)
+        self._terms.append(terms)
 
     def check(self) -> None:
         """Raise `TrainingDiverged` with the first step whose loss was not finite."""
-        if not self._losses:
+        if not self._terms:
             return
-        losses = torch.stack(self._losses)
+        losses = torch.stack(self._terms)[:, 0]
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
             first = int(bad[0])
@@ -36,7 +36,7 @@ class DivergenceGuard:
                 f"the loss is {losses[first].item()} at step {self._steps[first]}; {ADVICE}",
                 self._steps[first],
             )
-        self._losses, self._steps = [], []
+        self._terms, self._steps = [], []
 
     @staticmethod
     def check_weights(parameters: Iterable[Tensor], step: int) -> None:

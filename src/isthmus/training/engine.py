@@ -1,45 +1,138 @@
-"""How the training step computes gradients and applies them under Lightning.
+"""How a batch becomes new weights under Lightning.
 
 Where Lightning's strategy has something to add (another process's gradients, a loss scale), it is asked.
 On one device without a loss scale it would only pass the call on, through a dozen hooks that nobody
-uses, which on a small network takes longer than the arithmetic; there PyTorch is called directly.
+uses, which on a small network takes longer than the arithmetic; there the step is recorded and replayed, and
+the optimizers are called directly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
+import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
+from torch.optim import Optimizer
 
-from isthmus.training.step import Update
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.training.fused import FusedAdam, is_fused_adam
+from isthmus.training.recording import Recorder, can_be_recorded
+from isthmus.training.step import Steppable, Update, training_step
 
 
-class Direct:
-    """An optimizer that steps without the strategy; Lightning still counts the steps.
+class Step(Protocol):
+    """One training step; see `training_step` for the arguments. Returns the terms by number, shape [T]."""
+
+    def __call__(self, x: Tensor, *, epoch: Tensor | None, complete: bool, share: float) -> Tensor: ...
+
+
+class StrategyStep:
+    """A step that Lightning's strategy has a part in.
 
     Args:
-        wrapped: Lightning's wrapper of it.
+        module: attached to its trainer.
+        optimizers: as Lightning wraps them.
+        clip: bounds the gradients before the optimizers use them; None where nothing does.
     """
 
-    def __init__(self, wrapped: LightningOptimizer) -> None:
-        self.wrapped = wrapped
-        self.optimizer = wrapped.optimizer
-        self.zero_grad = self.optimizer.zero_grad
+    def __init__(
+        self, module: Any, optimizers: list[LightningOptimizer], clip: Callable[[], None] | None
+    ) -> None:
+        self.autoencoder = module.autoencoder
+        self.update = Update(optimizers, module.manual_backward, clip or (lambda: None))
 
-    def step(self) -> None:
-        self.wrapped._on_before_step()
-        self.optimizer.step()
-        self.wrapped._on_after_step()
+    def __call__(self, x: Tensor, *, epoch: Tensor | None, complete: bool, share: float) -> Tensor:
+        terms = training_step(self.autoencoder, x, self.update, epoch=epoch, complete=complete, share=share)
+        return torch.stack(list(terms.named().values()))
 
 
-def make_update(module: LightningModule, optimizers: list[Any], *, clip: Callable[[], None]) -> Update:
-    """The `Update` of a module that is attached to its trainer."""
+class DirectStep:
+    """A step on one device: gradients from a recording, PyTorch's optimizers without the strategy.
+
+    Args:
+        autoencoder: in training mode, on its device.
+        optimizers: of its parameters.
+        clip: bounds the gradients, in `grad`, before the optimizers use them; None where nothing does.
+        counted: called before and after each step of an optimizer, with its number and whether it is made.
+        compiled: see `Recorder`.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        optimizers: Sequence[Optimizer],
+        clip: Callable[[], None] | None,
+        *,
+        counted: Callable[[int, bool], None] = lambda number, made: None,
+        compiled: bool = False,
+    ) -> None:
+        self.gradients = Recorder(autoencoder, compiled=compiled)
+        self.optimizers: list[Steppable] = [
+            FusedAdam(optimizer) if is_fused_adam(optimizer) else optimizer for optimizer in optimizers
+        ]
+        self.clip = clip
+        self.counted = counted
+        self._straight = self._needs_no_grad()
+        self._accumulated = False
+
+    def _needs_no_grad(self) -> FusedAdam | None:
+        """The optimizer that can take gradients as they are computed: it is the only one, nothing clips."""
+        first, *others = self.optimizers
+        if others or self.clip is not None or not isinstance(first, FusedAdam):
+            return None
+        same = [id(p) for p in first.parameters] == [id(p) for p in self.gradients.parameters]
+        return first if same else None
+
+    def __call__(self, x: Tensor, *, epoch: Tensor | None, complete: bool, share: float) -> Tensor:
+        terms, gradients = self.gradients(x, epoch, share)
+        if self.gradients.compiled:  # both outlive the next batch
+            terms = terms.clone()
+            gradients = gradients if complete else [g if g is None else g.clone() for g in gradients]
+        if complete and not self._accumulated and self._straight is not None:
+            self.counted(0, False)
+            self._straight.apply(gradients)
+            self.counted(0, True)
+            return terms
+        for parameter, gradient in zip(self.gradients.parameters, gradients, strict=True):
+            if parameter.grad is None:
+                parameter.grad = gradient
+            elif gradient is not None:
+                parameter.grad += gradient
+        self._accumulated = not complete
+        if complete:
+            if self.clip is not None:
+                self.clip()
+            for number, optimizer in enumerate(self.optimizers):
+                self.counted(number, False)
+                optimizer.step()
+                optimizer.zero_grad()
+                self.counted(number, True)
+        return terms
+
+
+def make_step(
+    module: LightningModule,
+    optimizers: list[LightningOptimizer],
+    *,
+    clip: Callable[[], None] | None,
+    compiled: bool,
+) -> Step:
+    """The step of a module that is attached to its trainer; `compiled`: with torch.compile."""
     trainer = module.trainer
     scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-    if isinstance(trainer.strategy, SingleDeviceStrategy) and not scaled:
-        return Update([Direct(optimizer) for optimizer in optimizers], Tensor.backward, clip)
-    return Update(optimizers, module.manual_backward, clip)
+    autoencoder: Any = module.autoencoder
+    direct = isinstance(trainer.strategy, SingleDeviceStrategy) and not scaled
+    if compiled and not (direct and can_be_recorded(autoencoder)):
+        autoencoder.compile()  # the forward pass alone
+    if not direct:
+        return StrategyStep(module, optimizers, clip)
+
+    def counted(number: int, made: bool) -> None:  # Lightning counts the steps
+        optimizers[number]._on_after_step() if made else optimizers[number]._on_before_step()
+
+    inner = [optimizer.optimizer for optimizer in optimizers]
+    return DirectStep(autoencoder, inner, clip, counted=counted, compiled=compiled)

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import os
 import shutil
-import time
+import threading
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -19,8 +19,7 @@ from pytorch_lightning.loggers import Logger
 from isthmus.core.atomic import replacing
 from isthmus.core.errors import BadInput
 from isthmus.core.rows import read_rows
-
-REST = 20  # times as long as the last writing took, until the next: so it takes 5% of the time at most
+from isthmus.training.background import Background
 
 
 class MetricsFile(Logger):
@@ -31,16 +30,20 @@ class MetricsFile(Logger):
 
     Args:
         path: the file; rows that are in it stay.
+        background: brings the file up to date.
     """
 
     marked_as = "metrics"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, background: Background) -> None:
         super().__init__()
         self.path = path
+        self.background = background
         self._columns, self._rows = _head(path)
+        self._logged = self._rows
         self._pending: list[dict[str, Any]] = []
-        self._next = 0.0  # when the file may be written again, on the monotonic clock
+        self._lock = threading.Lock()  # of what is pending
+        self._writing = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -55,47 +58,51 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record a row; the file is brought up to date soon, and at each checkpoint at the latest."""
+        """Record a row; the file is brought up to date soon, and before each checkpoint."""
         row = {
             name: value.item() if isinstance(value, torch.Tensor) else value
             for name, value in metrics.items()
         }
-        self._pending.append({**row, "step": step})
-        self.save()
-
-    def save(self) -> None:
-        """Write what is new, if the last time is long enough ago."""
-        if time.monotonic() >= self._next:
-            self._write()
+        with self._lock:
+            self._pending.append({**row, "step": step})
+            self._logged += 1
+        self.background.renew(self.path.name, self.write)
 
     @rank_zero_only
     def mark(self) -> int:
-        """Write what is new; returns the number of rows in the file."""
-        self._write()
-        return self._rows
+        """The number of rows that were logged; they are in the file after the next `write`."""
+        return self._logged
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is new. After a failure the disk may be what failed, and that is told already."""
         with contextlib.suppress(OSError) if status == "failed" else contextlib.nullcontext():
+            self.write()
+
+    def write(self) -> None:
+        """Bring the file up to date."""
+        with self._writing:
             self._write()
 
     def _write(self) -> None:
-        if not self._pending:
+        with self._lock:
+            new, self._pending = self._pending, []
+        if not new:
             return
-        began = time.monotonic()
-        columns = sorted(set(self._columns).union(*self._pending))
-        with replacing(self.path) as beside:
-            if columns == self._columns:
-                shutil.copyfile(self.path, beside)
-                _append(beside, columns, self._pending)
-            else:
-                before = list(read_rows(self.path)) if self._rows else []
-                _append(beside, columns, [*before, *self._pending], header=True)
-        self._columns, self._rows = columns, self._rows + len(self._pending)
-        self._pending = []
-        now = time.monotonic()
-        self._next = now + REST * (now - began)
+        columns = sorted(set(self._columns).union(*new))
+        try:
+            with replacing(self.path) as beside:
+                if columns == self._columns:
+                    shutil.copyfile(self.path, beside)
+                    _append(beside, columns, new)
+                else:
+                    before = list(read_rows(self.path)) if self._rows else []
+                    _append(beside, columns, [*before, *new], header=True)
+        except BaseException:
+            with self._lock:
+                self._pending = [*new, *self._pending]
+            raise
+        self._columns, self._rows = columns, self._rows + len(new)
 
 
 def rewind(path: Path, rows: int) -> None:

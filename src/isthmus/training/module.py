@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -16,17 +17,17 @@ from isthmus.core.errors import TrainingDiverged
 from isthmus.core.metrics.reconstruction import error_names, reconstruction_errors
 from isthmus.core.scaling import Scaling
 from isthmus.core.seeding import default_generator, derive_seed
-from isthmus.core.types import Batch, Terms
+from isthmus.core.types import Batch, Group
 from isthmus.training.collapse import CollapseWarning, kl_record
 from isthmus.training.distributed import agree_on
 from isthmus.training.divergence import DivergenceGuard
-from isthmus.training.engine import make_update
+from isthmus.training.engine import make_step
+from isthmus.training.layout import follow_weights
 from isthmus.training.loggers import Marked, tensorboard_of
 from isthmus.training.metrics import LatentUse, Means, reported
 from isthmus.training.optimizers import clip_gradients, make_optimizer
 from isthmus.training.position import KEY, Position, Unread, loop_state, record, recorded
 from isthmus.training.schedulers import Schedule
-from isthmus.training.step import training_step
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class StepSettings:
         fused: see `make_optimizer`.
         log_every_n_steps: optimizer steps between two per-step records.
         max_steps: optimizer steps after which training is over; -1 for no limit.
+        compiled: whether noise, forward, loss and backward are compiled.
     """
 
     accumulate: int = 1
@@ -48,6 +50,7 @@ class StepSettings:
     fused: bool | str = "auto"
     log_every_n_steps: int = 50
     max_steps: int = -1
+    compiled: bool = False
 
 
 class AutoencoderModule(LightningModule):
@@ -92,7 +95,7 @@ class AutoencoderModule(LightningModule):
         self.settings = settings
         self.seed = seed
         self.watched_loss = watched_loss
-        self.latest: Terms | None = None
+        self.latest: Tensor | None = None  # terms of the last batch, the loss first
         self.kl_per_dimension: Tensor | None = None
         self.validated_at = -1  # the step whose weights the last validation judged
         self.after_step: Callable[[], None] | None = None  # called when an optimizer step is made
@@ -147,20 +150,29 @@ class AutoencoderModule(LightningModule):
     def on_fit_start(self) -> None:
         self._generator = default_generator(self.device)
         self._batches = self._batches_per_epoch()
+        self._rank = self.global_rank
         self._unread = [(terms.to(self.device), count) for terms, count in self._unread]
+        for optimizer in self.trainer.optimizers:
+            follow_weights(optimizer)
         optimizers = self.optimizers()
         self._optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
         configs = self.trainer.lr_scheduler_configs
         self._step_schedulers = [c.scheduler for c in configs if c.interval == "step"]
         self._epoch_schedulers = [c.scheduler for c in configs if c.interval == "epoch"]
-        self._update = make_update(self, self._optimizers, clip=self._clip)
+        self._step = make_step(
+            self,
+            self._optimizers,
+            clip=None if self.settings.clip_value is None else self._clip,
+            compiled=self.settings.compiled,
+        )
 
-    def training_step(self, batches: list[Batch], batch_idx: int) -> None:
+    def training_step(self, group: Group, batch_idx: int) -> None:
         # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.
-        for batch in batches:
+        epoch, world_size = self.current_epoch, self.trainer.world_size
+        for x, block in zip(group.split(self.scaling(group.x)), group.blocks, strict=True):
             if self._is_over():
                 break
-            self._train(batch, batch.block // self.trainer.world_size)
+            self._train(x, epoch, block // world_size)
         if self._is_over():
             self.trainer.should_stop = True
 
@@ -168,25 +180,18 @@ class AutoencoderModule(LightningModule):
         # Lightning's own max_steps ends without a validation, and resumes without an end of the epoch.
         return 0 <= self.settings.max_steps <= self.global_step
 
-    def _train(self, batch: Batch, batch_idx: int) -> None:
-        epoch = self.current_epoch
-        self._generator.manual_seed(derive_seed(self.seed, "step", epoch, batch_idx, self.global_rank))
+    def _train(self, x: Tensor, epoch: int, batch_idx: int) -> None:
+        self._generator.manual_seed(derive_seed(self.seed, "step", epoch, batch_idx, self._rank))
         progress = self._epochs_trained(batch_idx) if self._warms_up else None
         last = batch_idx + 1 == self._batches
         group = self.settings.accumulate
         complete = last or (batch_idx + 1) % group == 0
-        terms = training_step(
-            self.autoencoder,
-            self.scaling(batch.x),
-            self._update,
-            epoch=progress,
-            complete=complete,
-            share=1 / min(group, self._batches - batch_idx // group * group),  # the last group may be smaller
-        )
+        share = 1 / min(group, self._batches - batch_idx // group * group)  # the last group may be smaller
+        terms = self._step(x, epoch=progress, complete=complete, share=share)
         self.latest = terms
-        self._unread.append((torch.stack(list(terms.named().values())), len(batch.x)))
+        self._unread.append((terms, x.shape[0]))
         step = self.global_step
-        self._guard.add(step if complete else step + 1, terms.objective)
+        self._guard.add(step if complete else step + 1, terms)
         if complete:
             for scheduler in self._step_schedulers:
                 scheduler.step()
@@ -200,11 +205,11 @@ class AutoencoderModule(LightningModule):
         return torch.tensor(self.current_epoch + batch_idx / self._batches, device=self.device)
 
     def _clip(self) -> None:
-        if self.settings.clip_value is not None:
-            for optimizer in self._optimizers:
-                clip_gradients(
-                    self, optimizer, value=self.settings.clip_value, algorithm=self.settings.clip_algorithm
-                )
+        assert self.settings.clip_value is not None
+        for optimizer in self._optimizers:
+            clip_gradients(
+                self, optimizer, value=self.settings.clip_value, algorithm=self.settings.clip_algorithm
+            )
 
     def _read_terms(self) -> None:
         # Once in a while for many steps: each look costs as much as a small network's step.
@@ -214,9 +219,10 @@ class AutoencoderModule(LightningModule):
             self.train_means.update_many(torch.stack(terms), torch.tensor(counts, device=self.device))
             self._unread.clear()
 
-    def _log_step(self, terms: Terms, step: int) -> None:
+    def _log_step(self, terms: Tensor, step: int) -> None:
         self._read_terms()
-        values = {f"train/{name}_step": value.item() for name, value in terms.named().items()}
+        names = self.train_means.names
+        values = {f"train/{name}_step": value for name, value in zip(names, terms.tolist(), strict=True)}
         for logger in self.loggers:
             logger.log_metrics({**values, "epoch": self.current_epoch}, step=step)
 
@@ -298,9 +304,13 @@ class AutoencoderModule(LightningModule):
 
     def _record(self, metrics: dict[str, Any]) -> None:
         # Lightning would hand them to the loggers after the checkpoint, which could not tell of them, and
-        # count batches on their axis; per-step records count steps. Without loggers it has nothing to hand
-        # on, but returns from `trainer.test` only what is meant for them.
-        self.log_dict(metrics, logger=False if self.loggers else None)
+        # count batches on their axis; per-step records count steps. Its accounting takes longer than a short
+        # epoch; but `trainer.test` returns what it has, and without loggers only what is meant for them.
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            self.log_dict(metrics, logger=False if self.loggers else None)
+        self.trainer.callback_metrics.update(
+            {name: torch.as_tensor(value) for name, value in metrics.items()}
+        )
         row = {**metrics, "epoch": self.current_epoch}
         for logger in self.loggers:
             logger.log_metrics(row, step=self.global_step)

@@ -56,13 +56,20 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def build_trainer(keys: Mapping[str, Any], *, loggers: list[Logger], callbacks: list[Callback]) -> Trainer:
+def build_trainer(
+    keys: Mapping[str, Any],
+    *,
+    loggers: list[Logger],
+    callbacks: list[Callback],
+    checkpoint_io: AtomicCheckpointIO,
+) -> Trainer:
     """A Trainer that leaves files only through its loggers and callbacks.
 
     Args:
         keys: of the trainer group.
         loggers: besides the console.
         callbacks: besides the progress bar.
+        checkpoint_io: writes and reads checkpoints.
     """
     quiet()
     bar = keys["progress_bar"]
@@ -71,7 +78,7 @@ def build_trainer(keys: Mapping[str, Any], *, loggers: list[Logger], callbacks: 
         callbacks = [*callbacks, Bar()]
     elif bar != "none":
         loggers = [*loggers, ConsoleLines(keys["max_epochs"])]
-    plugins: list[Any] = [AtomicCheckpointIO()]
+    plugins: list[Any] = [checkpoint_io]
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         # our own checkpoint at a signal goes on in the middle of an epoch, with the same bits
         plugins.append(SLURMEnvironment(auto_requeue=False) if started_by_srun() else LightningEnvironment())
@@ -109,6 +116,15 @@ def early_stopping(keys: Mapping[str, Any], *, mode: str) -> EarlyStopping:
     )
 
 
+def device_type(accelerator: str) -> str:
+    """What `trainer.accelerator` comes to on this machine: cpu, cuda or mps."""
+    if accelerator not in ("auto", "gpu"):
+        return accelerator
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def check_devices(accelerator: str, devices: Any) -> int:
     """How many processes `trainer.devices` means on this machine.
 
@@ -120,9 +136,7 @@ def check_devices(accelerator: str, devices: Any) -> int:
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }
-    kind = accelerator
-    if kind == "auto":
-        kind = next((name for name in ("cuda", "mps") if available[name]), "cpu")
+    kind = device_type(accelerator) if accelerator == "auto" else accelerator
     if kind == "cpu":
         if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
             raise BadInput("devices", devices, "on the CPU must be a number of processes of at least 1")

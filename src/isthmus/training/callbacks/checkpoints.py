@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from isthmus.core.atomic import same_content
+from isthmus.training.background import Background
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.stopping import Interruption, StopRequests
 
@@ -35,6 +36,7 @@ class Checkpoints(Checkpoint):
         every_n_minutes: minutes after which a checkpoint is written besides, or None.
         config: of the run, in plain types; each checkpoint holds it, so that it is not taken for another's.
         stops: asked between two steps whether to stop, which writes a checkpoint and raises `Interruption`.
+        background: writes the files.
 
     Attributes:
         planned: whether the checkpoint being written is one that every run of this config writes, at this
@@ -54,6 +56,7 @@ class Checkpoints(Checkpoint):
         every_n_minutes: float | None,
         config: Mapping[str, Any],
         stops: StopRequests,
+        background: Background,
     ) -> None:
         self.folder = folder
         self.monitor = monitor
@@ -63,6 +66,7 @@ class Checkpoints(Checkpoint):
         self.every_n_minutes = every_n_minutes
         self.config = dict(config)
         self.stops = stops
+        self.background = background
         self.planned = True
         self._best: float | None = None
         self._finished: list[int] | None = None  # the limits under which training is over
@@ -97,18 +101,26 @@ class Checkpoints(Checkpoint):
         if stop or late or planned:
             self._save(trainer, planned=planned)
         if stop:
-            raise Interruption(stop)
+            self._stop(stop)
 
     def on_validation_batch_end(self, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
         stop, _ = self._agreed(trainer)
         if stop:
             self._save(trainer, planned=False)
-            raise Interruption(stop)
+            self._stop(stop)
+
+    def _stop(self, signum: int) -> NoReturn:
+        self.background.flush()
+        raise Interruption(signum)
 
     def on_test_batch_end(self, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
         stop, _ = self._agreed(trainer)
         if stop:
             raise Interruption(stop)  # the last checkpoint is that of the end of training
+
+    def on_train_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        self.background.flush()
+        trainer.strategy.barrier()  # the other processes read them too
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         epochs = trainer.current_epoch + 1
@@ -118,7 +130,8 @@ class Checkpoints(Checkpoint):
             if self._improved(trainer, pl_module, ends=ends):
                 self._save(trainer, "best.ckpt")
                 if trainer.is_global_zero:
-                    same_content(self.folder / "best.ckpt", self.folder / "last.ckpt")
+                    best, last = self.folder / "best.ckpt", self.folder / "last.ckpt"
+                    self.background.renew(last.name, lambda: same_content(best, last))
             else:
                 self._save(trainer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Callback, Trainer
 
 from isthmus.core.seeding import default_generator, derive_seed
+from isthmus.training.background import Background
 from isthmus.training.encoding import evaluating
 from isthmus.training.grids import image_grid, save_png
 from isthmus.training.loggers import tensorboard_of
@@ -23,12 +25,16 @@ class Figures(Callback):
         stored: the examples as stored. Shape: [B, C, H, W].
         folder: where PNGs go.
         every_n_epochs: epochs between two grids; whoever trains draws another one at the end.
+        background: writes the PNGs.
     """
 
-    def __init__(self, stored: torch.Tensor, folder: Path, *, every_n_epochs: int) -> None:
+    def __init__(
+        self, stored: torch.Tensor, folder: Path, *, every_n_epochs: int, background: Background
+    ) -> None:
         self.stored = stored
         self.folder = folder
         self.every_n_epochs = every_n_epochs
+        self.background = background
         self._drawn_at = -1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
@@ -58,7 +64,8 @@ class Figures(Callback):
                 else [x, noisy, autoencoder.reconstruct(noisy)]
             )
         grid = image_grid(rows, value_range=module.value_range)
-        save_png(grid, self.folder / f"reconstruction_step={trainer.global_step:08d}.png")
+        path = self.folder / f"reconstruction_step={trainer.global_step:08d}.png"
+        self.background.add(partial(save_png, grid, path))
         writer = tensorboard_of(trainer.loggers)
         if writer is not None:
             writer.add_image("figures/reconstruction", grid, trainer.global_step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from isthmus.core.atomic import replacing
 from isthmus.core.types import Batch
+from isthmus.training.background import Background
 from isthmus.training.encoding import encode_all
 from isthmus.training.module import AutoencoderModule
 
@@ -34,6 +36,7 @@ class Latents(Callback):
         labels: of every row of the source, or None. Shape: [N].
         label_names: see `Source`.
         folder: where the files go.
+        background: writes them.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class Latents(Callback):
         labels: Tensor | None,
         label_names: list[str] | None,
         folder: Path,
+        background: Background,
     ) -> None:
+        self.background = background
         self.loaders = loaders
         self.labels = labels
         self.label_names = label_names
@@ -65,7 +70,8 @@ class Latents(Callback):
             tensors = encode_all(module, loader)
             if self.labels is not None:
                 tensors["labels"] = self.labels[tensors["ids"]]
-            self._save(tensors, self.folder / f"step={step:08d}_{part}.safetensors", step)
+            path = self.folder / f"step={step:08d}_{part}.safetensors"
+            self.background.add(partial(self._save, tensors, path, step))
 
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
         metadata = {"isthmus": json.dumps({"step": step, "label_names": self.label_names})}

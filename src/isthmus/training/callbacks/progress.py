@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from isthmus.core.types import Batch
+from isthmus.core.types import Group
 
 REFRESH_EVERY = 20  # batches: a redraw costs as much as a small training step
 
@@ -24,10 +24,12 @@ class Bar(TQDMProgressBar):
         return self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: list[Batch], batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Group, batch_idx: int
     ) -> None:
         # a step of Lightning takes several batches, or none where a resumed epoch had no batch left
-        done = batch[-1].block // trainer.world_size + 1 if batch else self.total_train_batches
+        done = self.total_train_batches
+        if batch.blocks:
+            done = batch.blocks[-1] // trainer.world_size + 1
         if done - self._shown >= REFRESH_EVERY or done == self.total_train_batches:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, done - 1)
             self._shown = done
@@ -40,7 +42,7 @@ class Bar(TQDMProgressBar):
         shown: dict[str, Any] = {}
         latest = getattr(pl_module, "latest", None)
         if latest is not None:
-            shown["loss"] = f"{latest.objective.item():.4g}"
+            shown["loss"] = f"{latest[0].item():.4g}"
         if "val/loss" in trainer.callback_metrics:
             shown["val/loss"] = f"{trainer.callback_metrics['val/loss'].item():.4g}"
         return shown

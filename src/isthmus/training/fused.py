@@ -1,0 +1,101 @@
+"""Adam's fused kernel, called without what PyTorch's wrapper of it gathers anew at every step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
+
+
+class _Lists(NamedTuple):
+    """A group's settings, and its tensors in the order in which the kernel wants them."""
+
+    group: dict[str, Any]
+    parameters: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
+
+
+def is_fused_adam(optimizer: Optimizer) -> bool:
+    """Whether an optimizer is PyTorch's Adam or AdamW in a form whose kernel can be called directly."""
+    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    return (
+        type(optimizer) in (Adam, AdamW)
+        and not hooked
+        and all(
+            group["fused"]
+            and not group["amsgrad"]
+            and not any(isinstance(setting, Tensor) for setting in (group["lr"], *group["betas"]))
+            and len({(parameter.device, parameter.dtype) for parameter in group["params"]}) == 1
+            and not any(parameter.is_complex() for parameter in group["params"])
+            for group in optimizer.param_groups
+        )
+    )
+
+
+class FusedAdam:
+    """Steps as `optimizer.step()` does, with the same bits; the state is the optimizer's own.
+
+    Args:
+        optimizer: see `is_fused_adam`.
+
+    Attributes:
+        parameters: of all groups, one after another.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self._lists: list[_Lists] | None = None
+        self._kernel = torch._fused_adamw_ if isinstance(optimizer, AdamW) else torch._fused_adam_
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self) -> None:
+        self.apply([parameter.grad for parameter in self.parameters])
+
+    @torch.no_grad()
+    def apply(self, gradients: list[Tensor | None]) -> None:
+        """A step with these gradients of `parameters`, which need not be in their `grad`."""
+        if self._lists is None or any(gradient is None for gradient in gradients):
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = gradient
+            self.optimizer.step()  # makes the state at the first step
+            self._lists = self._gathered()
+            self.zero_grad()
+            return
+        first = 0
+        for group, parameters, means, squares, steps in self._lists:
+            torch._foreach_add_(steps, 1)
+            last = first + len(parameters)
+            self._kernel(
+                parameters,
+                gradients[first:last],  # type: ignore[arg-type]
+                means,
+                squares,
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=group["maximize"],
+            )
+            first = last
+
+    def _gathered(self) -> list[_Lists] | None:
+        lists = []
+        for group in self.optimizer.param_groups:
+            states = [self.optimizer.state[p] for p in group["params"] if self.optimizer.state.get(p)]
+            if len(states) < len(group["params"]):
+                return None  # a parameter that never had a gradient
+            names = ("exp_avg", "exp_avg_sq", "step")
+            lists.append(_Lists(group, group["params"], *([s[name] for s in states] for name in names)))
+        return lists

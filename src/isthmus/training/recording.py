@@ -1,0 +1,196 @@
+"""A training step recorded once as a flat list of tensor operations, and replayed for every batch after.
+
+Python modules, autograd's bookkeeping and their dispatch take longer than the arithmetic of a small network.
+`torch.fx.experimental.proxy_tensor.make_fx` writes down the operations that noise, forward, loss and backward
+come to; replayed, they call the same kernels in the same order, so the results are the same bits.
+
+What a recording cannot know is Python that decides anew at each batch. So only parts are recorded that are
+made of isthmus' own modules and PyTorch's, and the first replays are compared with what Python gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.seeding import default_generator
+from isthmus.training.simplifying import hasten, simplify
+
+KNOWN = ("isthmus.core.", "torch.nn.modules.")
+WATCHED = 3  # batches of one shape that Python computes first: short trainings need no recording
+COMPARED = 2  # replays that Python checks, the second one with other weights than those recorded
+
+
+class Gradients(NamedTuple):
+    """What a batch asks of the weights.
+
+    Attributes:
+        terms: loss, reconstruction, then each regularizer's value. Shape: [T].
+        of: the gradient of each trained parameter, None where it has no part in the objective.
+    """
+
+    terms: Tensor
+    of: list[Tensor | None]
+
+
+Compute = Callable[..., list[Tensor | None]]
+
+
+def trained(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that have gradients."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def differentiate(
+    autoencoder: Autoencoder, parameters: Sequence[Tensor], x: Tensor, epoch: Tensor | None, share: float
+) -> Gradients:
+    """Noise, forward, loss and backward, by Python and autograd. See `training_step` for the arguments."""
+    with torch.enable_grad():
+        _, terms = autoencoder(x, generator=None, epoch=epoch)
+        objective = terms.objective if share == 1.0 else terms.objective * share
+        gradients = torch.autograd.grad(objective, parameters, allow_unused=True)
+    named = torch.stack([value.detach() for value in terms.named().values()])
+    return Gradients(named, list(gradients))
+
+
+def can_be_recorded(module: nn.Module) -> bool:
+    """Whether nothing but known modules without hooks takes part."""
+    return all(
+        type(part).__module__.startswith(KNOWN)
+        and not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
+        and not part._backward_pre_hooks
+        for part in module.modules()
+    )
+
+
+class Recorder:
+    """Computes gradients; each shape of batch is recorded when it has come a few times.
+
+    Args:
+        autoencoder: in training mode, on its device.
+        compiled: whether recordings are compiled, with CUDA graphs where there is CUDA. They then begin with
+            the first batch, are not compared with Python (chance comes from other kernels), and what they
+            return is overwritten at the next batch.
+
+    Attributes:
+        replays: batches that were computed by a recording.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, *, compiled: bool = False) -> None:
+        self.autoencoder = autoencoder
+        self.compiled = compiled
+        self.parameters = trained(autoencoder)
+        self.recordings: dict[object, Compute] = {}
+        self.replays = 0
+        self._seen: dict[object, int] = {}
+        self._compared: dict[object, int] = {}
+        self._possible = can_be_recorded(autoencoder)
+
+    def __call__(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        if not self._possible:
+            return self._by_python(x, epoch, share)
+        key = (x.shape, share)
+        compute = self.recordings.get(key)
+        if compute is None:
+            seen = self._seen[key] = self._seen.get(key, 0) + 1
+            if seen <= WATCHED and not self.compiled:
+                return self._by_python(x, epoch, share)
+            compute = self.recordings[key] = self._record(x, epoch, share)
+        if self._compared.get(key, 0) < COMPARED and not self.compiled:
+            self._compared[key] = self._compared.get(key, 0) + 1
+            return self._compare(compute, x, epoch, share)
+        return self._replay(compute, x, epoch)
+
+    def _by_python(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        return differentiate(self.autoencoder, self.parameters, x, epoch, share)
+
+    @torch.no_grad()
+    def _replay(self, compute: Compute, x: Tensor, epoch: Tensor | None) -> Gradients:
+        self.replays += 1
+        # the recording has the casts that autocast makes
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                terms, *gradients = compute(x, epoch)
+        else:
+            terms, *gradients = compute(x, epoch)
+        assert terms is not None
+        return Gradients(terms, gradients)
+
+    def _record(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute:
+        def step(x: Tensor, epoch: Tensor | None) -> list[Tensor | None]:
+            terms, gradients = differentiate(self.autoencoder, self.parameters, x, epoch, share)
+            return [terms, *map(_own, gradients, self.parameters)]
+
+        kind = x.device.type
+        random = _Random(x.device)
+        buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
+        # weights that autocast has cast and kept would be recorded as constants
+        with torch.autocast(
+            kind,
+            dtype=torch.get_autocast_dtype(kind),
+            enabled=torch.is_autocast_enabled(kind),
+            cache_enabled=False,
+        ):
+            recorded = make_fx(step)(x, epoch)
+        random.restore()
+        self._restore(buffers)
+        simple = simplify(recorded)
+        if not self.compiled:
+            return hasten(simple).forward
+        mode = "reduce-overhead" if x.device.type == "cuda" else "default"
+        compiled: Compute = torch.compile(simple, dynamic=False, mode=mode)
+        return compiled
+
+    def _compare(self, compute: Compute, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        """What Python computes; a recording that computes something else is not used any more."""
+        random = _Random(x.device)
+        buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
+        replayed = self._replay(compute, x, epoch)
+        replayed_buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
+        random.restore()
+        self._restore(buffers)
+        computed = self._by_python(x, epoch, share)
+        pairs = [
+            (replayed.terms, computed.terms),
+            *zip(replayed.of, computed.of, strict=True),
+            *zip(replayed_buffers, self.autoencoder.buffers(), strict=True),
+        ]
+        self._possible = all(_same(own, other) for own, other in pairs)
+        return computed
+
+    @torch.no_grad()
+    def _restore(self, buffers: list[Tensor]) -> None:
+        for buffer, value in zip(self.autoencoder.buffers(), buffers, strict=True):
+            buffer.copy_(value)
+
+
+class _Random:
+    """The random state of a device, to go back to."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._generator = default_generator(device)
+        self._state = self._generator.get_state()
+
+    def restore(self) -> None:
+        self._generator.set_state(self._state)
+
+
+def _own(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
+    """A gradient laid out as its parameter is: fused optimizers read both as one row of numbers."""
+    if gradient is None or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+def _same(own: Tensor | None, other: Tensor | None) -> bool:
+    if own is None or other is None:
+        return own is other
+    if own.device.type == "cpu":
+        # NaN, which ends training elsewhere, is the same as NaN here
+        return own.dtype == other.dtype and torch.equal(own.nan_to_num(), other.nan_to_num())
+    return torch.allclose(own.float(), other.float(), rtol=1e-3, atol=1e-6, equal_nan=True)

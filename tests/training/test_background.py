@@ -1,0 +1,118 @@
+"""Files are written beside the training: in order, the newest of each name, and no error is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from isthmus.training import background as background_module
+from isthmus.training.background import Background
+
+
+@pytest.fixture
+def held():
+    """A background whose thread waits in its first job until `go` is set."""
+    go, begun = threading.Event(), threading.Event()
+
+    def wait():
+        begun.set()
+        assert go.wait(10)
+
+    with Background() as background:
+        background.add(wait)
+        assert begun.wait(10)
+        yield background, go
+        go.set()
+
+
+def test_jobs_run_in_order_in_one_other_thread(held):
+    background, go = held
+    done = []
+    for number in range(20):
+        background.add(lambda number=number: done.append((number, threading.get_ident())))
+    go.set()
+    background.flush()
+    assert [number for number, _ in done] == list(range(20))
+    threads = {thread for _, thread in done}
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_the_newest_of_a_name_takes_the_place_of_those_that_have_not_begun(held):
+    background, go = held
+    done = []
+    for name, value in [
+        ("last", 1),
+        ("best", 2),
+        ("last", 2),
+        ("last", 3),
+        ("best", 4),
+        ("last", 4),
+        ("last", 5),
+    ]:
+        background.renew(name, lambda name=name, value=value: done.append((name, value)))
+        background.add(lambda value=value: done.append(("kept", value)))
+    go.set()
+    background.flush()
+    assert [each for each in done if each[0] != "kept"] == [("best", 4), ("last", 5)]
+    assert [value for name, value in done if name == "kept"] == [1, 2, 2, 3, 4, 4, 5]
+
+
+def test_what_may_be_replaced_rests_and_what_may_not_does_not(monkeypatch):
+    monkeypatch.setattr(background_module, "REST", 1e6)
+    done = []
+    with Background() as background:
+        background.renew("last", lambda: done.append("first"))
+        background.flush()
+        background.renew("last", lambda: done.append("late"))
+        time.sleep(0.05)
+        assert done == ["first"]
+        background.renew("last", lambda: done.append("newest"))
+        background.flush()  # whoever waits does not wait for the rest
+    assert done == ["first", "newest"]
+
+
+def test_errors_are_raised_at_the_next_call_and_end_what_was_to_come(held):
+    background, go = held
+    done = []
+
+    def fails():
+        raise OSError(28, "No space left on device", "last.ckpt")
+
+    background.renew("last", fails)
+    background.add(lambda: done.append("never"))
+    go.set()
+    with pytest.raises(OSError, match="No space") as raised:
+        background.flush()
+    assert raised.value.filename == "last.ckpt"
+    assert not done
+    background.add(lambda: done.append("after"))  # told once
+    background.flush()
+    assert done == ["after"]
+
+
+@pytest.mark.parametrize("call", ["add", "renew"])
+def test_errors_are_raised_where_training_goes_on(call):
+    with Background() as background:
+        background.add(lambda: 1 / 0)
+        deadline = time.monotonic() + 10
+        calls = {"add": background.add, "renew": lambda job: background.renew("x", job)}
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - at some call
+            while time.monotonic() < deadline:
+                calls[call](lambda: None)
+                time.sleep(0.001)
+
+
+def test_leaving_does_what_is_left_and_ends_the_thread():
+    before, done = threading.active_count(), []
+    with pytest.raises(KeyError, match="of training"), Background() as background:  # noqa: PT012
+        background.add(lambda: 1 / 0)  # is not told: something else went wrong first
+        raise KeyError("of training")
+    with Background() as background:
+        background.renew("last", lambda: time.sleep(0.05))
+        background.renew("other", lambda: done.append(1))
+    assert done == [1]
+    assert threading.active_count() == before
+    background.close()
