@@ -49,8 +49,9 @@ test-browser: $(VENV)/installed-dev  ## look at TensorBoard in headless Chromium
 	$(PIP) install -c constraints.txt --editable ".[browser]"
 	$(BIN)/python -m pytest -m browser tests/browser
 
-benchmark: $(VENV)/installed  ## time `isthmus train` against hand-written loops
-	$(BIN)/python scripts/benchmark.py
+benchmark: $(VENV)/installed  ## time isthmus against hand-written loops and other libraries
+	$(PIP) install -c constraints.txt --editable ".[benchmark]"
+	$(BIN)/python scripts/benchmark
 
 wheel: $(VENV)/installed-dev  ## build dist/*.whl
 	$(BIN)/python -m build --wheel

@@ -1,0 +1,1 @@
+"""One contestant per file; each runs in a process of its own."""
