@@ -1,53 +1,88 @@
-"""A memory limit for a child process: a control group of its own, where this process may make one.
+"""A memory limit for a child process: a control group inside of this process' own, where it may make one.
 
-https://docs.kernel.org/admin-guide/cgroup-v2.html
+https://docs.kernel.org/admin-guide/cgroup-v2.html, and
+https://docs.kernel.org/admin-guide/cgroup-v1/memory.html where the older version counts memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 MOUNT = Path("/sys/fs/cgroup")
+TRIES = 50  # the kernel lets go of a group whose last process has just ended a moment later
+
+
+class Group(NamedTuple):
+    """A control group.
+
+    Attributes:
+        folder: of it.
+        limit: the file with its limit in bytes.
+        peak: the file with the most it had, pages of files included.
+    """
+
+    folder: Path
+    limit: str
+    peak: str
+
+    def join(self) -> None:
+        """Put this process into it."""
+        (self.folder / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
 
 
 @contextmanager
-def limited(limit: int) -> Iterator[Path | None]:
-    """A group inside of this process' own whose processes get `limit` bytes and no swap; else None."""
-    group = _own_group()
+def limited(limit: int) -> Iterator[Group | None]:
+    """A group whose processes get `limit` bytes and no swap; None where none can be made."""
+    group = _new_group()
     if group is None:
         yield None
         return
-    made = group / f"isthmus-benchmark-{os.getpid()}"
     try:
-        made.mkdir()
-    except OSError:
-        yield None
-        return
+        group.folder.mkdir()
+        (group.folder / group.limit).write_text(str(limit), encoding="ascii")
+        with contextlib.suppress(OSError):  # there may be no swap to keep it from
+            (group.folder / "memory.swap.max").write_text("0", encoding="ascii")
+    except OSError:  # not ours to make, or the memory controller is not handed down to it
+        group = _removed(group)
     try:
-        yield made if _set(made, limit) else None
+        yield group
     finally:
-        with contextlib.suppress(OSError):
-            made.rmdir()
+        if group is not None:
+            _removed(group)
 
 
-def _own_group() -> Path | None:
-    """The folder of this process' group; None on a machine without version 2."""
-    if not (MOUNT / "cgroup.controllers").exists():
+def _new_group() -> Group | None:
+    """A group inside that of this process, which is still to be made."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
         return None
-    for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
-        if line.startswith("0::"):
-            return MOUNT / line.removeprefix("0::").lstrip("/")
+    name = f"isthmus-benchmark-{os.getpid()}"
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        inside = path.lstrip("/")
+        if "memory" in controllers.split(","):
+            return Group(
+                MOUNT / "memory" / inside / name, "memory.limit_in_bytes", "memory.max_usage_in_bytes"
+            )
+        if not controllers and (MOUNT / "cgroup.controllers").exists():
+            return Group(MOUNT / inside / name, "memory.max", "memory.peak")
     return None
 
 
-def _set(group: Path, limit: int) -> bool:
-    try:
-        (group / "memory.max").write_text(str(limit), encoding="ascii")
-        (group / "memory.swap.max").write_text("0", encoding="ascii")
-    except OSError:  # the memory controller is not handed down to it
-        return False
-    return True
+def _removed(group: Group) -> None:
+    for _ in range(TRIES):
+        try:
+            group.folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return

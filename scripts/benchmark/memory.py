@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
 import tempfile
 from pathlib import Path
 
-from cgroup import limited
+from cgroup import Group, limited
 from images import PIXELS, write_images
 from report import Report, bullets
 from settings import Settings
@@ -57,14 +56,9 @@ def measure(options: argparse.Namespace, report: Report) -> None:
     )
 
 
-def _train(settings: Settings, group: Path | None) -> tuple[Answer, list[Sample]]:
+def _train(settings: Settings, group: Group | None) -> tuple[Answer, list[Sample]]:
     """One turn in a process of its own, watched from its beginning."""
-
-    def join() -> None:
-        if group is not None:
-            (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
-
-    worker = Worker("contestants.streams:Streamed", settings, before=join)
+    worker = Worker("contestants.streams:Streamed", settings, before=group.join if group else None)
     watch = Watch(worker.process.pid)
     watch.start()
     try:
@@ -76,16 +70,17 @@ def _train(settings: Settings, group: Path | None) -> tuple[Answer, list[Sample]
     return answer, samples
 
 
-def _peak(group: Path | None) -> str:
+def _peak(group: Group | None) -> str:
     """What held the memory down, and what it counted."""
     limit = f"{LIMIT / GB:g} GB"
     if group is None:
         return f"no control group could be made here: nothing enforced {limit}, /proc was watched"
     try:
-        peak = f"; its peak with the pages of files: {int((group / 'memory.peak').read_text()) / GB:.2f} GB"
+        most = int((group.folder / group.peak).read_text(encoding="ascii"))
+        peak = f"; its peak with the pages of files: {most / GB:.2f} GB"
     except OSError:  # before Linux 5.19
         peak = ""
-    return f"a control group enforced {limit} without swap (memory.max){peak}"
+    return f"a control group enforced {limit} ({group.limit}){peak}"
 
 
 def _judged(answer: Answer, samples: list[Sample], report: Report) -> list[str]:

@@ -6,12 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from isthmus.core.threads import work_alone
 
 Job = Callable[[], None]
 
 REST = 1.0  # seconds after jobs that newer ones may replace: epochs of a small network are shorter
+
+
+class _Entry(NamedTuple):
+    name: str | None
+    job: Job
+    came_at: float
 
 
 class Background:
@@ -23,11 +30,10 @@ class Background:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._jobs: list[tuple[str | None, Job]] = []
+        self._jobs: list[_Entry] = []
         self._running = False
         self._hurry = False  # somebody waits
-        self._awake = False  # between the first and the last of jobs that may be replaced
-        self._rested_at = float("-inf")
+        self._woke_at = self._rested_at = float("-inf")
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -68,8 +74,8 @@ class Background:
         self._raise()
         with self._changed:
             if name is not None:
-                self._jobs = [(other, each) for other, each in self._jobs if other != name]
-            self._jobs.append((name, job))
+                self._jobs = [each for each in self._jobs if each.name != name]
+            self._jobs.append(_Entry(name, job, time.monotonic()))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="isthmus-files", daemon=True)
                 self._thread.start()
@@ -82,27 +88,34 @@ class Background:
 
     def _work(self) -> None:
         work_alone()
-        while (job := self._next()) is not None:
+        while (entry := self._next()) is not None:
             try:
-                job()
+                entry.job()
             except BaseException as error:
                 with self._changed:
                     self._error = error
                     self._jobs.clear()
             with self._changed:
                 self._running = False
-                if self._awake and not self._jobs:
-                    self._awake, self._rested_at = False, time.monotonic() + REST
+                if entry.name is not None:
+                    self._rested_at = time.monotonic() + REST
                 self._changed.notify_all()
 
-    def _next(self) -> Job | None:
+    def _next(self) -> _Entry | None:
         with self._changed:
             while self._thread is threading.current_thread():
-                rest = self._rested_at - time.monotonic()
-                if self._jobs and (self._hurry or self._awake or self._jobs[0][0] is None or rest <= 0):
-                    name, job = self._jobs.pop(0)
-                    self._awake = self._awake or name is not None
+                now = time.monotonic()
+                if self._jobs and (self._hurry or self._is_due(self._jobs[0], now)):
+                    entry = self._jobs.pop(0)
                     self._running = True
-                    return job
-                self._changed.wait(max(rest, 0.0) if self._jobs else None)
+                    return entry
+                self._changed.wait(self._rested_at - now if self._jobs else None)
         return None
+
+    def _is_due(self, entry: _Entry, now: float) -> bool:
+        if entry.name is None or entry.came_at <= self._woke_at:
+            return True
+        if now < self._rested_at:
+            return False
+        self._woke_at = now  # those that are there now follow without a rest
+        return True
