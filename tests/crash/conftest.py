@@ -22,6 +22,17 @@ from .victim import Victim
 from .whole import check_whole
 
 BEGAN = time.monotonic()
+EAGER = Path(__file__).with_name("eager")
+
+
+@pytest.fixture(scope="session")
+def starting(starting: Callable[..., Any]) -> Callable[..., Any]:
+    """`start`, of commands that do not rest between two checkpoints: there would be little to kill at."""
+
+    def eagerly(*arguments: str, env: dict[str, str] | None = None, **further: Any) -> Any:
+        return starting(*arguments, env={"PYTHONPATH": str(EAGER), **(env or {})}, **further)
+
+    return eagerly
 
 
 @pytest.fixture(scope="session")
