@@ -1,5 +1,9 @@
 """Python imports this at its start where its folder is on PYTHONPATH: runs of a second write every checkpoint."""
 
-from isthmus.training import background
+import sys
 
-background.REST = 0.0
+typed = " ".join(sys.orig_argv)
+if any(word in typed for word in ("train", "resume", "multiprocessing")):  # the others do not wait for torch
+    from isthmus.training import background
+
+    background.REST = 0.0
