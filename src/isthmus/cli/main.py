@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from isthmus.core import garbage
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
 from isthmus.runs.streams import outlast_readers
 
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"there is no command {name}; {hint}", MISTAKE)
     # Python processes that this one starts would otherwise look for their modules here first
     os.environ["PYTHONSAFEPATH"] = "1"
+    garbage.postpone()
     try:
         if name in OPENING:
             rest = _trusting(rest)
@@ -79,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)
+    finally:
+        garbage.go_on()
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:

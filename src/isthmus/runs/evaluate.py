@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
 
+from isthmus.core import garbage
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
 from isthmus.runs.configs import check_trained, flat
@@ -119,6 +120,7 @@ def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] =
         default_root_dir=NOWHERE,
         plugins=LightningEnvironment(),
     )
+    garbage.go_on()
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     provenance = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
     recorded = provenance.get("data")

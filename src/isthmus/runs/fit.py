@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
+from isthmus.core import garbage
 from isthmus.core.errors import TrainingDiverged
 from isthmus.runs.build import Parts, better, monitored, part
 from isthmus.runs.configs import decisive
@@ -53,6 +54,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
             trainer = _trainer(cfg, parts, folder, stops, start, background)
             for logger in trainer.loggers:
                 logger.log_hyperparams(config_row(cfg))
+            garbage.go_on()
             trainer.fit(
                 parts.module,
                 datamodule=parts.data,

@@ -7,7 +7,9 @@ import platform
 import shlex
 import subprocess
 import sys
-from importlib.metadata import distributions
+from email.message import Message
+from email.parser import HeaderParser
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,25 @@ def environment(*, threads: int, processes: int) -> dict[str, Any]:
             "working_directory": repository(Path.cwd()),
         },
         "python": platform.python_version(),
-        "packages": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name.lower())},
+        "packages": packages(),
         "hardware": hardware(),
         "threads": threads,
         "interop_threads": torch.get_num_interop_threads(),
         "processes": processes,
     }
+
+
+def packages() -> dict[str, str]:
+    """Names and versions of what is installed; of one that is there twice, the one that is imported."""
+    found = [_head(each) for each in reversed(list(distributions()))]
+    versions = {str(head["Name"]): str(head["Version"]) for head in found if head["Name"]}
+    return dict(sorted(versions.items(), key=lambda pair: pair[0].lower()))
+
+
+def _head(package: Distribution) -> Message:
+    """What a package says of itself, without its description, which takes long to parse."""
+    text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+    return HeaderParser().parsestr(text.partition("\n\n")[0])
 
 
 def command() -> str:

@@ -1,4 +1,4 @@
-"""Python imports this at its start where its folder is on PYTHONPATH: runs of a second write every checkpoint."""
+"""Python imports this at its start where its folder is on PYTHONPATH: runs of a second write checkpoints."""
 
 import sys
 
