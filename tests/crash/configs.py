@@ -25,6 +25,11 @@ CONFIGS = {
         *("data.in_memory=false", "data.num_workers=1", "architecture=conv", "architecture.channels=[4,8]"),
         *("trainer=cpu", "trainer.max_epochs=8"),
     ),
+    "mapped": (
+        *("data=arrays", "data.path={rows}", "data.in_memory=false", "data.num_workers=1", "noise=masking"),
+        *("data.batch_size=64", "architecture=mlp", "architecture.hidden=[16]"),
+        *("trainer=cpu", "trainer.max_epochs=14", "trainer.steps_per_execution=5"),
+    ),
     "ddp": (
         *(*DIGITS, "trainer=ddp_cpu", "trainer.max_epochs=7", "model=vae", "noise=gaussian"),
         *("regularizer.kl.warmup_epochs=3.5", "architecture.normalization=batch", "scheduler=cosine"),

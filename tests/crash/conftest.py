@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
+from sklearn.datasets import load_digits
 
 from isthmus.data.examples import locate
 
@@ -55,11 +57,15 @@ def typed(shared: Callable[[str], Any]) -> Callable[[str], list[str]]:
     """The overrides of one of the configs."""
 
     def overrides(name: str) -> list[str]:
-        with shared("photos") as folder:
-            if not any(folder.iterdir()):
+        with shared("photos") as photos:
+            if not any(photos.iterdir()):
                 for number, file in enumerate(sorted(locate("example:photos").rglob("*.png"))[::3]):
-                    shutil.copyfile(file, folder / f"{number:03}.png")
-            return [override.format(photos=folder) for override in (*EVERYTHING, *CONFIGS[name])]
+                    shutil.copyfile(file, photos / f"{number:03}.png")
+        with shared("rows") as folder:
+            rows = folder / "rows.npy"
+            if not rows.exists():
+                np.save(rows, load_digits().data.astype(np.uint8))
+        return [typed.format(photos=photos, rows=rows) for typed in (*EVERYTHING, *CONFIGS[name])]
 
     return overrides
 

@@ -130,11 +130,11 @@ def test_evaluation_reads_the_same(trained):
 @pytest.mark.slow
 def test_two_processes(isthmus, file, tmp_path):
     found = []
-    for where in (MEMORY, MAPPED):
-        typed = [*SMALL, "trainer=ddp_cpu", f"data.path={file}", where, f"hydra.run.dir={where[-4:]}"]
+    for name, where in (("memory", MEMORY), ("mapped", MAPPED)):
+        typed = [*SMALL, "trainer=ddp_cpu", f"data.path={file}", where, f"hydra.run.dir={name}"]
         ended = isthmus("train", *typed)
         assert ended.returncode == 0, ended.stderr
-        with (tmp_path / where[-4:] / "metrics.csv").open(newline="") as opened:
+        with (tmp_path / name / "metrics.csv").open(newline="") as opened:
             found.append(list(csv.DictReader(opened)))
     assert found[0] == found[1]
 
