@@ -67,7 +67,7 @@ CASES = {
             title="convolutional VAE, latent of 16, cross-entropy, batches of 128, Fashion-MNIST",
             overrides=("experiment=fashion_vae", "data.val_size=0"),
             batch=128,
-            epochs=2,
+            epochs=1,
             network=partial(ConvVAE, 16),
             objective=negative_elbo,
             reconstruct=through_mean,

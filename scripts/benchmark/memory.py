@@ -39,7 +39,7 @@ def measure(options: argparse.Namespace, report: Report) -> None:
             file=str(write_images(Path(folder) / "images.npy", rows)),
             warm_epochs=0,
             threads=options.threads,
-            overrides=(f"trainer.max_steps={options.stream_steps}",),
+            overrides=(f"trainer.max_steps={options.stream_steps}",) if options.stream_steps else (),
         )
         try:
             answer, samples = _train(settings, group)

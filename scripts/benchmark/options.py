@@ -32,7 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--encode-rows", type=_positive, default=1_000_000, help="to encode")
     parser.add_argument("--stream-rows", type=_positive, default=200_000, help="in the file to stream")
     parser.add_argument("--stream-gb", type=float, default=10.0, help="of the large file; 0: without it")
-    parser.add_argument("--stream-steps", type=_positive, default=20_000, help="on the large file, at most")
+    parser.add_argument("--stream-steps", type=_positive, help="on the large file; None: a whole epoch")
     return parser.parse_args()
 
 
