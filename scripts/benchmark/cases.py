@@ -56,7 +56,7 @@ CASES = {
             title="784-256-32-256-784, MSE, batches of 128, Fashion-MNIST",
             overrides=("experiment=textbook",),
             batch=128,
-            epochs=10,
+            epochs=5,
             network=partial(mlp, 784, 256, 32, sigmoid=True),
             objective=mean_square,
             reconstruct=through,

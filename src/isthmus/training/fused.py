@@ -16,7 +16,8 @@ class _Lists(NamedTuple):
     parameters: list[Tensor]
     means: list[Tensor]
     squares: list[Tensor]
-    steps: list[Tensor]
+    counts: Tensor  # of steps made, by each parameter
+    steps: list[Tensor]  # the same numbers, one by one
 
 
 def is_fused_adam(optimizer: Optimizer) -> bool:
@@ -70,8 +71,8 @@ class FusedAdam:
             self.zero_grad()
             return
         first = 0
-        for group, parameters, means, squares, steps in self._lists:
-            torch._foreach_add_(steps, 1)
+        for group, parameters, means, squares, counts, steps in self._lists:
+            counts += 1
             last = first + len(parameters)
             self._kernel(
                 parameters,
@@ -96,6 +97,10 @@ class FusedAdam:
             states = [self.optimizer.state[p] for p in group["params"] if self.optimizer.state.get(p)]
             if len(states) < len(group["params"]):
                 return None  # a parameter that never had a gradient
+            counts = torch.stack([state["step"] for state in states])
+            for state, step in zip(states, counts.unbind(), strict=True):
+                state["step"] = step  # a view, so that all are counted at once
             names = ("exp_avg", "exp_avg_sq", "step")
-            lists.append(_Lists(group, group["params"], *([s[name] for s in states] for name in names)))
+            means, squares, steps = ([state[name] for state in states] for name in names)
+            lists.append(_Lists(group, group["params"], means, squares, counts, steps))
         return lists
