@@ -34,7 +34,7 @@ def measure(case: Case, options: argparse.Namespace, report: Report) -> Rounds:
         if name in rounds.answers
     )
     if compiled:
-        notes.append(f"the {settings.warm_epochs} epochs before, with compilation, not counted: {compiled}")
+        notes.append(f"not counted: compilation, with the training that is thrown away: {compiled}")
     report.add(
         f"Training: {case.name}",
         f"{case.title}. Epochs in a turn: {epochs}; turns: {options.turns}.",
