@@ -12,8 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from isthmus.core import garbage
-from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
+from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage
 from isthmus.runs.streams import outlast_readers
 
 COMMANDS = {

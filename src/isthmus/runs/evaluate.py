@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
 
-from isthmus.core import garbage
 from isthmus.core.errors import BadInput
+from isthmus.runs import garbage
 from isthmus.runs.build import Parts, build
 from isthmus.runs.configs import check_trained, flat
 from isthmus.runs.folder import RunFolder

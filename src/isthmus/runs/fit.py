@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from isthmus.core import garbage
 from isthmus.core.errors import TrainingDiverged
+from isthmus.runs import garbage
 from isthmus.runs.build import Parts, better, monitored, part
 from isthmus.runs.configs import decisive
 from isthmus.runs.errors import RunFailed, Stopped, relative

@@ -9,7 +9,7 @@ import pytest
 from pytorch_lightning import Callback, Trainer
 
 from isthmus.cli import main as command
-from isthmus.core import garbage
+from isthmus.runs import garbage
 
 
 @pytest.fixture(autouse=True)
