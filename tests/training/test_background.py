@@ -56,7 +56,7 @@ def test_the_newest_of_a_name_takes_the_place_of_those_that_have_not_begun(held)
         background.add(lambda value=value: done.append(("kept", value)))
     go.set()
     background.flush()
-    assert [each for each in done if each[0] != "kept"] == [("best", 4), ("last", 5)]
+    assert [each for each in done if each[0] != "kept"] == [("last", 5), ("best", 4)]
     assert [value for name, value in done if name == "kept"] == [1, 2, 2, 3, 4, 4, 5]
 
 
@@ -72,6 +72,59 @@ def test_what_may_be_replaced_rests_and_what_may_not_does_not(monkeypatch):
         background.renew("last", lambda: done.append("newest"))
         background.flush()  # whoever waits does not wait for the rest
     assert done == ["first", "newest"]
+
+
+def test_newer_ones_do_not_put_off_what_waits(monkeypatch):
+    """However long the file before takes: each is replaced while that is written, and is written after it."""
+    monkeypatch.setattr(background_module, "REST", 0.05)
+    done, before = [], threading.Semaphore(0)
+    with Background() as background:
+
+        def slow():
+            assert before.acquire(timeout=10)
+            done.append("metrics")
+
+        for number in range(4):
+            background.renew("metrics", slow)
+            background.renew("last", lambda number=number: done.append(number))
+            time.sleep(0.1)  # it rests no more, and is in `slow`
+            background.renew("metrics", slow)
+            background.renew("last", lambda number=number: done.append(f"newer {number}"))
+            before.release(2)
+            deadline = time.monotonic() + 10
+            while done.count("metrics") < 2 * number + 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+    names = [each for each in done if each != "metrics"]
+    assert done[:2] == ["metrics", "newer 0"]
+    assert names == [f"newer {number}" for number in range(4)]
+
+
+def test_one_job_takes_the_place_of_those_that_it_does_as_well(held):
+    background, go = held
+    done = []
+    background.renew("best", lambda: done.append("best 1"), over=["last"])
+    background.renew("last", lambda: done.append("last 2"))
+    background.renew("best", lambda: done.append("best 3"), over=["last"])
+    background.renew("last", lambda: done.append("last 4"))
+    go.set()
+    background.flush()
+    assert done == ["best 3", "last 4"]
+
+
+def test_what_waits_has_limited_room(monkeypatch, held):
+    background, go = held
+    monkeypatch.setattr(background_module, "ROOM", 100)
+    done = []
+    background.add(lambda: done.append("large"), size=1000)  # alone it may be larger
+    timer = threading.Timer(0.2, go.set)
+    timer.start()
+    began = time.monotonic()
+    background.add(lambda: done.append("small"), size=1)
+    assert time.monotonic() - began > 0.1
+    assert "large" in done or background._running
+    background.flush()
+    assert done == ["large", "small"]
+    timer.join()
 
 
 def test_errors_are_raised_at_the_next_call_and_end_what_was_to_come(held):
@@ -114,5 +167,7 @@ def test_leaving_does_what_is_left_and_ends_the_thread():
         background.renew("last", lambda: time.sleep(0.05))
         background.renew("other", lambda: done.append(1))
     assert done == [1]
-    assert threading.active_count() == before
     background.close()
+    with pytest.raises(ZeroDivisionError), Background() as background:
+        background.add(lambda: 1 / 0)  # at the end, when nothing else has gone wrong
+    assert threading.active_count() == before

@@ -61,8 +61,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
                 ckpt_path=start.path if start else None,
                 weights_only=True,
             )
-            _finish(cfg, parts, folder, trainer)
-            background.flush()
+            _finish(cfg, parts, folder, trainer, background)
     except Interruption as stop:
         if trainer is not None and trainer.is_global_zero:
             _stopped(folder, trainer, stop)
@@ -183,7 +182,9 @@ def _latents(parts: Parts, folder: Path, background: Background) -> Latents:
     )
 
 
-def _finish(cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer) -> None:
+def _finish(
+    cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer, background: Background
+) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Figures):
             callback.draw(trainer, parts.module)
@@ -206,6 +207,7 @@ def _finish(cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer) 
     if tested and parts.module.kl_per_dimension is not None:
         results["test/kl_per_dimension"] = parts.module.kl_per_dimension.tolist()
     _conclude(cfg, parts, trainer, results)
+    background.flush()
     if trainer.is_global_zero:
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)

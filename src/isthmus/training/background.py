@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection
+from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
 from isthmus.core.threads import work_alone
@@ -13,19 +13,21 @@ from isthmus.core.threads import work_alone
 Job = Callable[[], None]
 
 REST = 1.0  # seconds after jobs that newer ones may replace: epochs of a small network are shorter
+ROOM = 256 << 20  # bytes that may wait to be written
 
 
 class _Entry(NamedTuple):
     name: str | None
     job: Job
     came_at: float
+    size: int = 0
 
 
 class Background:
     """Runs jobs one after another, in the order they came, in a thread of its own.
 
     Jobs get what they write as it was when they were made; nobody else changes it. What goes wrong in a job
-    is raised at the next call, and what was to come after it is dropped.
+    is raised at the next call or at the end, and what was to come after it is dropped.
     """
 
     def __init__(self) -> None:
@@ -37,49 +39,74 @@ class Background:
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    def add(self, job: Job) -> None:
-        """Run `job` when those before it are done."""
-        self._enqueue(None, job)
+    def add(self, job: Job, *, size: int = 0) -> None:
+        """Run `job` when those before it are done; waits while it and they hold too many bytes."""
+        with self._changed:
+            self._wait(lambda: not self._jobs or sum(each.size for each in self._jobs) + size <= ROOM)
+            self._jobs.append(_Entry(None, job, time.monotonic(), size))
+            self._begin()
 
-    def renew(self, name: str, job: Job) -> None:
-        """The same, and whatever is still to be done under this name is not done any more."""
-        self._enqueue(name, job)
+    def renew(self, name: str, job: Job, *, over: Collection[str] = ()) -> None:
+        """Run `job` in the place of what is still to be done under this name, or else after all others.
+
+        Args:
+            name: of what it writes.
+            job: writes it.
+            over: other names that it writes as well; what is still to be done under these is dropped.
+        """
+        with self._changed:
+            self._raise()
+            entry = _Entry(name, job, time.monotonic())
+            jobs = [each for each in self._jobs if each.name is None or each.name not in over]
+            names = [each.name for each in jobs]
+            if name in names:
+                # it has waited since the first of its name came; else newer ones could put it off for ever
+                at = names.index(name)
+                jobs[at] = entry._replace(came_at=jobs[at].came_at)
+            else:
+                jobs.append(entry)
+            self._jobs = jobs
+            self._begin()
 
     def flush(self) -> None:
         """Wait until everything is done. Raises what went wrong."""
         with self._changed:
-            self._hurry = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._jobs and not self._running)
-            self._hurry = False
-        self._raise()
+            self._wait(lambda: not self._jobs and not self._running)
 
     def close(self) -> None:
-        """Do what is left, and end the thread. What goes wrong now is not told: something else did before."""
-        with suppress(Exception):
+        """Do what is left, and end the thread. Raises what went wrong."""
+        try:
             self.flush()
-        with self._changed:
-            thread, self._thread = self._thread, None
-            self._changed.notify_all()
-        if thread is not None:
-            thread.join()
+        finally:
+            with self._changed:
+                thread, self._thread = self._thread, None
+                self._changed.notify_all()
+            if thread is not None:
+                thread.join()
 
     def __enter__(self) -> Background:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # what went wrong first is what is told
+        with suppress(Exception) if kind is not None else nullcontext():
+            self.close()
 
-    def _enqueue(self, name: str | None, job: Job) -> None:
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="isthmus-files", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        """Wait without rests in between; raises what went wrong."""
+        self._hurry = True
+        self._changed.notify_all()
+        try:
+            self._changed.wait_for(condition)
+        finally:
+            self._hurry = False
         self._raise()
-        with self._changed:
-            if name is not None:
-                self._jobs = [each for each in self._jobs if each.name != name]
-            self._jobs.append(_Entry(name, job, time.monotonic()))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="isthmus-files", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
 
     def _raise(self) -> None:
         error, self._error = self._error, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,9 +20,10 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from isthmus.core.atomic import replacing
+from isthmus.core.atomic import replacing, same_content
 from isthmus.training.background import Background
 
+ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
 MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
 # What tensors, parameters and plain values are made of.
 NEEDED = re.compile(
@@ -34,7 +36,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's own writes its temporary file elsewhere, from where a rename may not be atomic.
 
     Args:
-        background: writes the files; a checkpoint that is still to be written gives way to a newer one.
+        background: writes the files; a checkpoint that is still to be written gives way to a newer one. With
+            the storage option `ALSO`, a path, the same checkpoint is there as well.
         before: called first, there: writes what the checkpoint tells of.
     """
 
@@ -46,8 +49,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         place = Path(path)
-        # training goes on in these tensors
-        held = _copied(checkpoint)
+        also: list[Path] = [storage_options[ALSO]] if storage_options else []
+        held = _copied(checkpoint, {})  # training goes on in these tensors
 
         def write() -> None:
             self.before()
@@ -55,8 +58,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(held, file)
                 file.flush()
                 os.fsync(file.fileno())
+            for other in also:
+                same_content(place, other)
 
-        self.background.renew(place.name, write)
+        self.background.renew(place.name, write, over=[other.name for other in also])
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
@@ -65,17 +70,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
-def _copied(content: Any) -> Any:
-    """Plain values as they are, and tensors copied to the CPU."""
+def _copied(content: Any, copies: dict[object, Tensor]) -> Any:
+    """Plain values as they are, and tensors copied to the CPU; tied ones, in `copies`, stay tied."""
     if isinstance(content, Tensor):
-        return content.detach().to("cpu", copy=True)
+        place = (content.data_ptr(), content.dtype, content.device, content.shape, content.stride())
+        if not content.numel() or place not in copies:
+            copies[place] = content.detach().to("cpu", copy=True)
+        return copies[place]
     if isinstance(content, dict):
-        copied = type(content)((key, _copied(value)) for key, value in content.items())
-        if hasattr(content, "__dict__"):
+        # reading refuses other kinds of dict: the milestones of a learning rate are a Counter
+        kind = OrderedDict if isinstance(content, OrderedDict) else dict
+        copied = kind((key, _copied(value, copies)) for key, value in content.items())
+        if isinstance(content, OrderedDict):
             vars(copied).update(vars(content))  # the state of a module has versions there
         return copied
-    if isinstance(content, list | tuple):
-        return type(content)([_copied(value) for value in content])
+    if isinstance(content, list | tuple) and not isinstance(content, torch.Size):
+        return (list if isinstance(content, list) else tuple)(_copied(value, copies) for value in content)
     return content
 
 

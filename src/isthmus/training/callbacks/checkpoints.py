@@ -11,8 +11,8 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from isthmus.core.atomic import same_content
 from isthmus.training.background import Background
+from isthmus.training.checkpoint_io import ALSO
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.stopping import Interruption, StopRequests
 
@@ -116,7 +116,7 @@ class Checkpoints(Checkpoint):
     def on_test_batch_end(self, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
         stop, _ = self._agreed(trainer)
         if stop:
-            raise Interruption(stop)  # the last checkpoint is that of the end of training
+            self._stop(stop)  # the last checkpoint is that of the end of training
 
     def on_train_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         self.background.flush()
@@ -128,10 +128,7 @@ class Checkpoints(Checkpoint):
         if ends or epochs % self.every_n_epochs == 0:
             self._finished = [trainer.max_epochs or -1, pl_module.settings.max_steps] if ends else None
             if self._improved(trainer, pl_module, ends=ends):
-                self._save(trainer, "best.ckpt")
-                if trainer.is_global_zero:
-                    best, last = self.folder / "best.ckpt", self.folder / "last.ckpt"
-                    self.background.renew(last.name, lambda: same_content(best, last))
+                self._save(trainer, "best.ckpt", also="last.ckpt")
             else:
                 self._save(trainer)
 
@@ -147,9 +144,13 @@ class Checkpoints(Checkpoint):
             self._best = value
         return better
 
-    def _save(self, trainer: Trainer, name: str = "last.ckpt", *, planned: bool = True) -> None:
+    def _save(
+        self, trainer: Trainer, name: str = "last.ckpt", *, also: str | None = None, planned: bool = True
+    ) -> None:
         self.planned = planned
-        trainer.save_checkpoint(self.folder / name)
+        trainer.save_checkpoint(
+            self.folder / name, storage_options=None if also is None else {ALSO: self.folder / also}
+        )
         self._rest()
 
     def _rest(self) -> None:

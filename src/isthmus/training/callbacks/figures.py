@@ -65,7 +65,7 @@ class Figures(Callback):
             )
         grid = image_grid(rows, value_range=module.value_range)
         path = self.folder / f"reconstruction_step={trainer.global_step:08d}.png"
-        self.background.add(partial(save_png, grid, path))
+        self.background.add(partial(save_png, grid, path), size=grid.nbytes)
         writer = tensorboard_of(trainer.loggers)
         if writer is not None:
             writer.add_image("figures/reconstruction", grid, trainer.global_step)

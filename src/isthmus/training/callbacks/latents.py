@@ -71,7 +71,8 @@ class Latents(Callback):
             if self.labels is not None:
                 tensors["labels"] = self.labels[tensors["ids"]]
             path = self.folder / f"step={step:08d}_{part}.safetensors"
-            self.background.add(partial(self._save, tensors, path, step))
+            size = sum(tensor.nbytes for tensor in tensors.values())
+            self.background.add(partial(self._save, tensors, path, step), size=size)
 
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
         metadata = {"isthmus": json.dumps({"step": step, "label_names": self.label_names})}
