@@ -11,6 +11,7 @@ from torch import nn
 
 from isthmus.runs.build import build_autoencoder
 from isthmus.runs.compose import compose
+from isthmus.training import recording
 from isthmus.training.engine import DirectStep
 from isthmus.training.fused import is_fused_adam
 from isthmus.training.recording import COMPARED, WATCHED, Recorder, can_be_recorded, differentiate, trained
@@ -22,6 +23,9 @@ OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=1e-2, fused=True),
     "adam_decay": lambda p: torch.optim.Adam(p, lr=1e-2, weight_decay=0.1, betas=(0.8, 0.9), fused=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1, fused=True),
+    "decoupled": lambda p: torch.optim.Adam(
+        p, lr=1e-2, weight_decay=0.1, decoupled_weight_decay=True, fused=True
+    ),
     "maximize": lambda p: torch.optim.AdamW(p, lr=1e-3, maximize=True, fused=True),
     "groups": lambda p: torch.optim.Adam(
         [{"params": p[:2], "lr": 1e-3}, {"params": p[2:], "eps": 1e-4}], lr=1e-2, fused=True
@@ -95,6 +99,7 @@ def test_same_bits_with_every_optimizer(name):
     [
         ("adam", True),
         ("adamw", True),
+        ("decoupled", True),
         ("groups", True),
         ("maximize", True),
         ("amsgrad", False),
@@ -208,6 +213,72 @@ def test_modules_of_others_are_not_recorded():
     assert not can_be_recorded(made)
     *_, recorder = both_ways(made, batches())
     assert not recorder.recordings
+
+
+class Turned(nn.Module):
+    """The gradient of its weight lies in memory the other way round; that of two others is one tensor."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features, features) / features)
+        self.one = nn.Parameter(torch.randn(12, features))
+        self.two = nn.Parameter(torch.randn(12, features))
+        self.spread = nn.Parameter(torch.randn(features) / features)
+
+    def forward(self, x):
+        h = torch.einsum("bi,oi->bo", x + (self.one + self.two), self.weight)
+        return h + self.spread.sum()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("clip", [None, lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, 0.01)])
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_gradients_of_others_are_those_that_backward_leaves(accumulate, clip, name):
+    made = model("architecture=mlp", "architecture.hidden=[32]")
+    made.encoder.append(Turned(32))
+    both_ways(made, batches(), accumulate=accumulate, clip=clip, make=OPTIMIZERS[name])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_cannot_be_written_down_is_trained_by_python(compiled):
+    made = model("architecture=mlp", "architecture.hidden=[32]", "noise=gaussian")
+    made.encoder.append(nn.BatchNorm1d(32, momentum=None))  # asks for the value of its counter
+    assert can_be_recorded(made)
+    if not compiled:
+        *_, recorder = both_ways(made, batches())
+    else:
+        recorder = Recorder(made, compiled=True)
+        calls = []
+        made.compile = lambda: calls.append("forward")
+        for x in batches(2):
+            before = made.encoder[-1].num_batches_tracked.item()
+            recorder(x, None, 1.0)
+            assert made.encoder[-1].num_batches_tracked == before + 1
+        assert calls == ["forward"]
+    assert not recorder.recordings
+    assert not recorder._possible
+
+
+def test_a_wrong_recording_is_not_compiled(monkeypatch):
+    monkeypatch.setattr(recording, "simplify", lambda graph: _wrong(graph))
+    monkeypatch.setattr(torch, "compile", lambda *arguments, **keywords: pytest.fail("compiled"))
+    made = model("architecture=mlp")
+    made.compile = lambda: None
+    recorder = Recorder(made, compiled=True)
+    x = batches(1)[0]
+    expected = differentiate(made, recorder.parameters, x, None, 1.0)
+    for own, other in zip(recorder(x, None, 1.0).of, expected.of, strict=True):
+        assert torch.equal(own, other)
+
+
+def _wrong(graph):
+    output = graph.graph.output_node()
+    with graph.graph.inserting_before(output):
+        terms, *gradients = output.args[0]
+        doubled = graph.graph.call_function(torch.ops.aten.mul.Tensor, (gradients[0], 2))
+    output.args = ([terms, doubled, *gradients[1:]],)
+    graph.recompile()
+    return graph
 
 
 def test_modules_with_hooks_are_not_recorded():

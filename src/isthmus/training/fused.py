@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -10,9 +11,10 @@ from torch.optim import Adam, AdamW, Optimizer
 
 
 class _Lists(NamedTuple):
-    """A group's settings, and its tensors in the order in which the kernel wants them."""
+    """A group's settings, its kernel, and its tensors in the order in which the kernel wants them."""
 
     group: dict[str, Any]
+    kernel: Callable[..., None]
     parameters: list[Tensor]
     means: list[Tensor]
     squares: list[Tensor]
@@ -50,7 +52,6 @@ class FusedAdam:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self._lists: list[_Lists] | None = None
-        self._kernel = torch._fused_adamw_ if isinstance(optimizer, AdamW) else torch._fused_adam_
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
     def zero_grad(self) -> None:
@@ -71,12 +72,12 @@ class FusedAdam:
             self.zero_grad()
             return
         first = 0
-        for group, parameters, means, squares, counts, steps in self._lists:
+        for group, kernel, parameters, means, squares, counts, steps in self._lists:
             counts += 1
             last = first + len(parameters)
-            self._kernel(
+            kernel(
                 parameters,
-                gradients[first:last],  # type: ignore[arg-type]
+                gradients[first:last],
                 means,
                 squares,
                 [],
@@ -102,5 +103,7 @@ class FusedAdam:
                 state["step"] = step  # a view, so that all are counted at once
             names = ("exp_avg", "exp_avg_sq", "step")
             means, squares, steps = ([state[name] for state in states] for name in names)
-            lists.append(_Lists(group, group["params"], means, squares, counts, steps))
+            decoupled = group.get("decoupled_weight_decay", isinstance(self.optimizer, AdamW))
+            kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+            lists.append(_Lists(group, kernel, group["params"], means, squares, counts, steps))
         return lists

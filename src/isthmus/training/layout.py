@@ -8,32 +8,38 @@ follow the weights.
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch.nn.modules.conv import _ConvNd
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim import Optimizer
+
+from isthmus.training.known import is_known
 
 
 def lay_out(module: nn.Module, *, channels_last: bool | str, accelerator: str, precision: str) -> None:
     """Give the weights of `module` the layout that is asked for.
 
     Args:
-        module: to change in place; nothing happens to one without convolutions.
-        channels_last: True, False, or ``auto``: on CPUs, and in half precision on CUDA.
+        module: to change in place; nothing happens to one without two-dimensional convolutions.
+        channels_last: True, False, or ``auto``: on CPUs, and in half precision on CUDA, where nobody else's
+            modules take part, which may rely on the layout of what they get.
         accelerator: cpu, cuda or mps.
         precision: as Lightning's Trainer names it.
     """
-    if not any(isinstance(part, _ConvNd) for part in module.modules()):
-        return
     if channels_last == "auto":
         halved = precision.startswith(("bf16", "16"))
-        channels_last = accelerator == "cpu" or (accelerator == "cuda" and halved)
+        faster = accelerator == "cpu" or (accelerator == "cuda" and halved)
+        channels_last = faster and is_known(module)
     if channels_last:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        convert_conv2d_weight_memory_format(module, torch.channels_last)
 
 
 def follow_weights(optimizer: Optimizer) -> None:
-    """Lay out an optimizer's state as its parameters are: fused kernels take for granted that it is."""
+    """Lay out an optimizer's state as its parameters are, which fused kernels take for granted.
+
+    A checkpoint may come from where the weights had another layout.
+    """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
-            if value.shape == parameter.shape and value.stride() != parameter.stride():
+            same_shape = isinstance(value, Tensor) and value.shape == parameter.shape
+            if same_shape and value.stride() != parameter.stride():
                 state[name] = torch.empty_like(parameter).copy_(value)

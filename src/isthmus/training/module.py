@@ -152,8 +152,6 @@ class AutoencoderModule(LightningModule):
         self._batches = self._batches_per_epoch()
         self._rank = self.global_rank
         self._unread = [(terms.to(self.device), count) for terms, count in self._unread]
-        for optimizer in self.trainer.optimizers:
-            follow_weights(optimizer)
         optimizers = self.optimizers()
         self._optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
         configs = self.trainer.lr_scheduler_configs
@@ -165,6 +163,10 @@ class AutoencoderModule(LightningModule):
             clip=None if self.settings.clip_value is None else self._clip,
             compiled=self.settings.compiled,
         )
+
+    def on_train_start(self) -> None:
+        for optimizer in self.trainer.optimizers:  # their state has been restored by now
+            follow_weights(optimizer)
 
     def training_step(self, group: Group, batch_idx: int) -> None:
         # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.

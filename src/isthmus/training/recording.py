@@ -5,25 +5,31 @@ Python modules, autograd's bookkeeping and their dispatch take longer than the a
 come to; replayed, they call the same kernels in the same order, so the results are the same bits.
 
 What a recording cannot know is Python that decides anew at each batch. So only parts are recorded that are
-made of isthmus' own modules and PyTorch's, and the first replays are compared with what Python gives.
+made of isthmus' own modules and PyTorch's, and the first replays are compared with what Python gives. Where
+they differ, or nothing can be written down, Python goes on.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import default_generator
+from isthmus.training.known import is_known
 from isthmus.training.simplifying import hasten, simplify
 
-KNOWN = ("isthmus.core.", "torch.nn.modules.")
+logger = logging.getLogger(__name__)
+
 WATCHED = 3  # batches of one shape that Python computes first: short trainings need no recording
 COMPARED = 2  # replays that Python checks, the second one with other weights than those recorded
+FALLBACK = "the training step cannot be recorded (%s); it is trained all the same, more slowly"
 
 
 class Gradients(NamedTuple):
@@ -49,21 +55,34 @@ def trained(module: nn.Module) -> list[nn.Parameter]:
 def differentiate(
     autoencoder: Autoencoder, parameters: Sequence[Tensor], x: Tensor, epoch: Tensor | None, share: float
 ) -> Gradients:
-    """Noise, forward, loss and backward, by Python and autograd. See `training_step` for the arguments."""
-    with torch.enable_grad():
-        _, terms = autoencoder(x, generator=None, epoch=epoch)
-        objective = terms.objective if share == 1.0 else terms.objective * share
-        gradients = torch.autograd.grad(objective, parameters, allow_unused=True)
-    named = torch.stack([value.detach() for value in terms.named().values()])
-    return Gradients(named, list(gradients))
+    """Noise, forward, loss and backward, by Python and autograd. See `training_step` for the arguments.
+
+    The gradients are what `backward` leaves in `grad`: each in memory of its own, laid out as its parameter.
+    """
+    held = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    try:
+        with torch.enable_grad():
+            objective, terms = _judged(autoencoder, x, epoch, share)
+            objective.backward(inputs=parameters)
+        return Gradients(terms, [parameter.grad for parameter in parameters])
+    finally:
+        for parameter, gradient in zip(parameters, held, strict=True):
+            parameter.grad = gradient
+
+
+def _judged(autoencoder: Autoencoder, x: Tensor, epoch: Tensor | None, share: float) -> tuple[Tensor, Tensor]:
+    """What to differentiate, and the terms. Shapes: [], [T]."""
+    _, terms = autoencoder(x, generator=None, epoch=epoch)
+    objective = terms.objective if share == 1.0 else terms.objective * share
+    return objective, torch.stack([value.detach() for value in terms.named().values()])
 
 
 def can_be_recorded(module: nn.Module) -> bool:
     """Whether nothing but known modules without hooks takes part."""
-    return all(
-        type(part).__module__.startswith(KNOWN)
-        and not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
-        and not part._backward_pre_hooks
+    return is_known(module) and not any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
         for part in module.modules()
     )
 
@@ -74,8 +93,8 @@ class Recorder:
     Args:
         autoencoder: in training mode, on its device.
         compiled: whether recordings are compiled, with CUDA graphs where there is CUDA. They then begin with
-            the first batch, are not compared with Python (chance comes from other kernels), and what they
-            return is overwritten at the next batch.
+            the first batch and are compared with Python before they are compiled, since chance comes from
+            other kernels afterwards. What they return is overwritten at the next batch.
 
     Attributes:
         replays: batches that were computed by a recording.
@@ -100,7 +119,10 @@ class Recorder:
             seen = self._seen[key] = self._seen.get(key, 0) + 1
             if seen <= WATCHED and not self.compiled:
                 return self._by_python(x, epoch, share)
-            compute = self.recordings[key] = self._record(x, epoch, share)
+            compute = self._compiled(x, epoch, share) if self.compiled else self._record(x, epoch, share)
+            if compute is None:
+                return self._by_python(x, epoch, share)
+            self.recordings[key] = compute
         if self._compared.get(key, 0) < COMPARED and not self.compiled:
             self._compared[key] = self._compared.get(key, 0) + 1
             return self._compare(compute, x, epoch, share)
@@ -121,63 +143,84 @@ class Recorder:
         assert terms is not None
         return Gradients(terms, gradients)
 
-    def _record(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute:
+    def _record(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
+        """A recording that has not been compared yet; None where something cannot be recorded."""
+        graph = self._written_down(x, epoch, share)
+        return None if graph is None else hasten(graph).forward
+
+    def _compiled(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
+        """A recording that has been compared and is compiled; the forward pass alone where there is none."""
+        graph = self._written_down(x, epoch, share)
+        if graph is not None:
+            before = _State(self.autoencoder, x.device)
+            self._compare(graph.forward, x, epoch, share)
+            before.restore()
+        if graph is None or not self._possible:
+            self.compiled = False
+            self.autoencoder.compile()
+            return None
+        mode = "reduce-overhead" if x.device.type == "cuda" else "default"
+        compiled: Compute = torch.compile(graph, dynamic=False, mode=mode)
+        return compiled
+
+    def _written_down(self, x: Tensor, epoch: Tensor | None, share: float) -> GraphModule | None:
         def step(x: Tensor, epoch: Tensor | None) -> list[Tensor | None]:
-            terms, gradients = differentiate(self.autoencoder, self.parameters, x, epoch, share)
+            with torch.enable_grad():
+                objective, terms = _judged(self.autoencoder, x, epoch, share)
+                gradients = torch.autograd.grad(objective, self.parameters, allow_unused=True)
             return [terms, *map(_own, gradients, self.parameters)]
 
         kind = x.device.type
-        random = _Random(x.device)
-        buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
-        # weights that autocast has cast and kept would be recorded as constants
-        with torch.autocast(
-            kind,
-            dtype=torch.get_autocast_dtype(kind),
-            enabled=torch.is_autocast_enabled(kind),
-            cache_enabled=False,
-        ):
-            recorded = make_fx(step)(x, epoch)
-        random.restore()
-        self._restore(buffers)
-        simple = simplify(recorded)
-        if not self.compiled:
-            return hasten(simple).forward
-        mode = "reduce-overhead" if x.device.type == "cuda" else "default"
-        compiled: Compute = torch.compile(simple, dynamic=False, mode=mode)
-        return compiled
+        before = _State(self.autoencoder, x.device)
+        try:
+            # weights that autocast has cast and kept would be recorded as constants
+            with torch.autocast(
+                kind,
+                dtype=torch.get_autocast_dtype(kind),
+                enabled=torch.is_autocast_enabled(kind),
+                cache_enabled=False,
+            ):
+                return simplify(make_fx(step)(x, epoch))
+        except Exception as error:  # whatever PyTorch raises where Python looks at values
+            self._give_up(str(error).partition("\n")[0])
+            return None
+        finally:
+            before.restore()
 
     def _compare(self, compute: Compute, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
         """What Python computes; a recording that computes something else is not used any more."""
-        random = _Random(x.device)
-        buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
+        before = _State(self.autoencoder, x.device)
         replayed = self._replay(compute, x, epoch)
         replayed_buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
-        random.restore()
-        self._restore(buffers)
+        before.restore()
         computed = self._by_python(x, epoch, share)
         pairs = [
             (replayed.terms, computed.terms),
             *zip(replayed.of, computed.of, strict=True),
             *zip(replayed_buffers, self.autoencoder.buffers(), strict=True),
         ]
-        self._possible = all(_same(own, other) for own, other in pairs)
+        if not all(_same(own, other) for own, other in pairs):
+            self._give_up("it gave other numbers when it was tried")
         return computed
 
-    @torch.no_grad()
-    def _restore(self, buffers: list[Tensor]) -> None:
-        for buffer, value in zip(self.autoencoder.buffers(), buffers, strict=True):
-            buffer.copy_(value)
+    def _give_up(self, why: str) -> None:
+        self._possible = False
+        logger.info(FALLBACK, why)
 
 
-class _Random:
-    """The random state of a device, to go back to."""
+class _State:
+    """What a batch changes besides the weights: the random state of a device and buffers, to go back to."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
         self._generator = default_generator(device)
-        self._state = self._generator.get_state()
+        self._random = self._generator.get_state()
+        self._buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
 
+    @torch.no_grad()
     def restore(self) -> None:
-        self._generator.set_state(self._state)
+        self._generator.set_state(self._random)
+        for buffer, value in self._buffers:
+            buffer.copy_(value)
 
 
 def _own(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.fx import Graph, GraphModule, Node, map_arg
 
 ATEN = torch.ops.aten
 VIEWS = (ATEN.t.default, ATEN.view.default, ATEN.unsqueeze.default, ATEN.expand.default)
-ALIASES = (*VIEWS, ATEN.detach.default, ATEN.split.Tensor, ATEN.slice.Tensor, ATEN.select.int)  # of memory
+UNTOLD = (ATEN._unsafe_view.default,)  # a view, though its schema does not say so
 FILLED = (ATEN.ones_like.default, ATEN.zeros_like.default)  # whose argument gives a shape alone
 # PyTorch's Python functions are called faster than its operators; these take the same arguments.
 FASTER: dict[Any, Callable[..., Any]] = {
@@ -66,24 +66,45 @@ def hasten(recorded: GraphModule) -> GraphModule:
 
 
 def _base(node: Node) -> Node:
-    """What a view is a view of."""
+    """What has the memory that `node` is a view of, or has been written into."""
     while True:
         source = node.all_input_nodes[0] if node.target is operator.getitem else node
-        if source.target not in ALIASES:
+        if (viewed := _viewed(source)) is None:
             return node  # of several results of one operation, each has memory of its own
-        node = source.all_input_nodes[0]
+        node = viewed
+
+
+def _viewed(node: Node) -> Node | None:
+    """The argument in whose memory the result of an operation is."""
+    if node.target in UNTOLD:
+        return node.all_input_nodes[0]
+    if not isinstance(node.target, OpOverload):
+        return None
+    infos = [each.alias_info for each in node.target._schema.returns if each.alias_info]
+    shared = set().union(*(info.before_set for info in infos), "*")  # one star: in a list of results
+    for argument, given in _arguments(node):
+        info = argument.alias_info
+        if info is not None and shared & (info.before_set | info.after_set):
+            return given
+    return None
 
 
 def _written(node: Node) -> list[Node]:
     """What an operation writes into."""
     if not isinstance(node.target, OpOverload):
         return []
-    arguments = zip(node.target._schema.arguments, node.args, strict=False)
-    return [
-        given
-        for argument, given in arguments
-        if isinstance(given, Node) and argument.alias_info is not None and argument.alias_info.is_write
-    ]
+    infos = [(argument.alias_info, given) for argument, given in _arguments(node)]
+    return [given for info, given in infos if info is not None and info.is_write]
+
+
+def _arguments(node: Node) -> Iterator[tuple[Any, Node]]:
+    """The tensors that an operation is given, those in lists too, with what its schema says of each."""
+    for number, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        positional = number < len(node.args)
+        given = node.args[number] if positional else node.kwargs.get(argument.name)
+        for each in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(each, Node):
+                yield argument, each
 
 
 def _is_pure(node: Node) -> bool:
@@ -111,12 +132,16 @@ def _sum_flat(graph: Graph) -> None:
             continue
         summed, dimensions, *kept = source.args
         shape = list(summed.meta["val"].shape)  # type: ignore[union-attr]
-        if dimensions == [0] and kept == [True] and node.args[1] == shape[1:] and len(source.users) == 1:
+        summed_away = dimensions == [0] and kept == [True] and node.args[1] == shape[1:]
+        if summed_away and not source.kwargs and len(source.users) == 1:
             node.target, node.args = ATEN.sum.dim_IntList, (summed, [0], False)
 
 
 def _make_here(recorded: GraphModule, touched: set[Node]) -> None:
-    """Views of weights, which stay where they are, and tensors that depend on shapes alone."""
+    """Views of weights, which stay where they are, and tensors that depend on shapes alone.
+
+    A view of what is written into is added to `touched`.
+    """
     weights: dict[Node, Tensor] = {}
     constants: dict[Node, Tensor] = {}
     for node in list(recorded.graph.nodes):
@@ -125,7 +150,10 @@ def _make_here(recorded: GraphModule, touched: set[Node]) -> None:
             weights[node] = getattr(recorded, node.target).detach()
         elif node.target in VIEWS and inputs[0] in weights:
             view = node.target(weights[inputs[0]], *node.args[1:])
-            weights[_put(recorded, node, view)] = view
+            held = _put(recorded, node, view)
+            weights[held] = view
+            if inputs[0] in touched:
+                touched.add(held)
         elif node in touched:
             continue
         elif node.target in FILLED:
