@@ -197,6 +197,16 @@ def test_a_gpu_that_is_not_there(here, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_compiled_step_promises_nothing_on_a_gpu(here, monkeypatch, tmp_path):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    typed = ("train", "trainer.deterministic=true", "trainer.compile=true")
+    one_line(*here(*typed), ("trainer.compile=true", "does not promise deterministic results"))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("package", ["mlflow", "wandb"])
 def test_a_logger_that_is_not_installed(package, here, monkeypatch, tmp_path):
     found = rules.find_spec

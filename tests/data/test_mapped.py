@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from isthmus.core.errors import BadInput
 from isthmus.data import mapped
 from isthmus.data.npy import map_npy
 
@@ -51,6 +52,22 @@ def test_rows_equal_numpys(tmp_path, monkeypatch, shape, dtype, order, most):
     np.testing.assert_array_equal(np.asarray(array), values)
     assert array[ROWS].flags.writeable
     assert not array[1:2].flags.writeable
+
+
+@pytest.mark.parametrize("rows", [ROWS, slice(2, 9)])
+def test_a_file_that_becomes_shorter_is_one_line(tmp_path, rows):
+    array = saved(tmp_path, RNG.random((600, 50)))
+    with (tmp_path / "x.npy").open("r+b") as file:
+        file.truncate(6000)
+    with pytest.raises(BadInput, match=r"^data.path=.*x\.npy: became shorter"):
+        array[rows]
+
+
+def test_nothing_taken_tells_nothing_of_the_disk(tmp_path, advice):
+    array = saved(tmp_path, RNG.random((100_000, 50)))
+    array[ROWS[:0]]
+    array[np.array([0, 99_999])]
+    assert [name for name, *_ in advice] == ["MADV_RANDOM"]
 
 
 def test_values_that_are_not_aligned(tmp_path):

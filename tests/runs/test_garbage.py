@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -20,20 +21,38 @@ def collector() -> Iterator[None]:
 
 
 def test_postponed_until_it_goes_on():
-    garbage.postpone()
-    garbage.postpone()
-    assert not gc.isenabled()
-    garbage.go_on()
+    with garbage.postponed():
+        assert not gc.isenabled()
+        garbage.go_on()
+        assert gc.isenabled()
+        assert gc.get_freeze_count()
     assert gc.isenabled()
-    assert gc.get_freeze_count()
+
+
+class Made:
+    """What a job made."""
+
+
+def test_the_next_job_lets_go_of_what_the_first_one_made():
+    with garbage.postponed():
+        circle = [Made()]
+        circle.append(circle)
+        gone = weakref.ref(circle[0])
+        garbage.go_on()
+        del circle
+        gc.collect()
+        assert gone() is not None
+        garbage.go_on()
+        gc.collect()
+        assert gone() is None
 
 
 def test_a_collector_that_was_off_stays_off():
     gc.disable()
-    garbage.postpone()
-    garbage.go_on()
-    assert not gc.isenabled()
-    assert not gc.get_freeze_count()
+    with garbage.postponed():
+        garbage.go_on()
+        assert not gc.isenabled()
+        assert not gc.get_freeze_count()
 
 
 def test_a_refused_command_leaves_it_on():

@@ -13,6 +13,7 @@ import torch
 from tensorboard.summary.writer import event_file_writer
 
 from isthmus.core.errors import BadInput
+from isthmus.runs import build
 from isthmus.runs.compose import compose
 from isthmus.runs.errors import Stopped
 from isthmus.runs.folder import RunFolder
@@ -21,6 +22,7 @@ from isthmus.runs.reproduce import prepare, reproduce
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
+from isthmus.training.checkpoint_io import read_checkpoint
 
 from ..crash.same import differences
 
@@ -153,6 +155,21 @@ def test_it_does_not_matter_how_many_steps_lightning_takes_at_a_time(reference, 
         train(compose([*SMALL, *CONFIGS["vae"]]), run)
     resume(run, overrides=["trainer.steps_per_execution=1"])
     assert [line for line in differences(run, expected) if not line.startswith("config.yaml")] == []
+
+
+def test_a_checkpoint_from_weights_in_another_layout(tmp_path, monkeypatch):
+    """As `auto` may have it on another machine; fused optimizers take one layout for granted."""
+    small = [each for each in SMALL if not each.startswith("architecture.hidden")]
+    typed = [*small, "architecture=conv", "trainer.max_epochs=1"]
+    for name, laid_out in (("same", build.lay_out), ("other", lambda *arguments, **keywords: None)):
+        with monkeypatch.context() as patched:
+            patched.setattr(build, "lay_out", laid_out)
+            train(compose(typed), tmp_path / name)
+        resume(tmp_path / name, overrides=["trainer.max_epochs=2"])
+    paths = [tmp_path / name / "checkpoints" / "last.ckpt" for name in ("same", "other")]
+    same, other = (read_checkpoint(path)["state_dict"] for path in paths)
+    for one, two in zip(same.values(), other.values(), strict=True):
+        assert torch.allclose(one, two, rtol=1e-3, atol=1e-5)
 
 
 def test_minutes_and_signals_write_no_latents(reference, monkeypatch, tmp_path):

@@ -66,11 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"there is no command {name}; {hint}", MISTAKE)
     # Python processes that this one starts would otherwise look for their modules here first
     os.environ["PYTHONSAFEPATH"] = "1"
-    garbage.postpone()
     try:
-        if name in OPENING:
-            rest = _trusting(rest)
-        return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
+        with garbage.postponed():
+            if name in OPENING:
+                rest = _trusting(rest)
+            return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
         return _say(" ".join(str(error).splitlines()), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
@@ -80,8 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)
-    finally:
-        garbage.go_on()
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:

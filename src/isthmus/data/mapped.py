@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.core.errors import BadInput
+
 MOST = 256 << 20  # bytes of the file in the memory of the process, before some are given back
 PIECE = 64  # places touched between two looks: at each, the system may map up to megabytes from its cache
 PLACE = 64 << 10  # bytes of a row in one place
@@ -28,7 +30,7 @@ class MappedArray:
     Where the system has no madvise, it decides by itself what stays in memory.
 
     Args:
-        path: the file, which must not become shorter.
+        path: the file, which must not change while it is read.
         offset: the byte at which the values begin.
         shape: as stored.
         dtype: as stored.
@@ -37,6 +39,8 @@ class MappedArray:
     Raises:
         OSError, ValueError: the file cannot be mapped.
         IndexError: from taking, where there is no such row.
+        BadInput: from taking, where the file has become shorter, whose missing pages the system would answer
+            with a signal that ends the process.
     """
 
     def __init__(
@@ -45,7 +49,8 @@ class MappedArray:
         self.shape, self.dtype = shape, dtype
         self.nbytes = math.prod(shape) * dtype.itemsize
         with path.open("rb") as file:
-            self._pages = mmap.mmap(file.fileno(), offset + self.nbytes, access=mmap.ACCESS_READ)
+            self._path, self._end = path, offset + self.nbytes
+            self._pages = mmap.mmap(file.fileno(), self._end, access=mmap.ACCESS_READ)
         self._array: np.ndarray = np.ndarray(
             shape, dtype, self._pages, offset, order="F" if order == "F" else "C"
         )
@@ -67,13 +72,18 @@ class MappedArray:
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """A view of a slice of rows, or a copy of the rows with these numbers. Shape: [B, ...]."""
+        if self._pages.size() < self._end:
+            raise BadInput(
+                "data.path", self._path, "became shorter while it was read; bring it back as it was"
+            )
         if isinstance(rows, slice):
             self._give_back()
             return self._array[rows]
-        began = time.perf_counter()
         taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        if len(rows):
-            self._announce(rows, int(rows.min()), int(rows.max()))
+        if not len(rows):
+            return taken
+        began = time.perf_counter()
+        self._announce(rows, int(rows.min()), int(rows.max()))
         for start in range(0, len(rows), self._step):
             self._give_back()
             piece = slice(start, start + self._step)

@@ -145,7 +145,7 @@ class DataModule(LightningDataModule):
             self.source,
             blocks,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._device.type == "cuda",
             values=self._values_on_device(),
         )
 

@@ -7,22 +7,37 @@ time that importing torch and Lightning takes.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _postponed = False
 
 
-def postpone() -> None:
-    """Collect no garbage until `go_on` is called; nothing happens where the collector is off anyway."""
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Collect no garbage until `go_on` is called or this ends. A collector that is off stays off."""
     global _postponed
-    if gc.isenabled():
-        gc.disable()
-        _postponed = True
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    _postponed = True
+    try:
+        yield
+    finally:
+        gc.enable()
+        _postponed = False
 
 
 def go_on() -> None:
-    """Collect garbage again, if it was postponed. What was made in between is never looked through again."""
+    """Collect garbage again, if it was postponed. What was made in between is not looked through.
+
+    The next call, by the next job of a sweep, says that the first job is over: what it made can be garbage.
+    """
     global _postponed
     if _postponed:
         gc.freeze()
         gc.enable()
         _postponed = False
+    else:
+        gc.unfreeze()

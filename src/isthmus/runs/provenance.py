@@ -70,7 +70,8 @@ def packages() -> dict[str, str]:
 
 def _head(package: Distribution) -> Message:
     """What a package says of itself, without its description, which takes long to parse."""
-    text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+    files = ("METADATA", "PKG-INFO", "")  # the last: a package that is one file of its own, .egg-info
+    text = next(filter(None, map(package.read_text, files)), "")
     return HeaderParser().parsestr(text.partition("\n\n")[0])
 
 

@@ -107,13 +107,6 @@ def check(cfg: DictConfig) -> None:
     trainer = cfg.trainer
     if trainer.max_epochs == -1 and trainer.max_steps == -1:
         raise BadInput("trainer.max_epochs", -1, "would never end; set it or trainer.max_steps")
-    if trainer.deterministic and trainer.compile and trainer.accelerator in ("gpu", "cuda"):
-        raise BadInput(
-            "trainer.compile",
-            True,
-            "does not promise deterministic results on a GPU; "
-            "use trainer.deterministic=false or trainer.compile=false",
-        )
 
 
 def _as_it_will_be(cfg: DictConfig) -> Any:
