@@ -20,7 +20,8 @@ which also compiles what is compiled. Then they work in turns, one at a time, an
 round. A ratio is one contestant's speed over another's in the same round; given are the median and the range
 of the ratios. Training is timed from its first batch to its last, for isthmus and Lightning from the start of
 `Trainer.fit` to its return. The test mse is per pixel, of the network after a turn, median over the turns;
-turn k has seed k. Peak memory is that of the whole process, its data and libraries included."""
+turn k has seed k. Peak memory is that of the whole process, its data and libraries included. Where epochs
+take less than a second, isthmus writes a checkpoint about once a second, Lightning one for each epoch."""
 
 
 def heading(threads: int, device: str) -> str:

@@ -27,7 +27,7 @@ def measure(options: argparse.Namespace, report: Report) -> None:
     report.add(
         "Streaming",
         f"`isthmus train data=arrays` on a .npy file of {options.stream_rows:,} rows of 784 bytes in the "
-        "page cache, textbook network, data.num_workers=2. "
+        "page cache, textbook network. "
         f"One epoch in a turn; turns: {options.turns}.",
         table(
             ["", "images/s", f"times {HELD} (min to max)", "test mse"],

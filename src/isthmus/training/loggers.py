@@ -22,7 +22,7 @@ class Marked(Protocol):
     marked_as: str  # in a checkpoint
 
     def mark(self) -> Any:
-        """Write what is new; returns how far the files are, in plain types."""
+        """How far the files are when all that was logged is in them, in plain types."""
 
 
 class EventFiles(TensorBoardLogger):

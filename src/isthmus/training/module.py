@@ -41,7 +41,8 @@ class StepSettings:
         fused: see `make_optimizer`.
         log_every_n_steps: optimizer steps between two per-step records.
         max_steps: optimizer steps after which training is over; -1 for no limit.
-        compiled: whether noise, forward, loss and backward are compiled.
+        compiled: whether noise, forward, loss and backward are compiled; of other people's modules, with
+            several processes or with a loss scale the forward pass alone.
     """
 
     accumulate: int = 1
