@@ -39,8 +39,8 @@ def measure(options: argparse.Namespace, report: Report) -> None:
     shown = {"imports": "1", "isthmus": spread(ratios)}
     report.add(
         "Start-up",
-        f"Seconds from the start of a process, files in the page cache; turns: {options.turns}. isthmus collects "
-        "no garbage until it trains; the imports are as Python has them.",
+        f"Seconds from the start of a process, files in the page cache; turns: {options.turns}. "
+        "isthmus collects no garbage until it trains; the imports are as Python has them.",
         table(
             ["", "seconds", "times the imports (min to max)"],
             [[WHAT[name], f"{statistics.median(seconds[name]):.2f}", shown[name]] for name in WHAT],

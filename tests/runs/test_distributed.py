@@ -124,6 +124,7 @@ def test_a_folder_that_holds_something_ends_all_processes(starting, ending, tmp_
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["note"]
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_one_line(isthmus, tmp_path):
     ended = isthmus("train", *QUICK, "optimizer.lr=1e30", "hydra.run.dir=run")
     assert ended.returncode == 1
