@@ -33,6 +33,7 @@ def test_killed_again_and_again(config, chain, victim):
     killed.finish()
 
 
+@pytest.mark.slow
 def test_killed_twice_and_stopped(typed, starting, tmp_path, record_property):
     """The short version, with the reference and the rest of the run trained in this process."""
     often = Pace(seconds=1, writes={"checkpoints": 100, "events": 100, "latents": 100})

@@ -353,6 +353,7 @@ def test_another_number_of_processes_in_the_middle_of_an_epoch(stopped, monkeypa
         recorded(content, rank=0)
 
 
+@pytest.mark.slow
 def test_the_command(isthmus, stopped, reference):
     ended = isthmus("resume", "run")
     assert ended.returncode == 0, ended.stderr
