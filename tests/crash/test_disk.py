@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from ..conftest import SCRIPTS
 from .disk import small_disk
 from .kill import Moment, once
 from .victim import check_one_line
@@ -29,7 +30,7 @@ def disk(tmp_path):
 @pytest.fixture
 def on_disk(disk, victim, starting, tmp_path):
     """A run whose folder is on the disk."""
-    program, *arguments = disk.command(shutil.which("isthmus"))
+    program, *arguments = disk.command(str(SCRIPTS / "isthmus"))
 
     def start(*typed):
         typed = [each.replace(str(disk.seen), str(disk.place)) for each in typed]
@@ -92,5 +93,5 @@ def unprivileged(starting, cwd):
     program = shutil.which("setpriv")
     if program is None:
         pytest.skip("root may write everywhere, and setpriv (util-linux) is not on this machine")
-    bounded = ("--bounding-set=-dac_override,-dac_read_search", shutil.which("isthmus"))
+    bounded = ("--bounding-set=-dac_override,-dac_read_search", str(SCRIPTS / "isthmus"))
     return lambda *arguments: starting(*bounded, *arguments, program=program, cwd=cwd)
