@@ -56,7 +56,7 @@ def test_the_newest_of_a_name_takes_the_place_of_those_that_have_not_begun(held)
         background.add(lambda value=value: done.append(("kept", value)))
     go.set()
     background.flush()
-    assert [each for each in done if each[0] != "kept"] == [("last", 5), ("best", 4)]
+    assert [each for each in done if each[0] != "kept"] == [("best", 4), ("last", 5)]
     assert [value for name, value in done if name == "kept"] == [1, 2, 2, 3, 4, 4, 5]
 
 
@@ -75,7 +75,7 @@ def test_what_may_be_replaced_rests_and_what_may_not_does_not(monkeypatch):
 
 
 def test_newer_ones_do_not_put_off_what_waits(monkeypatch):
-    """However long the file before takes: each is replaced while that is written, and is written after it."""
+    """However long what comes before takes, what has rested is done next; newer ones rest again."""
     monkeypatch.setattr(background_module, "REST", 0.05)
     done, before = [], threading.Semaphore(0)
     with Background() as background:
@@ -95,8 +95,20 @@ def test_newer_ones_do_not_put_off_what_waits(monkeypatch):
             while done.count("metrics") < 2 * number + 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
     names = [each for each in done if each != "metrics"]
-    assert done[:2] == ["metrics", "newer 0"]
-    assert names == [f"newer {number}" for number in range(4)]
+    assert done[:2] == ["metrics", 0]
+    assert names == [each for number in range(4) for each in (number, f"newer {number}")]
+
+
+def test_a_job_comes_after_all_that_came_before_it(held):
+    """A checkpoint that is there says that the latents of its step are."""
+    background, go = held
+    done = []
+    for step in (1, 2, 3):
+        background.add(lambda step=step: done.append(f"latents {step}"))
+        background.renew("last", lambda step=step: done.append(f"last {step}"))
+    go.set()
+    background.flush()
+    assert done == ["latents 1", "latents 2", "latents 3", "last 3"]
 
 
 def test_one_job_takes_the_place_of_those_that_it_does_as_well(held):

@@ -47,25 +47,21 @@ class Background:
             self._begin()
 
     def renew(self, name: str, job: Job, *, over: Collection[str] = ()) -> None:
-        """Run `job` in the place of what is still to be done under this name, or else after all others.
+        """Run `job` when those before it are done; what rests under this name is not done any more.
 
         Args:
             name: of what it writes.
             job: writes it.
-            over: other names that it writes as well; what is still to be done under these is dropped.
+            over: other names that it writes as well; what rests under these is dropped, too.
         """
         with self._changed:
             self._raise()
-            entry = _Entry(name, job, time.monotonic())
-            jobs = [each for each in self._jobs if each.name is None or each.name not in over]
-            names = [each.name for each in jobs]
-            if name in names:
-                # it has waited since the first of its name came; else newer ones could put it off for ever
-                at = names.index(name)
-                jobs[at] = entry._replace(came_at=jobs[at].came_at)
-            else:
-                jobs.append(entry)
-            self._jobs = jobs
+            replaced = (name, *over)
+            # what has rested is done: slow jobs before it, and newer ones, would put it off for ever
+            self._jobs = [
+                each for each in self._jobs if each.name not in replaced or each.came_at <= self._woke_at
+            ]
+            self._jobs.append(_Entry(name, job, time.monotonic()))
             self._begin()
 
     def flush(self) -> None:
