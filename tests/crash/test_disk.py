@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -39,6 +40,17 @@ def on_disk(disk, victim, starting, tmp_path):
     return lambda config: victim(config, place=disk.seen, start=start)
 
 
+def halted(do):
+    """Does something while the command stands still, which could be at its end before that is done."""
+
+    def at_a_moment(process):
+        os.killpg(process.pid, signal.SIGSTOP)
+        do()
+        os.killpg(process.pid, signal.SIGCONT)
+
+    return at_a_moment
+
+
 @pytest.mark.parametrize(
     ("config", "moment"),
     [
@@ -52,7 +64,7 @@ def on_disk(disk, victim, starting, tmp_path):
 )
 def test_a_full_disk(config, moment, disk, on_disk):
     starved = on_disk(config)
-    ended = starved.go_on(once(moment, starved.reference.pace, lambda _: disk.fill()))
+    ended = starved.go_on(once(moment, starved.reference.pace, halted(disk.fill)))
     assert ended.code == 1, ended.err
     check_one_line(ended.err, "No space left on device", "isthmus resume ")
     check_whole(starved.run, interrupted=True)
