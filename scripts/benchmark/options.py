@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from cases import CASES
 from registry import CONTESTANTS
 
@@ -33,7 +34,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--stream-rows", type=_positive, default=200_000, help="in the file to stream")
     parser.add_argument("--stream-gb", type=float, default=10.0, help="of the large file; 0: without it")
     parser.add_argument("--stream-steps", type=_positive, help="on the large file; None: a whole epoch")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: there is none that this PyTorch can use")
+    return options
 
 
 def _positive(text: str) -> int:

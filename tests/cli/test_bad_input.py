@@ -97,6 +97,9 @@ VALUES = {
     "optimizer.fused=maybe": ("optimizer.fused=maybe", "auto"),
     "seed=-1": ("seed=-1", "at least 0"),
     "seed=99999999999": ("seed=99999999999", "below 4294967296"),
+    "trainer.channels_last=7": ("trainer.channels_last=7", "must be one of auto, true, false"),
+    "trainer.progress_bar=no_": ("trainer.progress_bar=no_", "must be one of auto, none, true, false"),
+    "trainer.accelerator=cpu trainer.precision=16-mixed": ("trainer.precision=16-mixed", "bf16-mixed"),
     "trainer.max_epochs=0": ("trainer.max_epochs=0", "at least 1"),
     "trainer.accelerator=tpu": ("trainer.accelerator=tpu", "must be one of auto, cpu"),
     "trainer.num_nodes=2": ("trainer.num_nodes=2", "torchrun"),
@@ -204,6 +207,13 @@ def test_a_compiled_step_promises_nothing_on_a_gpu(here, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     typed = ("train", "trainer.deterministic=true", "trainer.compile=true")
     one_line(*here(*typed), ("trainer.compile=true", "does not promise deterministic results"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_compiled_step_needs_a_compiler(here, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    typed = ("train", "trainer.accelerator=cpu", "trainer.compile=true")
+    one_line(*here(*typed), ("trainer.compile=true", "install no-such-compiler"))
     assert not list(tmp_path.iterdir())
 
 

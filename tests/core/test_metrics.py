@@ -117,6 +117,16 @@ def test_errors_are_those_of_scikit_learn(shape):
         np.testing.assert_allclose(errors[name], value, rtol=1e-5, err_msg=name)  # float32 against float64
 
 
+def test_autocast_does_not_round_them():
+    x, y = torch.rand(2, 4, 1, 12, 12).unbind()
+    plain = reconstruction_errors(y, x, value_range=(0.0, 1.0), probabilities=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = reconstruction_errors(y, x, value_range=(0.0, 1.0), probabilities=True)
+    for name, error in plain.items():
+        assert under[name].dtype == torch.float32
+        assert torch.equal(under[name], error), name
+
+
 def test_images_are_clipped_to_their_range_before_they_are_seen():
     x, y = pairs((1, 28, 28))
     wild = y + 3 * (y - x)

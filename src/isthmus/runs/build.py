@@ -44,17 +44,13 @@ def build(cfg: DictConfig) -> Parts:
     """Build every part once. Raises `BadInput` with the key of whatever cannot work."""
     from pytorch_lightning import seed_everything
 
-    device = device_type(cfg.trainer.accelerator)
-    if device != "cpu" and cfg.trainer.deterministic and cfg.trainer.compile:
-        fix = "use trainer.deterministic=false or trainer.compile=false"
-        raise BadInput("trainer.compile", True, f"does not promise deterministic results on a GPU; {fix}")
     data = build_data(cfg)
     seed_everything(cfg.seed, verbose=False)
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
     lay_out(
         autoencoder,
         channels_last=cfg.trainer.channels_last,
-        accelerator=device,
+        accelerator=device_type(cfg.trainer.accelerator),
         precision=cfg.trainer.precision,
     )
     optimizer = dict(cfg.optimizer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,7 +21,7 @@ from isthmus.runs.fit import fit_and_test
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.streams import outlast_readers
 from isthmus.training import distributed
-from isthmus.training.trainer import check_devices, quiet, set_threads
+from isthmus.training.trainer import check_devices, device_type, quiet, set_threads
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -89,7 +91,23 @@ def devices_of(cfg: DictConfig) -> int:
             trainer.num_nodes,
             "needs torchrun or srun to start the processes on each machine",
         )
+    _check_abilities(cfg, device_type(trainer.accelerator))
     return count
+
+
+def _check_abilities(cfg: DictConfig, device: str) -> None:
+    """Refuse what cannot be trained with on this kind of device."""
+    keys = cfg.trainer
+    if device == "cpu" and keys.precision == "16-mixed":
+        raise BadInput("trainer.precision", keys.precision, "needs a GPU; on the CPU there is bf16-mixed")
+    if device != "cpu" and keys.deterministic and keys.compile:
+        fix = "use trainer.deterministic=false or trainer.compile=false"
+        raise BadInput("trainer.compile", True, f"does not promise deterministic results on a GPU; {fix}")
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if device == "cpu" and keys.compile and sys.platform != "win32" and shutil.which(compiler) is None:
+        raise BadInput(
+            "trainer.compile", True, f"needs a C++ compiler; install {compiler}, or name one in CXX"
+        )
 
 
 def _train_together(folder: RunFolder, processes: int) -> None:

@@ -30,6 +30,16 @@ def _below(key: str, value: int, limit: int) -> None:
         raise BadInput(key, value, f"must be below {limit}")
 
 
+def switch_or(*others: str) -> Callable[[str, Any], None]:
+    """A check for true, false and a few words besides."""
+
+    def check(key: str, value: Any) -> None:
+        if not isinstance(value, bool) and value not in others:
+            raise BadInput(key, value, f"must be one of {', '.join((*others, 'true', 'false'))}")
+
+    return check
+
+
 # key -> check(key, value). A key that a choice does not have is passed over.
 RULES: dict[str, Callable[[str, Any], object]] = {
     "seed": lambda k, v: _below(k, whole(k, v, least=0), 2**32),
@@ -49,10 +59,10 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.gradient_clip_algorithm": lambda k, v: one_of(k, v, ("norm", "value")),
     "trainer.accumulate_grad_batches": whole,
     "trainer.steps_per_execution": whole,
-    "trainer.channels_last": lambda k, v: isinstance(v, bool) or one_of(k, v, ("auto",)),
+    "trainer.channels_last": switch_or("auto"),
     "trainer.log_every_n_steps": whole,
     "trainer.check_val_every_n_epoch": whole,
-    "trainer.progress_bar": lambda k, v: isinstance(v, bool) or one_of(k, v, ("auto", "none")),
+    "trainer.progress_bar": switch_or("auto", "none"),
     "trainer.threads": lambda k, v: v is None or whole(k, v),
     "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
     "callbacks.checkpoint.every_n_epochs": whole,

@@ -27,7 +27,13 @@ def reconstruction_errors(
         mse, mae; bce in nats where it applies; for images clipped_mse (the reconstruction clipped to
         the range, from which the PSNR follows) and ssim.
     """
-    reconstruction, x = reconstruction.float(), x.float()
+    with torch.autocast(x.device.type, enabled=False):  # it would compute the SSIM in half precision
+        return _errors(reconstruction.float(), x.float(), value_range, probabilities)
+
+
+def _errors(
+    reconstruction: Tensor, x: Tensor, value_range: tuple[float, float], probabilities: bool
+) -> dict[str, Tensor]:
     difference = (reconstruction - x).flatten(1)
     errors = {"mse": difference.square().mean(1), "mae": difference.abs().mean(1)}
     low, high = value_range
