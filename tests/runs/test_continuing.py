@@ -61,6 +61,7 @@ def contents(folder):
     ("which", "overrides", "said"),
     [
         ("done", ["trainer.max_epochs=2"], "trainer.max_epochs=2: is fewer than the 3 epochs"),
+        ("done", ["trainer.max_epochs=3", "trainer.precision=bf16-mixed"], "is done; .* above 3"),
         ("stopped", ["trainer.max_epochs=1"], "trainer.max_epochs=1: is fewer than the 2 epochs"),
         ("stopped", ["trainer.max_steps=9"], "trainer.max_steps=9: is fewer than the 10 steps"),
         (

@@ -14,7 +14,7 @@ from isthmus.runs.configs import check_trained
 from isthmus.runs.drive import devices_of
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.start import Start
-from isthmus.training.callbacks.checkpoints import CONFIG
+from isthmus.training.callbacks.checkpoints import CONFIG, is_finished
 from isthmus.training.metrics_file import first_rows
 from isthmus.training.position import check_processes
 
@@ -50,7 +50,7 @@ def check_start(folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts) 
         parts: built from it.
     """
     check_trained(start.checkpoint.get(CONFIG), cfg)
-    _check_limits(start, cfg)
+    _check_limits(folder, start, cfg)
     weights = start.checkpoint["state_dict"]
     try:
         if not all(isinstance(weight, Tensor) for weight in weights.values()):
@@ -65,7 +65,7 @@ def check_start(folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts) 
     first_rows(folder.metrics, start.checkpoint["logs"].get("metrics", 0))
 
 
-def _check_limits(start: Start, cfg: DictConfig) -> None:
+def _check_limits(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
     begun = start.epoch + bool(start.place["batch"])
     for name, limit, made in (
         ("epochs", cfg.trainer.max_epochs, begun),
@@ -75,4 +75,9 @@ def _check_limits(start: Start, cfg: DictConfig) -> None:
             raise BadInput(
                 f"trainer.max_{name}", limit, f"is fewer than the {made} {name} that it was trained"
             )
+    trainer = cfg.trainer
+    limits = {"max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
+    if folder.is_done and is_finished(start.checkpoint, **limits):
+        fix = f"is done; to train it further, give trainer.max_epochs=N above {start.epoch}"
+        raise BadInput("RUN", folder.path, fix)
     check_processes(start.place, devices_of(cfg) * cfg.trainer.num_nodes)

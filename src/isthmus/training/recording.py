@@ -236,4 +236,7 @@ def _same(own: Tensor | None, other: Tensor | None) -> bool:
     if own.device.type == "cpu":
         # NaN, which ends training elsewhere, is the same as NaN here
         return own.dtype == other.dtype and torch.equal(own.nan_to_num(), other.nan_to_num())
-    return torch.allclose(own.float(), other.float(), rtol=1e-3, atol=1e-6, equal_nan=True)
+    # on GPUs some kernels add up in any order, of which small numbers lose most
+    own, other = own.float().nan_to_num(), other.float().nan_to_num()
+    allowed = 1e-3 * torch.linalg.vector_norm(other) + 1e-6
+    return bool(torch.linalg.vector_norm(own - other) <= allowed)
