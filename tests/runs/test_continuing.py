@@ -62,6 +62,7 @@ def contents(folder):
     [
         ("done", ["trainer.max_epochs=2"], "trainer.max_epochs=2: is fewer than the 3 epochs"),
         ("done", ["trainer.max_epochs=3", "trainer.precision=bf16-mixed"], "is done; .* above 3"),
+        ("done", ["trainer.max_epochs=9", "trainer.max_steps=24"], r"is done; .*max_steps=N above 24"),
         ("stopped", ["trainer.max_epochs=1"], "trainer.max_epochs=1: is fewer than the 2 epochs"),
         ("stopped", ["trainer.max_steps=9"], "trainer.max_steps=9: is fewer than the 10 steps"),
         (

@@ -78,6 +78,7 @@ def _check_limits(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
     trainer = cfg.trainer
     limits = {"max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
     if folder.is_done and is_finished(start.checkpoint, **limits):
-        fix = f"is done; to train it further, give trainer.max_epochs=N above {start.epoch}"
+        reached = "max_steps" if 0 <= trainer.max_steps <= start.step else "max_epochs"
+        fix = f"is done; to train it further, give trainer.{reached}=N above {limits[reached]}"
         raise BadInput("RUN", folder.path, fix)
     check_processes(start.place, devices_of(cfg) * cfg.trainer.num_nodes)
