@@ -69,6 +69,7 @@ CHOICES = {
     "trainer=quantum": ("trainer=quantum", "choices: auto, cpu, ddp, ddp_cpu, gpu"),
     "latnet=gaussian": ("latnet=gaussian", "did you mean latent?"),
     "data=null": ("data=null", "must be one of arrays, digits"),
+    "logger=[]": ("logger=[]", "must be one of csv, mlflow, tensorboard"),
     "data=3": ("data=3", "must be one of arrays, digits"),
 }
 

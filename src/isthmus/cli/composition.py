@@ -42,6 +42,8 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
     Args:
         argv: what was typed after `isthmus train`.
     """
+    if any(argument.endswith("=[]") for argument in argv):
+        _check_chosen(argv)
     try:
         yield
     except MissingConfigException as error:
@@ -71,6 +73,13 @@ def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadIn
     nearest = difflib.get_close_matches(choice, known, n=1)
     hint = f"did you mean {group}={nearest[0]}? " if nearest else ""
     return BadInput(group, choice, f"there is no such choice; {hint}choices: {', '.join(known)}")
+
+
+def _check_chosen(argv: Sequence[str]) -> None:
+    """Hydra takes an empty list for a group that is left out; a config lacks no group."""
+    for group, choices in groups(config_dirs(argv)).items():
+        if f"{group}=[]" in argv:
+            raise BadInput(group, "[]", f"must be one of {', '.join(choices)}")
 
 
 def _no_choice(argv: Sequence[str]) -> BadInput:

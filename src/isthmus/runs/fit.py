@@ -55,6 +55,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
             for logger in trainer.loggers:
                 logger.log_hyperparams(config_row(cfg))
             garbage.go_on()
+            _announce(cfg)
             trainer.fit(
                 parts.module,
                 datamodule=parts.data,
@@ -79,6 +80,12 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
         if failure is error:
             raise
         raise failure from error
+
+
+@rank_zero_only
+def _announce(cfg: DictConfig) -> None:
+    if cfg.trainer.compile and cfg.trainer.progress_bar != "none":
+        print("compiling; the first step waits for it, up to a minute", flush=True)
 
 
 def _stopped(folder: RunFolder, trainer: Trainer, stop: Interruption) -> None:
