@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from isthmus.core.errors import BadInput
 from isthmus.data import memory
+from isthmus.data.memory import take_rows
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,10 @@ def test_the_machine_says_what_is_free(monkeypatch: pytest.MonkeyPatch, proc: bo
     if not proc:
         monkeypatch.setattr(Path, "read_text", missing)
     assert 2**20 < memory.available_memory() < 2**60
+
+
+@pytest.mark.parametrize("rows", [[3, 4, 5], [5, 4, 3], [3, 5, 4], [3, 4, 4], [2, 2, 4], [7], []], ids=str)
+def test_take_rows(rows):
+    values = torch.arange(20).view(10, 2)
+    rows = torch.tensor(rows, dtype=torch.int64)
+    assert torch.equal(take_rows(values, rows), values[rows])

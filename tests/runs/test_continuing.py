@@ -62,7 +62,17 @@ def contents(folder):
     [
         ("done", ["trainer.max_epochs=2"], "trainer.max_epochs=2: is fewer than the 3 epochs"),
         ("done", ["trainer.max_epochs=3", "trainer.precision=bf16-mixed"], "is done; .* above 3"),
-        ("done", ["trainer.max_epochs=9", "trainer.max_steps=24"], r"is done; .*max_steps=N above 24"),
+        (
+            "done",
+            ["trainer.max_epochs=9", "trainer.max_steps=24"],
+            r"done; .* give trainer.max_steps=N above 24",
+        ),
+        ("done", ["trainer.max_steps=24"], r"max_epochs=N above 3 and trainer.max_steps=N above 24"),
+        (
+            "done",
+            ["trainer.max_epochs=3", "trainer.max_steps=99"],
+            r"done; .* give trainer.max_epochs=N above 3",
+        ),
         ("stopped", ["trainer.max_epochs=1"], "trainer.max_epochs=1: is fewer than the 2 epochs"),
         ("stopped", ["trainer.max_steps=9"], "trainer.max_steps=9: is fewer than the 10 steps"),
         (
@@ -84,6 +94,17 @@ def test_overrides(which, overrides, said, run, monkeypatch):
     after.pop(folder.path / ".lock", None)
     before.pop(folder.path / ".lock", None)
     assert after == before
+
+
+@pytest.mark.parametrize("overrides", [[], ["callbacks.projector.enabled=true"]], ids=str)
+def test_a_done_run_is_only_ended_again(overrides, run):
+    """As a cluster does that queues it again, and who wants what its end leaves."""
+    folder = run("done")
+    before = folder.read_json(folder.results)
+    resume(folder.path, overrides=overrides)
+    assert folder.is_done
+    assert folder.read_json(folder.results) == before
+    assert any(folder.path.rglob("projector_config.pbtxt")) == bool(overrides)
 
 
 def with_key(folder, key, value):

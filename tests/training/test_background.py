@@ -123,15 +123,26 @@ def test_one_job_takes_the_place_of_those_that_it_does_as_well(held):
     assert done == ["best 3", "last 4"]
 
 
-def test_what_waits_has_limited_room(monkeypatch, held):
+@pytest.mark.parametrize("name", [None, "last"])
+def test_what_waits_has_limited_room(name, monkeypatch, held):
     background, go = held
     monkeypatch.setattr(background_module, "ROOM", 100)
     done = []
-    background.add(lambda: done.append("large"), size=1000)  # alone it may be larger
+
+    def large():
+        done.append("large")
+
+    if name is None:
+        background.add(large, size=1000)  # alone it may be larger
+    else:
+        background.renew(name, large, size=1000)
     timer = threading.Timer(0.2, go.set)
     timer.start()
     began = time.monotonic()
-    background.add(lambda: done.append("small"), size=1)
+    if name is None:
+        background.add(lambda: done.append("small"), size=1)
+    else:
+        background.renew("best", lambda: done.append("small"), size=1)
     assert time.monotonic() - began > 0.1
     assert "large" in done or background._running
     background.flush()

@@ -22,7 +22,7 @@ from isthmus.data.array_labels import classes_of
 from isthmus.data.array_layout import layout_of
 from isthmus.data.array_scan import chunks, scan
 from isthmus.data.examples import locate
-from isthmus.data.memory import fits_in_memory
+from isthmus.data.memory import fits_in_memory, take_rows
 from isthmus.data.npz import array_names
 from isthmus.data.source import UNBOUNDED, Reading, Source
 
@@ -89,7 +89,7 @@ class Arrays(Source):
 
     def take(self, rows: Tensor) -> Tensor:
         if self.values is not None:
-            return self.values.index_select(0, rows)
+            return take_rows(self.values, rows)
         return torch.from_numpy(self.layout.apply(self.file.array[rows.numpy()]))
 
     def scaling(self, train_rows: Tensor) -> Scaling:

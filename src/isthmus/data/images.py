@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.core.errors import BadInput, whole
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
-from isthmus.data.memory import fits_in_memory
+from isthmus.data.memory import fits_in_memory, take_rows
 from isthmus.data.pictures import MOST_PIXELS, UNREADABLE, TooLarge, decode, stored_grey
 from isthmus.data.source import Reading, Source
 
@@ -80,7 +80,7 @@ class Images(Source):
 
     def take(self, rows: Tensor) -> Tensor:
         if self.values is not None:
-            return self.values.index_select(0, rows)
+            return take_rows(self.values, rows)
         images = torch.empty((len(rows), *self.shape), dtype=torch.uint8)
         for place, row in enumerate(rows.tolist()):
             images[place] = self._decode(self.folder / self.names[row])

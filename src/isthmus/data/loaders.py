@@ -50,6 +50,13 @@ def rows_of(block: Block | list[Block]) -> Tensor:
     return torch.cat([each.rows for each in block]) if block else torch.empty(0, dtype=torch.int64)
 
 
+class Direct(DataLoader[Any]):
+    """A DataLoader that takes items from memory: what the others do for each costs as much again."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return super().__iter__() if self.pin_memory else map(self.dataset.__getitem__, self.sampler)
+
+
 class Ahead(DataLoader[Any]):
     """A DataLoader whose items one thread of this process reads while those before are used."""
 
@@ -83,7 +90,7 @@ def loader(
     """A DataLoader over `blocks`, which reads as `source.reading` asks for; see `Batches` for `values`."""
     workers = num_workers if source.reading is Reading.DECODED else 0
     options: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
-    kind = Ahead if source.reading is Reading.MAPPED else DataLoader
+    kind = {Reading.MEMORY: Direct, Reading.MAPPED: Ahead}.get(source.reading, DataLoader)
     return kind(
         Batches(source, values),
         sampler=blocks,

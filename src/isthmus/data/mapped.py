@@ -39,8 +39,8 @@ class MappedArray:
     Raises:
         OSError, ValueError: the file cannot be mapped.
         IndexError: from taking, where there is no such row.
-        BadInput: from taking, where the file has become shorter, whose missing pages the system would answer
-            with a signal that ends the process.
+        BadInput: from taking, where the file has become shorter before, whose missing pages the system would
+            answer with a signal that ends the process.
     """
 
     def __init__(

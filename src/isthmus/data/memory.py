@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import torch
+from torch import Tensor
 
 from isthmus.core.errors import BadInput
 
@@ -104,3 +105,12 @@ def unpack(file: IO[bytes], size: int, what: str) -> bytearray:
     left.release()
     del content[size - missing :]
     return content
+
+
+def take_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]`; of rows that follow one another a view, for reading alone. Shapes: [N, ...], [B]."""
+    if len(rows) > 1:
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        if end - first == len(rows) and torch.equal(rows, torch.arange(first, end)):
+            return values[first:end]
+    return values.index_select(0, rows)

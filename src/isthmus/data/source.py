@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.scaling import Scaling
+from isthmus.data.memory import take_rows
 
 UNBOUNDED = (-float("inf"), float("inf"))
 
@@ -105,7 +106,7 @@ class TensorSource(Source):
         return len(self.values)
 
     def take(self, rows: Tensor) -> Tensor:
-        return self.values.index_select(0, rows)
+        return take_rows(self.values, rows)
 
     def scaling(self, train_rows: Tensor) -> Scaling:
         return Scaling.unit(self.unit)

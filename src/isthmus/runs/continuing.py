@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -40,7 +40,9 @@ def check_origin(folder: RunFolder, origin: Mapping[str, Any], parts: Parts) -> 
             )
 
 
-def check_start(folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts) -> None:
+def check_start(
+    folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
+) -> None:
     """Raise `BadInput` where a config cannot go on from a checkpoint.
 
     Args:
@@ -48,9 +50,12 @@ def check_start(folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts) 
         start: its checkpoint.
         cfg: its config, overrides applied.
         parts: built from it.
+        overrides: that were given for it. Without any, a run that is done is done.
     """
     check_trained(start.checkpoint.get(CONFIG), cfg)
-    _check_limits(folder, start, cfg)
+    _check_limits(start, cfg)
+    if folder.is_done and overrides and all(each.startswith("trainer.") for each in overrides):
+        _check_left(folder, start, cfg)
     weights = start.checkpoint["state_dict"]
     try:
         if not all(isinstance(weight, Tensor) for weight in weights.values()):
@@ -65,7 +70,7 @@ def check_start(folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts) 
     first_rows(folder.metrics, start.checkpoint["logs"].get("metrics", 0))
 
 
-def _check_limits(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
+def _check_limits(start: Start, cfg: DictConfig) -> None:
     begun = start.epoch + bool(start.place["batch"])
     for name, limit, made in (
         ("epochs", cfg.trainer.max_epochs, begun),
@@ -75,10 +80,15 @@ def _check_limits(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
             raise BadInput(
                 f"trainer.max_{name}", limit, f"is fewer than the {made} {name} that it was trained"
             )
-    trainer = cfg.trainer
-    limits = {"max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
-    if folder.is_done and is_finished(start.checkpoint, **limits):
-        reached = "max_steps" if 0 <= trainer.max_steps <= start.step else "max_epochs"
-        fix = f"is done; to train it further, give trainer.{reached}=N above {limits[reached]}"
-        raise BadInput("RUN", folder.path, fix)
     check_processes(start.place, devices_of(cfg) * cfg.trainer.num_nodes)
+
+
+def _check_left(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
+    """Refuse what would train a run further that has nothing left to train."""
+    limits = {"max_epochs": cfg.trainer.max_epochs, "max_steps": cfg.trainer.max_steps}
+    made = {"max_epochs": start.epoch, "max_steps": start.step}
+    reached = [f"trainer.{key}=N above {limits[key]}" for key in limits if 0 <= limits[key] <= made[key]]
+    if not reached and not is_finished(start.checkpoint, **limits):
+        return
+    fix = " and ".join(reached) or "other limits: it stopped early"
+    raise BadInput("RUN", folder.path, f"is done; to train it further, give {fix}")

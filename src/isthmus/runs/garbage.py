@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _postponed = False
+_frozen = False
 
 
 @contextmanager
@@ -34,10 +35,11 @@ def go_on() -> None:
 
     The next call, by the next job of a sweep, says that the first job is over: what it made can be garbage.
     """
-    global _postponed
+    global _postponed, _frozen
     if _postponed:
         gc.freeze()
         gc.enable()
-        _postponed = False
-    else:
+        _postponed, _frozen = False, True
+    elif _frozen:
         gc.unfreeze()
+        _frozen = False

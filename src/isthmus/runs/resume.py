@@ -84,7 +84,7 @@ def reopen(
     # all that can be refused is refused before the folder changes
     check_origin(folder, origin, parts)
     if start is not None:
-        check_start(folder, start, cfg, parts)
+        check_start(folder, start, cfg, parts, overrides)
         if start.path.stem != "last":
             print(f"last.ckpt is missing or damaged; going on from {start.path.name}", flush=True)
     folder.write_status("running")

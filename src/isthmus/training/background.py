@@ -46,22 +46,27 @@ class Background:
             self._jobs.append(_Entry(None, job, time.monotonic(), size))
             self._begin()
 
-    def renew(self, name: str, job: Job, *, over: Collection[str] = ()) -> None:
-        """Run `job` when those before it are done; what rests under this name is not done any more.
+    def renew(self, name: str, job: Job, *, over: Collection[str] = (), size: int = 0) -> None:
+        """The same, and what rests under this name is not done any more.
 
         Args:
             name: of what it writes.
             job: writes it.
             over: other names that it writes as well; what rests under these is dropped, too.
+            size: bytes that it holds.
         """
         with self._changed:
-            self._raise()
             replaced = (name, *over)
-            # what has rested is done: slow jobs before it, and newer ones, would put it off for ever
-            self._jobs = [
-                each for each in self._jobs if each.name not in replaced or each.came_at <= self._woke_at
-            ]
-            self._jobs.append(_Entry(name, job, time.monotonic()))
+
+            def kept() -> list[_Entry]:
+                # what has rested is done: slow jobs before it, and newer ones, would put it off for ever
+                return [
+                    each for each in self._jobs if each.name not in replaced or each.came_at <= self._woke_at
+                ]
+
+            self._wait(lambda: not self._jobs or sum(each.size for each in kept()) + size <= ROOM)
+            self._jobs = kept()
+            self._jobs.append(_Entry(name, job, time.monotonic(), size))
             self._begin()
 
     def flush(self) -> None:

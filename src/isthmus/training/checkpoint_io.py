@@ -50,7 +50,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         place = Path(path)
         also: list[Path] = [storage_options[ALSO]] if storage_options else []
-        held = _copied(checkpoint, {})  # training goes on in these tensors
+        copies: dict[object, Tensor] = {}
+        held = _copied(checkpoint, copies)  # training goes on in these tensors
 
         def write() -> None:
             self.before()
@@ -61,7 +62,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             for other in also:
                 same_content(place, other)
 
-        self.background.renew(place.name, write, over=[other.name for other in also])
+        size = sum(tensor.nbytes for tensor in copies.values())
+        self.background.renew(place.name, write, over=[other.name for other in also], size=size)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
+from torch.utils.data import DataLoader
 
 from isthmus.core.types import Batch
 from isthmus.training.module import AutoencoderModule
@@ -14,34 +16,43 @@ from isthmus.training.module import AutoencoderModule
 
 @contextmanager
 def evaluating(module: AutoencoderModule) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode before comes back."""
-    training = module.training
+    """Evaluation mode without gradients; the mode that each part was in comes back."""
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        module.train(training)
+        for part, training in modes:
+            part.training = training
 
 
-def encode_all(module: AutoencoderModule, loader: Iterable[Batch]) -> dict[str, Tensor]:
-    """Encode every example of `loader`.
+def encode_all(module: AutoencoderModule, loader: DataLoader[Batch]) -> dict[str, Tensor]:
+    """Encode every example of `loader`, whose batches are of one size, but for a smaller one at the end.
 
     Returns:
         On the CPU: ``ids``, the row of each example in its source, [N]; ``codes``, float32 [N, D]; ``mse``,
-        the mean squared error of each reconstruction, which is its anomaly score, [N]; and ``std``, [N, D],
-        where the code has a distribution.
+        the mean squared error of each reconstruction, which is its anomaly score, float32 [N]; and ``std``,
+        [N, D], where the code has a distribution.
     """
-    parts: dict[str, list[Tensor]] = {"ids": [], "codes": [], "mse": []}
-    autoencoder = module.autoencoder
+    whole: dict[str, Tensor] = {}
+    made = 0
     with evaluating(module):
         for batch in loader:
-            x = module.scaling(batch.x.to(module.device))
-            code = autoencoder.encode(x)
-            reconstruction = autoencoder.decode(code.z)
-            parts["ids"].append(batch.rows)
-            parts["codes"].append(code.z.float().cpu())
-            parts["mse"].append((reconstruction - x).float().square().flatten(1).mean(1).cpu())
-            if code.posterior is not None:
-                parts.setdefault("std", []).append((0.5 * code.posterior.log_var).exp().cpu())
-    return {name: torch.cat(tensors) for name, tensors in parts.items()}
+            for name, values in _encoded(module, batch).items():
+                if name not in whole:
+                    # parts that are joined at the end take their memory twice
+                    whole[name] = values.new_empty(len(loader) * len(values), *values.shape[1:], device="cpu")
+                whole[name][made : made + len(values)] = values
+            made += len(batch.rows)
+    return {name: values[:made] for name, values in whole.items()}
+
+
+def _encoded(module: AutoencoderModule, batch: Batch) -> dict[str, Tensor]:
+    x = module.scaling(batch.x.to(module.device))
+    code = module.autoencoder.encode(x)
+    errors = mse_loss(module.autoencoder.decode(code.z), x, reduction="none")
+    found = {"ids": batch.rows, "codes": code.z.float(), "mse": errors.flatten(1).mean(1).float()}
+    if code.posterior is not None:
+        found["std"] = (0.5 * code.posterior.log_var).exp()
+    return found

@@ -76,6 +76,7 @@ class DirectStep:
         ]
         self.clip = clip
         self.counted = counted
+        self._trained = self.gradients.parameters
         self._straight = self._needs_no_grad()
         self._accumulated = False
 
@@ -92,9 +93,10 @@ class DirectStep:
         if self.gradients.compiled:  # both outlive the next batch
             terms = terms.clone()
             gradients = gradients if complete else [g if g is None else g.clone() for g in gradients]
-        if complete and not self._accumulated and self._straight is not None:
+        straight = self._straight if self.gradients.parameters is self._trained else None
+        if complete and not self._accumulated and straight is not None:
             self.counted(0, False)
-            self._straight.apply(gradients)
+            straight.apply(gradients)
             self.counted(0, True)
             return terms
         for parameter, gradient in zip(self.gradients.parameters, gradients, strict=True):

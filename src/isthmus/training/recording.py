@@ -5,8 +5,9 @@ Python modules, autograd's bookkeeping and their dispatch take longer than the a
 come to; replayed, they call the same kernels in the same order, so the results are the same bits.
 
 What a recording cannot know is Python that decides anew at each batch. So only parts are recorded that are
-made of isthmus' own modules and PyTorch's, and the first replays are compared with what Python gives. Where
-they differ, or nothing can be written down, Python goes on.
+made of isthmus' own modules and PyTorch's, without hooks, and the first replays are compared with what Python
+gives. Where they differ, or nothing can be written down, Python goes on. Where parts change their mode, or
+weights their place or whether they are trained, recording begins again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.modules.module import _has_any_global_hook
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import default_generator
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 WATCHED = 3  # batches of one shape that Python computes first: short trainings need no recording
 COMPARED = 2  # replays that Python checks, the second one with other weights than those recorded
+MOVES = 4  # of weights, after which nothing is recorded: an optimizer puts them elsewhere again and again
 FALLBACK = "the training step cannot be recorded (%s); it is trained all the same, more slowly"
 
 
@@ -81,9 +84,15 @@ def _judged(autoencoder: Autoencoder, x: Tensor, epoch: Tensor | None, share: fl
 
 def can_be_recorded(module: nn.Module) -> bool:
     """Whether nothing but known modules without hooks takes part."""
-    return is_known(module) and not any(
+    if not is_known(module) or _has_any_global_hook():
+        return False
+    hooked = any(
         part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
         for part in module.modules()
+    )
+    return not hooked and not any(
+        parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None)
+        for parameter in module.parameters()
     )
 
 
@@ -109,11 +118,17 @@ class Recorder:
         self._seen: dict[object, int] = {}
         self._compared: dict[object, int] = {}
         self._possible = can_be_recorded(autoencoder)
+        self._parts = list(autoencoder.modules())
+        self._tensors = [*autoencoder.parameters(), *autoencoder.buffers()]
+        self._setting = self._found()
+        self._moves = 0
 
     def __call__(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        if self._setting != (found := self._found()):
+            self._begin_again(found)
         if not self._possible:
             return self._by_python(x, epoch, share)
-        key = (x.shape, share)
+        key = (x.shape, x.stride(), x.dtype, share)
         compute = self.recordings.get(key)
         if compute is None:
             seen = self._seen[key] = self._seen.get(key, 0) + 1
@@ -127,6 +142,25 @@ class Recorder:
             self._compared[key] = self._compared.get(key, 0) + 1
             return self._compare(compute, x, epoch, share)
         return self._replay(compute, x, epoch)
+
+    def _found(self) -> tuple[list[bool], list[bool], list[int]]:
+        """What recordings hold to: modes of the parts, which weights are trained, and where they are."""
+        return (
+            [part.training for part in self._parts],
+            [tensor.requires_grad for tensor in self._tensors],
+            [tensor.data_ptr() for tensor in self._tensors],
+        )
+
+    def _begin_again(self, found: tuple[list[bool], list[bool], list[int]]) -> None:
+        for held in (self.recordings, self._seen, self._compared):
+            held.clear()
+        if found[1] != self._setting[1]:
+            self.parameters = trained(self.autoencoder)
+        if found[2] != self._setting[2]:
+            self._moves += 1
+            if self._moves == MOVES and self._possible:
+                self._give_up("the optimizer moves its weights")
+        self._setting = found
 
     def _by_python(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
         return differentiate(self.autoencoder, self.parameters, x, epoch, share)
@@ -151,16 +185,22 @@ class Recorder:
     def _compiled(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
         """A recording that has been compared and is compiled; the forward pass alone where there is none."""
         graph = self._written_down(x, epoch, share)
-        if graph is not None:
-            before = _State(self.autoencoder, x.device)
-            self._compare(graph.forward, x, epoch, share)
-            before.restore()
-        if graph is None or not self._possible:
-            self.compiled = False
-            self.autoencoder.compile()
+        if graph is None:
+            return None
+        before = _State(self.autoencoder, x)
+        self._compare(graph.forward, x, epoch, share)
+        before.restore()
+        if not self._possible:
             return None
         mode = "reduce-overhead" if x.device.type == "cuda" else "default"
         compiled: Compute = torch.compile(graph, dynamic=False, mode=mode)
+        try:
+            self._replay(compiled, x, epoch)  # it is compiled only now
+        except Exception as error:  # whatever compilers say
+            self._give_up(str(error).partition("\n")[0])
+            return None
+        finally:
+            before.restore()
         return compiled
 
     def _written_down(self, x: Tensor, epoch: Tensor | None, share: float) -> GraphModule | None:
@@ -171,7 +211,7 @@ class Recorder:
             return [terms, *map(_own, gradients, self.parameters)]
 
         kind = x.device.type
-        before = _State(self.autoencoder, x.device)
+        before = _State(self.autoencoder, x)
         try:
             # weights that autocast has cast and kept would be recorded as constants
             with torch.autocast(
@@ -189,8 +229,13 @@ class Recorder:
 
     def _compare(self, compute: Compute, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
         """What Python computes; a recording that computes something else is not used any more."""
-        before = _State(self.autoencoder, x.device)
-        replayed = self._replay(compute, x, epoch)
+        before = _State(self.autoencoder, x)
+        try:
+            replayed = self._replay(compute, x, epoch)
+        except Exception as error:  # such as memory for both
+            before.restore()
+            self._give_up(str(error).partition("\n")[0])
+            return self._by_python(x, epoch, share)
         replayed_buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
         before.restore()
         computed = self._by_python(x, epoch, share)
@@ -206,21 +251,25 @@ class Recorder:
     def _give_up(self, why: str) -> None:
         self._possible = False
         logger.info(FALLBACK, why)
+        if self.compiled:  # the forward pass alone
+            self.compiled = False
+            self.autoencoder.compile()
 
 
 class _State:
-    """What a batch changes besides the weights: the random state of a device and buffers, to go back to."""
+    """What a batch changes besides the weights, to go back to: the random state of its device, buffers, and
+    itself, where the first layer works in place."""
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
-        self._generator = default_generator(device)
+    def __init__(self, module: nn.Module, x: Tensor) -> None:
+        self._generator = default_generator(x.device)
         self._random = self._generator.get_state()
-        self._buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+        self._values = [(tensor, tensor.clone()) for tensor in (x, *module.buffers())]
 
     @torch.no_grad()
     def restore(self) -> None:
         self._generator.set_state(self._random)
-        for buffer, value in self._buffers:
-            buffer.copy_(value)
+        for tensor, value in self._values:
+            tensor.copy_(value)
 
 
 def _own(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
@@ -233,10 +282,17 @@ def _own(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
 def _same(own: Tensor | None, other: Tensor | None) -> bool:
     if own is None or other is None:
         return own is other
+    if (own.shape, own.dtype) != (other.shape, other.dtype):
+        return False
     if own.device.type == "cpu":
         # NaN, which ends training elsewhere, is the same as NaN here
-        return own.dtype == other.dtype and torch.equal(own.nan_to_num(), other.nan_to_num())
+        return torch.allclose(own, other, rtol=0.0, atol=0.0, equal_nan=True)
     # on GPUs some kernels add up in any order, of which small numbers lose most
-    own, other = own.float().nan_to_num(), other.float().nan_to_num()
+    finite = other.isfinite()
+    if not torch.equal(finite, own.isfinite()):
+        return False
+    own, other = own.where(finite, 0), other.where(finite, 0)
+    if own.dtype != torch.float64:
+        own, other = own.float(), other.float()
     allowed = 1e-3 * torch.linalg.vector_norm(other) + 1e-6
     return bool(torch.linalg.vector_norm(own - other) <= allowed)
