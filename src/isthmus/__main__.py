@@ -8,6 +8,6 @@ import sys
 if not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
     del sys.path[0]
 
-from isthmus.cli.main import main
+from isthmus.cli.main import command
 
-sys.exit(main())
+command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -79,6 +80,18 @@ def test_what_needs_no_torch_does_not_import_it(typed, code, tmp_path):
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == code, ended.stderr
+
+
+def test_ctrl_c_at_the_exit_of_python_says_nothing():
+    program = (
+        "import atexit, os, signal, sys, time; from isthmus.cli.main import command\n"
+        "atexit.register(time.sleep, 0.1)\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "sys.argv = ['isthmus', '--version']; command()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+    assert ended.stdout.startswith("isthmus ")
 
 
 def test_cfg_prints_the_composed_config(here):

@@ -6,6 +6,7 @@ and miss files that live for a millisecond.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -80,9 +81,10 @@ class Watch:
         if number < 0:
             return  # it was removed in the meantime
         self._folders[number] = folder
-        for inner in folder.iterdir():
-            if inner.is_dir():
-                self._add(inner)
+        with contextlib.suppress(FileNotFoundError):  # it was renamed in the meantime
+            for inner in folder.iterdir():
+                if inner.is_dir():
+                    self._add(inner)
 
     def _read(self) -> Iterator[Event]:
         try:

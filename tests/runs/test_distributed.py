@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -160,3 +162,29 @@ def test_stopping(trainer, sent, code, starting, ending, tmp_path):
     assert status["status"] == "stopped"
     assert status["epoch"] >= 1
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.slow
+def test_no_thread_of_the_launcher_talks_while_python_exits():
+    """torch's would every 5 s, for as long as what a signal raised is held."""
+    program = """
+import os, signal, threading, time
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.rendezvous import dynamic_rendezvous
+from isthmus.training.distributed import launch
+
+def talk(handler):
+    while True:
+        handler()._state_holder._backend.get_state()
+
+dynamic_rendezvous.DynamicRendezvousHandler._keep_alive_weak = staticmethod(talk)
+if __name__ == "__main__":
+    threading.Timer(10, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    try:
+        launch(time.sleep, 60, processes=1)
+    except SignalException as error:
+        held = error
+    raise SystemExit(143)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (143, "")

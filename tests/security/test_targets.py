@@ -79,7 +79,7 @@ THROUGH_OURS = (
     ("loss", "isthmus.runs.train.train"),
     ("loss", "isthmus.runs.evaluate.evaluate"),
     ("loss", "isthmus.cli.main.main"),
-    ("loss", "isthmus.__main__.main"),
+    ("loss", "isthmus.__main__.command"),
     ("regularizer.kl", "isthmus.core.noise.gaussian.Gaussian"),
     ("objective", "isthmus.core.objectives.base.nn.Module"),
     ("noise", "isthmus.core.losses.mse.MSE"),

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage
 from isthmus.runs.streams import outlast_readers
@@ -45,6 +46,15 @@ def usage() -> str:
             "`isthmus COMMAND --help` tells more. `isthmus --version` prints the version.",
         ]
     )
+
+
+def command() -> NoReturn:
+    """The process `isthmus`: runs the command that was typed, and exits."""
+    code = main()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # everything is done; Python would complain about Ctrl+C at its exit
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,4 +119,4 @@ def _say(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

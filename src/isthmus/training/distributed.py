@@ -23,6 +23,8 @@ from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-d
 
 from isthmus.core.errors import BadInput
 
+YEAR = 365 * 24 * 3600  # seconds
+
 
 def cluster() -> ClusterEnvironment | None:
     """The environment that torchrun or srun made for this process, or None."""
@@ -117,6 +119,9 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
         nproc_per_node=processes,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        # There are no other machines to tell that this one lives. After a signal the thread that tells it is
+        # left alone; were it to do so while Python exits, the process would be aborted.
+        rdzv_configs={"keep_alive_interval": YEAR},
         max_restarts=0,
         monitor_interval=0.1,
         start_method="spawn",
