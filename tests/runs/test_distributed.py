@@ -177,6 +177,7 @@ def talk(handler):
     while True:
         handler()._state_holder._backend.get_state()
 
+assert hasattr(dynamic_rendezvous.DynamicRendezvousHandler, "_keep_alive_weak")
 dynamic_rendezvous.DynamicRendezvousHandler._keep_alive_weak = staticmethod(talk)
 if __name__ == "__main__":
     threading.Timer(10, os.kill, (os.getpid(), signal.SIGTERM)).start()

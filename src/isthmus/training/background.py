@@ -41,10 +41,7 @@ class Background:
 
     def add(self, job: Job, *, size: int = 0) -> None:
         """Run `job` when those before it are done; waits while it and they hold too many bytes."""
-        with self._changed:
-            self._wait(lambda: not self._jobs or sum(each.size for each in self._jobs) + size <= ROOM)
-            self._jobs.append(_Entry(None, job, time.monotonic(), size))
-            self._begin()
+        self._put(None, job, size, replaced=())
 
     def renew(self, name: str, job: Job, *, over: Collection[str] = (), size: int = 0) -> None:
         """The same, and what rests under this name is not done any more.
@@ -55,19 +52,7 @@ class Background:
             over: other names that it writes as well; what rests under these is dropped, too.
             size: bytes that it holds.
         """
-        with self._changed:
-            replaced = (name, *over)
-
-            def kept() -> list[_Entry]:
-                # what has rested is done: slow jobs before it, and newer ones, would put it off for ever
-                return [
-                    each for each in self._jobs if each.name not in replaced or each.came_at <= self._woke_at
-                ]
-
-            self._wait(lambda: not self._jobs or sum(each.size for each in kept()) + size <= ROOM)
-            self._jobs = kept()
-            self._jobs.append(_Entry(name, job, time.monotonic(), size))
-            self._begin()
+        self._put(name, job, size, replaced=(name, *over))
 
     def flush(self) -> None:
         """Wait until everything is done. Raises what went wrong."""
@@ -92,6 +77,16 @@ class Background:
         # what went wrong first is what is told
         with suppress(Exception) if kind is not None else nullcontext():
             self.close()
+
+    def _put(self, name: str | None, job: Job, size: int, *, replaced: Collection[str]) -> None:
+        def kept() -> list[_Entry]:
+            # what has rested is done: slow jobs before it, and newer ones, would put it off for ever
+            return [each for each in self._jobs if each.name not in replaced or each.came_at <= self._woke_at]
+
+        with self._changed:
+            self._wait(lambda: not self._jobs or sum(each.size for each in kept()) + size <= ROOM)
+            self._jobs = [*kept(), _Entry(name, job, time.monotonic(), size)]
+            self._begin()
 
     def _begin(self) -> None:
         if self._thread is None:

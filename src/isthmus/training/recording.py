@@ -47,6 +47,20 @@ class Gradients(NamedTuple):
     of: list[Tensor | None]
 
 
+class Setting(NamedTuple):
+    """What recordings hold to.
+
+    Attributes:
+        modes: whether each part is in training mode.
+        trained: whether each weight and buffer has a gradient.
+        places: where they are in memory.
+    """
+
+    modes: list[bool]
+    trained: list[bool]
+    places: list[int]
+
+
 Compute = Callable[..., list[Tensor | None]]
 
 
@@ -143,20 +157,19 @@ class Recorder:
             return self._compare(compute, x, epoch, share)
         return self._replay(compute, x, epoch)
 
-    def _found(self) -> tuple[list[bool], list[bool], list[int]]:
-        """What recordings hold to: modes of the parts, which weights are trained, and where they are."""
-        return (
+    def _found(self) -> Setting:
+        return Setting(
             [part.training for part in self._parts],
             [tensor.requires_grad for tensor in self._tensors],
             [tensor.data_ptr() for tensor in self._tensors],
         )
 
-    def _begin_again(self, found: tuple[list[bool], list[bool], list[int]]) -> None:
+    def _begin_again(self, found: Setting) -> None:
         for held in (self.recordings, self._seen, self._compared):
             held.clear()
-        if found[1] != self._setting[1]:
+        if found.trained != self._setting.trained:
             self.parameters = trained(self.autoencoder)
-        if found[2] != self._setting[2]:
+        if found.places != self._setting.places:
             self._moves += 1
             if self._moves == MOVES and self._possible:
                 self._give_up("the optimizer moves its weights")
