@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 
@@ -20,6 +21,7 @@ from isthmus.runs.reproduce import prepare
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
+from isthmus.training.checkpoint_io import read_checkpoint
 
 SMALL = (
     *("data.batch_size=140", "data.val_size=0.25", "architecture.hidden=[8]", "latent.dim=2"),
@@ -226,7 +228,43 @@ def test_another_checkpoint_than_the_last_is_named(run, capsys):
     folder = run("stopped")
     folder.checkpoint("last").unlink()
     resume(folder.path)
-    assert "last.ckpt is missing or damaged; going on from best.ckpt" in capsys.readouterr().out
+    assert "last.ckpt is missing; best.ckpt takes its place" in capsys.readouterr().out
+
+
+def damaged(path):
+    """A bit of a weight is another."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_damaged_checkpoint_is_named_and_the_other_is_used(name, run, capsys):
+    folder, other = run("done"), {"best": "last", "last": "best"}[name]
+    damaged(folder.checkpoint(name))
+    said = f"{name}.ckpt is damaged"
+    results = evaluate(folder.path)
+    assert (said in str(results["damaged"]), results["checkpoint"]) == (
+        name == "best",
+        "last" if name == "best" else "best",
+    )
+    with pytest.raises(BadInput, match=rf"{name}\.ckpt is damaged .*; try --checkpoint {other}"):
+        evaluate(folder.path, checkpoint=name)
+    resume(folder.path, overrides=["trainer.max_epochs=4"])
+    assert re.search(rf"{said} .*; {other}\.ckpt takes its place", capsys.readouterr().out)
+    assert folder.read_status()["status"] == "done"
+    assert evaluate(folder.path)["damaged"] is None
+
+
+def test_the_best_is_damaged_when_only_the_end_is_left(run):
+    folder = run("done")
+    damaged(folder.checkpoint("best"))
+    folder.write_status("killed")
+    resume(folder.path)
+    assert (
+        folder.read_json(folder.results)["step"] == read_checkpoint(folder.checkpoint("last"))["global_step"]
+    )
+    assert folder.checkpoint("best").read_bytes() == folder.checkpoint("last").read_bytes()
 
 
 def test_the_best_of_one_metric_is_not_that_of_another(run):

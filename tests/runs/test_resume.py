@@ -226,7 +226,7 @@ def test_without_a_whole_checkpoint_nothing_is_lost(stopped):
     for name in ("last", "best"):
         stopped.checkpoint(name).write_bytes(b"damaged")
     before = stopped.metrics.read_bytes()
-    with pytest.raises(BadInput, match=r"last\.ckpt and best\.ckpt cannot be read"):
+    with pytest.raises(BadInput, match=r"cannot be resumed: last\.ckpt is damaged.*; best\.ckpt is damaged"):
         resume(stopped.path)
     assert stopped.metrics.read_bytes() == before
 

@@ -22,7 +22,11 @@ def run(argv: Sequence[str]) -> int:
         metavar="KEY=VALUE",
         help="what differs now: trainer.accelerator=cpu, data.path=...",
     )
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="default: best")
+    parser.add_argument(
+        "--checkpoint",
+        choices=("best", "last"),
+        help="default: best, or last where the best is damaged",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_intermixed_args(argv)
 
@@ -33,8 +37,10 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json:
         print(json.dumps(results, indent=2))
         return 0
+    if results["damaged"]:
+        print(f"{results['damaged']}; {results['checkpoint']}.ckpt is tested instead")
     print(
-        f"{arguments.run}: {arguments.checkpoint} checkpoint,"
+        f"{arguments.run}: {results['checkpoint']} checkpoint,"
         f" epoch {results['epoch']}, step {results['step']}\n"
     )
     print(table(by_stage(results, ("test",))))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
-from torch import Tensor
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts
@@ -15,6 +14,7 @@ from isthmus.runs.drive import devices_of
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.start import Start
 from isthmus.training.callbacks.checkpoints import CONFIG, is_finished
+from isthmus.training.checkpoint_check import check_state
 from isthmus.training.metrics_file import first_rows
 from isthmus.training.position import check_processes
 
@@ -52,21 +52,19 @@ def check_start(
         parts: built from it.
         overrides: that were given for it. Without any, a run that is done is done.
     """
-    check_trained(start.checkpoint.get(CONFIG), cfg)
+    for path, checkpoint in start.readable.items():
+        check_trained(checkpoint.get(CONFIG), cfg)
+        try:
+            check_state(checkpoint, parts.module)
+        except ValueError as error:
+            raise BadInput(
+                "RUN",
+                folder.path,
+                f"the weights and states in {path.name} do not fit the model that its config builds: {error}",
+            ) from error
     _check_limits(start, cfg)
     if folder.is_done and overrides and all(each.startswith("trainer.") for each in overrides):
         _check_left(folder, start, cfg)
-    weights = start.checkpoint["state_dict"]
-    try:
-        if not all(isinstance(weight, Tensor) for weight in weights.values()):
-            raise TypeError
-        parts.module.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise BadInput(
-            "RUN",
-            folder.path,
-            f"the weights in {start.path.name} do not fit the model that its config builds",
-        ) from error
     first_rows(folder.metrics, start.checkpoint["logs"].get("metrics", 0))
 
 

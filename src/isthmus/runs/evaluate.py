@@ -21,6 +21,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import check_opened
 from isthmus.runs.rules import check
 from isthmus.training.callbacks.checkpoints import CONFIG
+from isthmus.training.checkpoint_check import check_weights
 from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.trainer import NOWHERE, check_devices, quiet, set_threads
 
@@ -33,22 +34,26 @@ class Loaded(NamedTuple):
     Attributes:
         cfg: its config, overrides applied.
         parts: its data and its model with the trained weights.
+        checkpoint: best or last, whichever they are from.
+        damage: why it is not the best, if that cannot be read.
         epoch: epochs that the checkpoint was trained.
         step: optimizer steps that it was trained.
     """
 
     cfg: DictConfig
     parts: Parts
+    checkpoint: str
+    damage: str | None
     epoch: int
     step: int
 
 
-def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str] = ()) -> Loaded:
+def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequence[str] = ()) -> Loaded:
     """The data and the trained model of a run.
 
     Args:
         folder: of the run.
-        checkpoint: best or last.
+        checkpoint: best or last; None for the best, or the last where the best is damaged.
         overrides: keys that differ now, such as ``trainer.accelerator=cpu`` or ``data.path=...``.
     """
     trained = folder.read_config()
@@ -59,23 +64,33 @@ def load(folder: RunFolder, checkpoint: str = "best", *, overrides: Sequence[str
         check_devices(cfg.trainer.accelerator, 1)
     except BadInput as error:
         raise error.under("trainer") from error
-    path = folder.checkpoint(checkpoint)
-    try:
-        state = read_checkpoint(path)
-    except ValueError as error:
-        other = "last" if checkpoint == "best" else "best"
-        raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other}") from error
-    if "state_dict" not in state or not all(isinstance(state.get(key), int) for key in COUNTS):
-        raise BadInput("RUN", folder.path, f"{path.name} is no checkpoint of a run")
+    name, state, damage = _read(folder, checkpoint)
+    if not all(isinstance(state.get(key), int) for key in COUNTS):
+        raise BadInput("RUN", folder.path, f"{name}.ckpt is no checkpoint of a run")
     check_trained(state.get(CONFIG), trained)
     parts = build(cfg)
     try:
-        parts.module.load_state_dict(state["state_dict"])
-    except (RuntimeError, TypeError, AttributeError) as error:
+        check_weights(state, parts.module)
+    except ValueError as error:
         raise BadInput(
-            "RUN", folder.path, "its weights do not fit the model that the config and the overrides build"
+            "RUN",
+            folder.path,
+            f"its weights do not fit the model that the config and the overrides build: {error}",
         ) from error
-    return Loaded(cfg, parts, state["epoch"] + 1, state["global_step"])
+    parts.module.load_state_dict(state["state_dict"])
+    return Loaded(cfg, parts, name, damage, state["epoch"] + 1, state["global_step"])
+
+
+def _read(folder: RunFolder, checkpoint: str | None) -> tuple[str, dict[str, Any], str | None]:
+    """Name and content of the checkpoint that was asked for, and what is wrong with the best if it is not."""
+    path = folder.checkpoint(checkpoint or "best")
+    try:
+        return path.stem, read_checkpoint(path), None
+    except (OSError, ValueError) as error:
+        other = "best" if checkpoint == "last" else "last"
+        if checkpoint is not None or not (folder.checkpoints / f"{other}.ckpt").is_file():
+            raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other}") from error
+        return other, _read(folder, other)[1], str(error)
 
 
 def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -96,15 +111,16 @@ def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return cfg
 
 
-def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] = ()) -> dict[str, Any]:
+def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Test metrics of a run's checkpoint, and whether the data are those it was trained on.
 
     Returns:
-        ``test/...`` metrics, ``epoch`` and ``step`` of the checkpoint, and ``same_data``.
+        ``test/...`` metrics, ``checkpoint``, its ``epoch`` and ``step``, ``damaged`` (what is wrong with the
+        best, if that is why the last was tested, or None), and ``same_data``.
     """
     quiet()
     folder = RunFolder.open(path)
-    cfg, parts, epoch, step = load(folder, checkpoint, overrides=overrides)
+    cfg, parts, tested, damage, epoch, step = load(folder, checkpoint, overrides=overrides)
     set_threads(cfg.trainer.threads, processes=1)
     if not len(parts.data.split.test):
         raise BadInput("data.test_size", cfg.data.test_size, "leaves no test set to evaluate on")
@@ -127,4 +143,11 @@ def evaluate(path: Path, *, checkpoint: str = "best", overrides: Sequence[str] =
     trained_on = recorded if isinstance(recorded, dict) else {}
     now = parts.data.describe()
     same = all(trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint"))
-    return {**metrics, "epoch": epoch, "step": step, "same_data": same}
+    return {
+        **metrics,
+        "checkpoint": tested,
+        "epoch": epoch,
+        "step": step,
+        "damaged": damage,
+        "same_data": same,
+    }

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
+from isthmus.core.atomic import same_content
 from isthmus.core.errors import TrainingDiverged
 from isthmus.runs import garbage
 from isthmus.runs.build import Parts, better, monitored, part
@@ -23,7 +24,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.slurm import requeue_after
 from isthmus.runs.start import Start, newest
 from isthmus.training.background import Background
-from isthmus.training.callbacks.checkpoints import Checkpoints, is_finished
+from isthmus.training.callbacks.checkpoints import BEST, Checkpoints, is_finished
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
 from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -56,12 +57,9 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
                 logger.log_hyperparams(config_row(cfg))
             garbage.go_on()
             _announce(cfg)
-            trainer.fit(
-                parts.module,
-                datamodule=parts.data,
-                ckpt_path=start.path if start else None,
-                weights_only=True,
-            )
+            path = start.path if start else None
+            del start  # its tensors would stay in memory
+            trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
     except Interruption as stop:
         if trainer is not None and trainer.is_global_zero:
@@ -195,6 +193,9 @@ def _finish(
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Figures):
             callback.draw(trainer, parts.module)
+    if trainer.is_global_zero and not (folder.checkpoints / BEST).is_file():  # it was damaged
+        same_content(folder.checkpoint("last"), folder.checkpoints / BEST)
+    trainer.strategy.barrier()
     best = read_checkpoint(folder.checkpoint("best"))
     step, epoch = trainer.global_step, trainer.current_epoch
     parts.module.load_state_dict(best["state_dict"])

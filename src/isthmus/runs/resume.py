@@ -85,8 +85,10 @@ def reopen(
     check_origin(folder, origin, parts)
     if start is not None:
         check_start(folder, start, cfg, parts, overrides)
-        if start.path.stem != "last":
-            print(f"last.ckpt is missing or damaged; going on from {start.path.name}", flush=True)
+        for damage in start.damaged.values():
+            print(f"{damage}; {start.path.name} takes its place", flush=True)
+        if start.path.stem != "last" and not start.damaged:
+            print(f"last.ckpt is missing; {start.path.name} takes its place", flush=True)
     folder.write_status("running")
     sweep(folder.path)
     rewind(folder, start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,21 +11,32 @@ from isthmus.core.errors import BadInput
 from isthmus.runs.folder import RunFolder
 from isthmus.training import metrics_file
 from isthmus.training.callbacks.checkpoints import CONFIG
+from isthmus.training.checkpoint_check import LARGEST
 from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.loggers import event_files
 from isthmus.training.position import KEY
 
 
 class Start(NamedTuple):
-    """A checkpoint to go on from.
+    """What a run resumes from.
 
     Attributes:
-        path: its file.
-        checkpoint: its content.
+        readable: the checkpoints that can be read, the newest first, and their content.
+        damaged: those that cannot, and why not.
     """
 
-    path: Path
-    checkpoint: dict[str, Any]
+    readable: Mapping[Path, dict[str, Any]]
+    damaged: Mapping[Path, str]
+
+    @property
+    def path(self) -> Path:
+        """The file to resume from."""
+        return next(iter(self.readable))
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """The content of it."""
+        return self.readable[self.path]
 
     @property
     def place(self) -> dict[str, Any]:
@@ -48,24 +60,25 @@ def newest(folder: RunFolder) -> Start | None:
     Raises:
         BadInput: where there are some, and none can be read.
     """
-    damaged = []
+    readable: dict[Path, dict[str, Any]] = {}
+    damaged: dict[Path, str] = {}
     for name in ("last", "best"):
         path = folder.checkpoints / f"{name}.ckpt"
-        if not path.is_file():
-            continue
-        try:
-            checkpoint = read_checkpoint(path)
-        except (OSError, ValueError):
-            damaged.append(path.name)
-            continue
+        if path.is_file():
+            try:
+                readable[path] = read_checkpoint(path)
+            except (OSError, ValueError) as error:
+                damaged[path] = str(error)
+    if not readable:
+        if damaged:
+            raise BadInput("RUN", folder.path, f"cannot be resumed: {'; '.join(damaged.values())}")
+        return None
+    for path, checkpoint in readable.items():
         if not _tells_place(checkpoint):
             raise BadInput(
                 "RUN", folder.path, f"{path.name} does not tell how far training was; it cannot be resumed"
             )
-        return Start(path, checkpoint)
-    if damaged:
-        raise BadInput("RUN", folder.path, f"cannot be resumed: {' and '.join(damaged)} cannot be read")
-    return None
+    return Start(readable, damaged)
 
 
 def _tells_place(checkpoint: dict[str, Any]) -> bool:
@@ -78,19 +91,21 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
         return False
     if not all(isinstance(state, dict) for state in checkpoint["callbacks"].values()):
         return False
-    events = logs.get("events", {})
-    if not isinstance(events, dict):
+    events, means = logs.get("events", {}), place.get("means")
+    if not isinstance(events, dict) or not isinstance(means, list) or len(means) != place.get("processes"):
         return False
     told = (place.get(name) for name in ("epoch", "batch", "step"))
     counts = (*told, logs.get("metrics"), *events.values())
-    return all(isinstance(count, int) and count >= 0 for count in counts)
+    return all(isinstance(count, int) and 0 <= count <= LARGEST for count in counts)
 
 
 def rewind(folder: RunFolder, start: Start | None) -> None:
     """Cut metrics.csv and the event files back to what they were at a checkpoint; without one, to nothing.
 
-    What was logged after it will be logged again.
+    What was logged after it will be logged again. Checkpoints that are damaged are removed.
     """
+    for path in start.damaged if start else ():
+        path.unlink()
     logs = start.checkpoint["logs"] if start else {}
     metrics_file.rewind(folder.metrics, logs.get("metrics", 0))
     sizes = logs.get("events", {})

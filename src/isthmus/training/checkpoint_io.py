@@ -16,6 +16,7 @@ from pickletools import genops
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+import pytorch_lightning
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
@@ -24,6 +25,7 @@ from isthmus.core.atomic import replacing, same_content
 from isthmus.training.background import Background
 
 ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
+CHUNK = 1 << 20  # bytes
 MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
 # What tensors, parameters and plain values are made of.
 NEEDED = re.compile(
@@ -68,8 +70,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """See `read_checkpoint`; never anything but tensors and plain values, and those on the CPU."""
-        return read_checkpoint(Path(path))
+        """See `read_checkpoint`; never anything but tensors and plain values, and those on the CPU.
+
+        Lightning migrates what an older version of it wrote. Of what it migrates a run uses nothing: where it
+        resumes is in `training.position`.
+        """
+        return {**read_checkpoint(Path(path)), "pytorch-lightning_version": pytorch_lightning.__version__}
 
 
 def _copied(content: Any, copies: dict[object, Tensor]) -> Any:
@@ -95,8 +101,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds, on the CPU.
 
     Raises:
-        ValueError: the file is damaged, is no PyTorch zip archive or a compressed one (which can unpack to
-            any size), or holds something else than a dict of tensors and plain values.
+        ValueError: the file is damaged (a checksum of its archive is wrong), is no PyTorch zip archive or a
+            compressed one (which can unpack to any size), or holds something else than a dict of tensors and
+            plain values.
         OSError: it is not there or may not be read.
     """
     _check_archive(path)
@@ -110,7 +117,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__} and no checkpoint")
+    _check_tensors(path, content)
     return content
+
+
+def _check_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Refuse tensors that are not dense: a few bytes that are repeated would stand for one of any size."""
+    waiting: list[Any] = [content]
+    seen = set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Tensor):
+            dense = torch.empty_like(each, device="meta").stride() == each.stride()
+            if not dense or each.is_neg() or each.is_conj():
+                raise ValueError(f"{path.name} holds a tensor that is a view of another; it is not read")
+        elif isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            waiting += each.values() if isinstance(each, dict) else each
 
 
 def _check_archive(path: Path) -> None:
@@ -129,8 +152,19 @@ def _check_archive(path: Path) -> None:
         if not stored or sum(member.file_size for member in members) > path.stat().st_size:
             raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
         for member in members:
+            _check_sum(path, archive, member)
             if member.filename.rpartition("/")[2] == "data.pkl":
                 _check_pickle(path, archive, member)
+
+
+def _check_sum(path: Path, archive: ZipFile, member: ZipInfo) -> None:
+    """Compare the bytes of a member with the CRC-32 that the archive has of them; PyTorch does not."""
+    try:
+        with archive.open(member) as file:
+            while file.read(CHUNK):
+                pass
+    except (ValueError, BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
 
 
 def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
@@ -145,7 +179,7 @@ def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
             for operation, argument, _ in genops(archive.read(member))
             if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL")
         ]
-    except (ValueError, UnpicklingError, BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (ValueError, UnpicklingError) as error:
         raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
     for name in named:
         if not NEEDED.fullmatch(name):

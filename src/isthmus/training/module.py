@@ -101,8 +101,8 @@ class AutoencoderModule(LightningModule):
         self.validated_at = -1  # the step whose weights the last validation judged
         self.after_step: Callable[[], None] | None = None  # called when an optimizer step is made
         self._place = Position(0, 0, 0)
-        self._make_optimizer = optimizer
-        self._schedule = schedule
+        self.make_optimizer = optimizer
+        self.schedule = schedule
         self._guard = DivergenceGuard()
         self._unread: list[tuple[Tensor, int]] = []  # terms and number of examples of recent steps
         warmups = [part.warmup_epochs for part in autoencoder.regularizers.values()]
@@ -131,9 +131,9 @@ class AutoencoderModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(
-            self._make_optimizer, self.autoencoder.parameters(), fused=self.settings.fused, device=self.device
+            self.make_optimizer, self.autoencoder.parameters(), fused=self.settings.fused, device=self.device
         )
-        schedule = self._schedule.build(optimizer, self._total_steps())
+        schedule = self.schedule.build(optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": schedule} if schedule else optimizer
 
     def _total_steps(self) -> int:

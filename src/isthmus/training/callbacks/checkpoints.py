@@ -18,6 +18,7 @@ from isthmus.training.stopping import Interruption, StopRequests
 
 AGREE_EVERY = 8  # steps between two questions to the other processes: stop? is it time for a checkpoint?
 CONFIG = "config"  # in a checkpoint
+BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class Checkpoints(Checkpoint):
@@ -78,7 +79,8 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         judged_by = state_dict.get("judged_by", [self.monitor, self.mode])
-        if judged_by == [self.monitor, self.mode]:  # a value of another metric says nothing
+        # a value of another metric says nothing, and that of a checkpoint that is gone neither
+        if judged_by == [self.monitor, self.mode] and (self.folder / BEST).is_file():
             self._best = state_dict["best"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -128,7 +130,7 @@ class Checkpoints(Checkpoint):
         if ends or epochs % self.every_n_epochs == 0:
             self._finished = [trainer.max_epochs or -1, pl_module.settings.max_steps] if ends else None
             if self._improved(trainer, pl_module, ends=ends):
-                self._save(trainer, "best.ckpt", also="last.ckpt")
+                self._save(trainer, BEST, also=LAST)
             else:
                 self._save(trainer)
 
@@ -145,7 +147,7 @@ class Checkpoints(Checkpoint):
         return better
 
     def _save(
-        self, trainer: Trainer, name: str = "last.ckpt", *, also: str | None = None, planned: bool = True
+        self, trainer: Trainer, name: str = LAST, *, also: str | None = None, planned: bool = True
     ) -> None:
         self.planned = planned
         trainer.save_checkpoint(
