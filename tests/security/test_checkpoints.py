@@ -16,6 +16,7 @@ from isthmus.runs.compose import compose
 from isthmus.runs.train import train
 from isthmus.training.background import Background
 from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.latent_file import check_latents
 
 
 @pytest.fixture(scope="module")
@@ -432,6 +433,34 @@ def test_flipped_bits(name, trained):
             noticed = "is damaged" in str(error)
         if not noticed:
             assert_same(again, content)
+
+
+@pytest.mark.parametrize("flipped", ["nothing", "checkpoints/last.ckpt", "latents"])
+def test_show_verifies(flipped, trained, command):
+    path = trained / flipped
+    if path.is_dir():
+        path = next(path.iterdir())
+    if path.is_file():
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    said = command("show", trained, "--verify")
+    last = said.out.splitlines()[-1]
+    if flipped == "nothing":
+        assert (said.code, last) == (0, "all checkpoints and latents are as they were written")
+    else:
+        assert said.code == 1
+        assert f"{path.name} is damaged" in last
+    assert command("show", trained).code == 0
+
+
+def test_each_flipped_bit_of_latents_is_noticed(trained):
+    path = next((trained / "latents").iterdir())
+    whole = path.read_bytes()
+    for place in (*range(600), *range(600, len(whole), 997)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 7]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match="is damaged"):
+            check_latents(path)
 
 
 def assert_same(found, expected):

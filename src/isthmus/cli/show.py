@@ -22,16 +22,27 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all checkpoints and latents; exit code 1 if one is damaged",
+    )
     arguments = parser.parse_args(argv)
 
-    from isthmus.runs.show import describe
+    from isthmus.cli.report import printable
+    from isthmus.runs.show import damaged, describe
 
     run = describe(arguments.run)
+    if arguments.verify:
+        run["damaged"] = damaged(arguments.run)
     if arguments.json:
         print(json.dumps(run, indent=2))
-        return 0
-    print("\n\n".join(section for section in sections(run) if section))
-    return 0
+    else:
+        print("\n\n".join(section for section in sections(run) if section))
+        if arguments.verify:
+            lines = [printable(what, 200) for what in run["damaged"].values()]
+            print("\n" + "\n".join(lines or ["all checkpoints and latents are as they were written"]))
+    return int(bool(run.get("damaged")))
 
 
 def sections(run: Mapping[str, Any]) -> Iterator[str]:

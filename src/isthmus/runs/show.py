@@ -12,6 +12,8 @@ from isthmus.core.errors import BadInput
 from isthmus.core.rows import read_rows
 from isthmus.runs.configs import against_defaults, typed_overrides
 from isthmus.runs.folder import RunFolder
+from isthmus.training.checkpoint_archive import check_archive
+from isthmus.training.latent_file import check_latents
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -44,6 +46,18 @@ def describe(path: Path) -> dict[str, Any]:
         "latest": {} if results else latest(folder),
         "files": dict(sorted(files(path))),
     }
+
+
+def damaged(path: Path) -> dict[str, str]:
+    """The checkpoints and latents of a run whose checksums are wrong: name -> what is wrong."""
+    found = {}
+    for pattern, check in (("checkpoints/*.ckpt", check_archive), ("latents/*.safetensors", check_latents)):
+        for file in sorted(path.glob(pattern)):
+            try:
+                check(file)
+            except (OSError, ValueError) as error:
+                found[file.relative_to(path).as_posix()] = str(error)
+    return found
 
 
 def latest(folder: RunFolder) -> dict[str, float]:

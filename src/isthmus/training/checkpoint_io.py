@@ -1,7 +1,7 @@
 """Checkpoints that are whole or not there, and that run no code when they are read.
 
-Written beside their place, then renamed into it. Read as PyTorch's zip format with `weights_only=True`:
-tensors and plain values alone (https://docs.pytorch.org/docs/stable/notes/serialization.html).
+Written beside their place, then renamed into it. Read with `weights_only=True`: tensors and plain values
+alone (https://docs.pytorch.org/docs/stable/notes/serialization.html).
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from pickletools import genops
 from typing import Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import pytorch_lightning
 import torch
@@ -23,15 +21,9 @@ from torch import Tensor
 
 from isthmus.core.atomic import replacing, same_content
 from isthmus.training.background import Background
+from isthmus.training.checkpoint_archive import check_archive, first_line
 
 ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
-CHUNK = 1 << 20  # bytes
-MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
-# What tensors, parameters and plain values are made of.
-NEEDED = re.compile(
-    r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.Size|torch\.device"
-    r"|torch\.(?!Untyped|Typed)[A-Za-z0-9]+Storage"
-)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -106,7 +98,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             plain values.
         OSError: it is not there or may not be read.
     """
-    _check_archive(path)
+    check_archive(path)
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except UnpicklingError as error:
@@ -114,7 +106,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         what = f"names {named.group(1)}" if named else "holds more than tensors and plain values"
         raise ValueError(f"{path.name} {what}, which could run anyone's code; it is not read") from error
     except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
+        raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__} and no checkpoint")
     _check_tensors(path, content)
@@ -134,57 +126,3 @@ def _check_tensors(path: Path, content: dict[str, Any]) -> None:
         elif isinstance(each, dict | list | tuple) and id(each) not in seen:
             seen.add(id(each))
             waiting += each.values() if isinstance(each, dict) else each
-
-
-def _check_archive(path: Path) -> None:
-    try:
-        archive = ZipFile(path)
-    except (BadZipFile, NotImplementedError, ValueError) as error:
-        raise ValueError(
-            f"{path.name} is damaged, or not in PyTorch's zip format ({_first_line(error)})"
-        ) from error
-    with archive:
-        members = archive.infolist()
-        names = {member.filename.rpartition("/")[2] for member in members}
-        if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's, which is code
-            raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
-        stored = all(member.compress_type == ZIP_STORED for member in members)
-        if not stored or sum(member.file_size for member in members) > path.stat().st_size:
-            raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
-        for member in members:
-            _check_sum(path, archive, member)
-            if member.filename.rpartition("/")[2] == "data.pkl":
-                _check_pickle(path, archive, member)
-
-
-def _check_sum(path: Path, archive: ZipFile, member: ZipInfo) -> None:
-    """Compare the bytes of a member with the CRC-32 that the archive has of them; PyTorch does not."""
-    try:
-        with archive.open(member) as file:
-            while file.read(CHUNK):
-                pass
-    except (ValueError, BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
-
-
-def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
-    """Refuse names that a checkpoint has no use for; some that PyTorch allows make objects of any size."""
-    if member.file_size > MOST_PICKLE:
-        raise ValueError(
-            f"{path.name} holds more than {MOST_PICKLE >> 20} MB besides tensors; it is not read"
-        )
-    try:
-        named = [
-            str(argument).replace(" ", ".")
-            for operation, argument, _ in genops(archive.read(member))
-            if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL")
-        ]
-    except (ValueError, UnpicklingError) as error:
-        raise ValueError(f"{path.name} is damaged ({_first_line(error)})") from error
-    for name in named:
-        if not NEEDED.fullmatch(name):
-            raise ValueError(f"{path.name} names {name}, which could run anyone's code; it is not read")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

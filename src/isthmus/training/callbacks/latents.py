@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from isthmus.core.atomic import replacing
 from isthmus.core.types import Batch
 from isthmus.training.background import Background
 from isthmus.training.encoding import encode_all
+from isthmus.training.latent_file import metadata
 from isthmus.training.module import AutoencoderModule
 
 
@@ -28,8 +28,8 @@ class Latents(Callback):
     and whoever stops it does not have to wait.
 
     Each file holds what `encode_all` gives, and ``labels`` where the data have them. Its metadata have one
-    entry, ``isthmus``, a JSON object with ``step`` and ``label_names``: safetensors writes several entries in
-    any order, and equal runs would have unequal files.
+    entry, ``isthmus``, a JSON object with ``step``, ``label_names`` and a checksum (see
+    `training.latent_file`).
 
     Args:
         loaders: by part (val, test), each over its rows in order.
@@ -75,8 +75,7 @@ class Latents(Callback):
             self.background.add(partial(self._save, tensors, path, step), size=size)
 
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
-        metadata = {"isthmus": json.dumps({"step": step, "label_names": self.label_names})}
+        dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        about = {"step": step, "label_names": self.label_names}
         with replacing(path) as beside:
-            beside.write_bytes(
-                save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
-            )
+            beside.write_bytes(save(dense, metadata(about, save(dense))))
