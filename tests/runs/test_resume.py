@@ -207,6 +207,23 @@ def test_a_run_that_was_never_saved_begins_again(reference, monkeypatch, tmp_pat
     check_resumed(tmp_path / "run", reference("plain"))
 
 
+@pytest.mark.parametrize(("override", "threads"), [((), 2), (("trainer.threads=1",), 1)])
+def test_as_many_threads_as_before(override, threads, stopping, monkeypatch, tmp_path, capsys):
+    """Unless another number is asked for, and then it is said what that does."""
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    stopping(after=10)
+    with pytest.raises(Stopped):
+        train(compose([*SMALL, "trainer.threads=null"]), tmp_path / "run")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    capsys.readouterr()
+    resume(tmp_path / "run", overrides=override)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    warned = "may have other bits than an uninterrupted run: threads: 2 -> 1" in capsys.readouterr().out
+    assert warned == (threads != 2)
+
+
 @pytest.fixture
 def stopped(stopping, tmp_path):
     """A run that was stopped in its second epoch."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +16,14 @@ from isthmus.runs.build import build_data
 from isthmus.runs.compare import Record, compare, read_record
 from isthmus.runs.compose import is_follower
 from isthmus.runs.configs import changed, check_trained, flat, is_neutral, typed_overrides
-from isthmus.runs.differences import Difference, differences, recorded_threads
+from isthmus.runs.differences import Difference, differences
 from isthmus.runs.drive import devices_of
 from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import environment
 from isthmus.runs.reading import check_opened
 from isthmus.runs.rules import check
+from isthmus.runs.threads import threads_restored, threads_to_restore
 from isthmus.runs.train import train
 from isthmus.runs.verdict import Verdict, judge
 from isthmus.training.trainer import quiet, threads_of
@@ -88,7 +87,7 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
     devices = devices_of(cfg)
     processes = devices * cfg.trainer.num_nodes
     provenance = original.read_json(original.provenance) if original.provenance.is_file() else {}
-    threads = _threads(cfg, provenance, processes)
+    threads = threads_to_restore(cfg, provenance, processes=processes)
     now = environment(
         threads=threads or threads_of(cfg.trainer.threads, processes=devices), processes=processes
     )
@@ -123,7 +122,7 @@ def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | No
         The new run and the verdict; None in a process that only helped to train.
     """
     helps = is_follower()
-    with _threads_set(plan.threads):
+    with threads_restored(plan.threads):
         folder = train(
             plan.cfg, None if helps else plan.path, overrides=plan.typed, experiment=plan.experiment
         )
@@ -163,28 +162,6 @@ def _check_done(folder: RunFolder) -> None:
         else f"is not done but {status}; finish it first: isthmus resume {folder.path}"
     )
     raise BadInput("RUN", folder.path, fix)
-
-
-def _threads(cfg: DictConfig, provenance: Mapping[str, Any], processes: int) -> int | None:
-    """As many as the original had, since they decide how sums are rounded; no more than there are cores."""
-    recorded = recorded_threads(provenance, processes=processes)
-    if cfg.trainer.threads is not None or recorded is None:
-        return None
-    return min(recorded, os.cpu_count() or 1)
-
-
-@contextmanager
-def _threads_set(threads: int | None) -> Iterator[None]:
-    """For this process and those that it starts."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    try:
-        yield
-    finally:
-        os.environ.pop("OMP_NUM_THREADS", None)
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _found(

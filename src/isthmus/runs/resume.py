@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +15,7 @@ from isthmus.runs.build import Parts
 from isthmus.runs.compose import is_follower
 from isthmus.runs.configs import CHANGEABLE
 from isthmus.runs.continuing import check_origin, check_start
+from isthmus.runs.differences import differences
 from isthmus.runs.drive import devices_of, drive
 from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
@@ -23,6 +24,7 @@ from isthmus.runs.provenance import environment
 from isthmus.runs.reading import check_inside, check_opened
 from isthmus.runs.rules import check
 from isthmus.runs.start import newest, rewind
+from isthmus.runs.threads import threads_restored, threads_to_restore
 from isthmus.training.trainer import threads_of
 
 
@@ -45,9 +47,16 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
             "RUN", path, f"has format {folder.format}, whose checkpoints cannot be resumed; train it again"
         )
     cfg = _config(folder, overrides)
-    return drive(
-        cfg, None if is_follower() else lambda stack, parts: reopen(stack, folder, cfg, parts, overrides)
-    )
+    begin = None if is_follower() else lambda stack, parts: reopen(stack, folder, cfg, parts, overrides)
+    with threads_as_before(folder, cfg):
+        return drive(cfg, begin)
+
+
+def threads_as_before(folder: RunFolder, cfg: DictConfig) -> AbstractContextManager[None]:
+    """Train with as many threads as the run was begun with, unless its config says how many."""
+    origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    processes = devices_of(cfg) * cfg.trainer.num_nodes
+    return threads_restored(threads_to_restore(cfg, origin, processes=processes))
 
 
 def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
@@ -106,6 +115,13 @@ def reopen(
         "overrides": list(overrides),
         **{key: value for key, value in now.items() if key == "command" or origin.get(key) != value},
     }
+    rounds = [
+        str(difference)
+        for difference in differences({**origin, "resumed": []}, now)
+        if difference.rounds or difference.what == "torch"
+    ]
+    if rounds:
+        print(f"the rest may have other bits than an uninterrupted run: {'; '.join(rounds)}", flush=True)
     # a kill may have come before the run could say where it comes from
     origin = origin or {**now, "seed": cfg.seed, "data": parts.data.describe()}
     folder.write_json(folder.provenance, {**origin, "resumed": [*origin.get("resumed", []), entry]})

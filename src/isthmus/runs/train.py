@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +13,7 @@ from isthmus.runs.build import Parts
 from isthmus.runs.drive import devices_of, drive
 from isthmus.runs.folder import RunFolder, discard_empty
 from isthmus.runs.provenance import provenance
-from isthmus.runs.resume import reopen
+from isthmus.runs.resume import reopen, threads_as_before
 from isthmus.runs.rules import check
 from isthmus.runs.slurm import requeued
 from isthmus.training.distributed import cluster
@@ -56,7 +56,8 @@ def train(
             return reopen(stack, earlier, cfg, parts, ())
         return _record(stack, path, cfg, parts, overrides, experiment)
 
-    return drive(cfg, begin)
+    with threads_as_before(earlier, cfg) if earlier is not None else nullcontext():
+        return drive(cfg, begin)
 
 
 def _anchored(cfg: DictConfig) -> DictConfig:
