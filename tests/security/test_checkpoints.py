@@ -144,6 +144,20 @@ def many_names(path, canary):
         archive.writestr("other/data.pkl", pickle.dumps(Touches(canary), protocol=2))
 
 
+def capital_letters(path, canary):
+    """PyTorch does not tell them from small ones."""
+    content = members(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            if name.endswith("data.pkl"):
+                archive.writestr(name.upper(), b"\x80\x02cbuiltins\nbytearray\nJ\x00\x00\x00\x70\x85R.")
+            archive.writestr(name, data)
+
+
+def archive_behind_a_pickle(path, canary):
+    path.write_bytes(b"\x80\x02cbuiltins\nbytearray\nJ\x00\x00\x00\x70\x85R." + path.read_bytes())
+
+
 def encrypted(path, canary):
     """The pickle is said to be encrypted, in the directory of the archive and before its bytes."""
     data = bytearray(path.read_bytes())
@@ -250,6 +264,8 @@ ATTACKS = {
     encrypted: "is damaged",
     wrong_checksum: "is damaged",
     many_names: "names posix.system",
+    capital_letters: "names builtins.bytearray",
+    archive_behind_a_pickle: "no checkpoint of PyTorch",
     torchscript: "no checkpoint of PyTorch",
     compressed: "is compressed",
     bomb: "is compressed",

@@ -33,16 +33,23 @@ def check_archive(path: Path) -> None:
         ) from error
     with archive:
         members = archive.infolist()
-        names = {member.filename.rpartition("/")[2] for member in members}
-        if "data.pkl" not in names or "constants.pkl" in names:  # the second is TorchScript's, which is code
+        pickles = [member for member in members if member.filename.lower().endswith("data.pkl")]
+        code = any(member.filename.endswith("constants.pkl") for member in members)  # TorchScript's
+        if not pickles or code or not _begins_as_archive(path):
             raise ValueError(f"{path.name} is a zip archive, but no checkpoint of PyTorch")
         stored = all(member.compress_type == ZIP_STORED for member in members)
         if not stored or sum(member.file_size for member in members) > path.stat().st_size:
             raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
         for member in members:
             _check_sum(path, archive, member)
-            if member.filename.rpartition("/")[2] == "data.pkl":
-                _check_pickle(path, archive, member)
+        for member in pickles:  # PyTorch takes any of them, in capital letters too
+            _check_pickle(path, archive, member)
+
+
+def _begins_as_archive(path: Path) -> bool:
+    """PyTorch reads what begins otherwise as its older format, whatever archive comes after it."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
 
 
 def _check_sum(path: Path, archive: ZipFile, member: ZipInfo) -> None:

@@ -80,7 +80,7 @@ def check_state(checkpoint: dict[str, Any], module: AutoencoderModule) -> None:
     if checkpoint[KEY]["batch"]:
         for means in checkpoint[KEY]["means"]:
             _check_means(means, module)
-    if (scaler := checkpoint.get("MixedPrecision")) is not None:
+    if scaler := checkpoint.get("MixedPrecision"):
         _check(scaler, torch.amp.GradScaler("cpu").state_dict(), "MixedPrecision")
     made_by = getattr(module.make_optimizer, "func", module.make_optimizer)
     if made_by.__module__.startswith(OURS) and type(module.schedule).__module__.startswith(OURS):
