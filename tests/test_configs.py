@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
@@ -339,3 +340,31 @@ def test_every_experiment_leaves_a_whole_run_folder(experiment, examples, monkey
             assert len(codes["ids"].unique()) == split[part]
     assert list(folder.path.glob("events.out.tfevents.*"))
     assert bool(list(folder.figures.glob("*.png"))) == (len(provenance["data"]["shape"]) == 3)
+
+
+OTHERS = {  # another value for a key of each group, and for each key of its own
+    "seed": 5,
+    "data.batch_size": 7,
+    "architecture.hidden": [3],
+    "latent.dim": 3,
+    "loss.reduction": "mean",
+    "optimizer.lr": 0.5,
+    "trainer.max_epochs": 7,
+    "callbacks.figures.columns": 7,
+}
+
+
+@pytest.mark.parametrize("key", OTHERS)
+@pytest.mark.parametrize("group", ["experiment", "model"])
+def test_what_a_person_sets_counts(group, key, tmp_path):
+    """Shipped defaults, then choices and presets, then experiments, then what is typed."""
+    *groups, last = key.split(".")
+    content = {last: OTHERS[key]}
+    for name in reversed(groups):
+        content = {name: content}
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text("# @package _global_\n" + yaml.safe_dump(content))
+    own = [f"{group}=mine"]
+    assert OmegaConf.select(compose(own, config_dirs=[tmp_path]), key) == OTHERS[key]
+    typed = compose([*own, f"{key}={OmegaConf.select(compose(), key)}"], config_dirs=[tmp_path])
+    assert OmegaConf.select(typed, key) == OmegaConf.select(compose(), key)

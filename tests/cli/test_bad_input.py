@@ -102,6 +102,13 @@ VALUES = {
     "trainer.progress_bar=no_": ("trainer.progress_bar=no_", "must be one of auto, none, true, false"),
     "trainer.accelerator=cpu trainer.precision=16-mixed": ("trainer.precision=16-mixed", "bf16-mixed"),
     "trainer.max_epochs=0": ("trainer.max_epochs=0", "at least 1"),
+    "trainer.threads=1000000": ("trainer.threads=1000000", "at most 1024"),
+    "data.split_seed=99999999999999999999999": ("data.split_seed=99999999999999999999999", "at most"),
+    "data.eval_batch_size=99999999999999999999": ("data.eval_batch_size=99999999999999999999", "at most"),
+    "latent.dim=10000000000": ("architecture=as composed", "parameters", "GB are free", "latent.dim"),
+    "latent.dim=1000000000000000": ("architecture=as composed", "parameters"),
+    "architecture.hidden=[10000000000]": ("architecture.hidden=10000000000", "at most 100000000"),
+    "architecture.hidden=[100000000,100000000]": ("architecture=as composed", "parameters", "GB are free"),
     "trainer.accelerator=tpu": ("trainer.accelerator=tpu", "must be one of auto, cpu"),
     "trainer.num_nodes=2": ("trainer.num_nodes=2", "torchrun"),
     "trainer=ddp_cpu trainer.devices=99": ("trainer.devices=99", "CPU cores"),
@@ -267,3 +274,11 @@ def test_a_folder_that_was_there_stays(here, tmp_path):
     (tmp_path / "outputs" / "note").touch()
     assert here("train", "latent.dim=0").code == 2
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["note"]
+
+
+@pytest.mark.parametrize("typed", ["train", "show x", "resume x", "board"])
+def test_a_current_folder_that_is_gone(typed, here, monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    one_line(*here(*typed.split()), ("the current folder is gone",))

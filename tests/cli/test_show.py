@@ -236,3 +236,9 @@ def test_printable():
 
 def test_aligned():
     assert aligned([("a", "1"), ("bb", "22")], right=(1,)) == "a    1\nbb  22"
+
+
+def test_a_whole_number_that_no_float_can_hold(here, run):
+    edit(run / "results.json", **{"test/mse": 10**400, "val/mse": -(10**400)})
+    said = here("show", "run")
+    assert (said.code, row(said.out, "mse")[-2:]) == (0, ["-inf", "inf"])

@@ -52,6 +52,8 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
         raise _unreadable(error) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise _wrong_key(error, argv) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput("--config-dir", " ".join(map(str, config_dirs(argv))), _first_line(error)) from error
     except OSError as error:
         if error.filename is None:
             raise

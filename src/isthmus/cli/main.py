@@ -74,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"commands: {', '.join(COMMANDS)}"
         return _say(f"there is no command {name}; {hint}", MISTAKE)
+    try:
+        os.getcwd()
+    except OSError:
+        return _say("the current folder is gone; change to another one", MISTAKE)
     # Python processes that this one starts would otherwise look for their modules here first
     os.environ["PYTHONSAFEPATH"] = "1"
     try:

@@ -79,4 +79,12 @@ def print_run(folder: RunFolder) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None else number(value)
+
+
+def number(value: float) -> str:
+    """Six digits of a number, which in a stranger's file may be a whole one that no float can hold."""
+    try:
+        return f"{value:.6g}"
+    except OverflowError:
+        return "inf" if value > 0 else "-inf"

@@ -191,13 +191,13 @@ def _listed(found: Sequence[Difference]) -> list[str]:
 
 
 def _number(value: Any) -> str:
-    from isthmus.cli.report import printable
+    from isthmus.cli.report import number, printable
 
     if value is None:
         return "none"
     if isinstance(value, list):
         return f"{len(value)} numbers"
-    return f"{value:.6g}" if isinstance(value, int | float) else printable(value, 20)
+    return number(value) if isinstance(value, int | float) else printable(value, 20)
 
 
 @contextmanager

@@ -43,10 +43,12 @@ def run(argv: Sequence[str]) -> int:
 
     from isthmus.cli.composition import explained, overrides_last
     from isthmus.cli.hydra_section import check_hydra_section
+    from isthmus.runs.config_files import check_config_files
 
     for folder in config_dirs(argv):
         if not folder.is_dir():
             raise BadInput("--config-dir", folder, "there is no such folder")
+        check_config_files(folder)
     arguments = overrides_last(argv)
     register_resolvers()
     # Hydra would print errors itself and exit with 1; so they come here instead.

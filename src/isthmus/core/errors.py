@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
+
+MOST = (
+    10**15
+)  # of a whole number: far above what can be counted here, and no product of two small ones overflows
+LARGEST_SEED = 2**63 - 1  # that a generator of PyTorch's and a tensor of int64 take
+LONGEST = 300  # characters of a value that are shown
 
 
 class BadInput(ValueError):
@@ -28,7 +35,13 @@ class BadInput(ValueError):
     def __str__(self) -> str:
         typed = {None: "null", True: "true", False: "false"}
         value = typed[self.value] if self.value is None or isinstance(self.value, bool) else self.value
-        return f"{self.key}={value}: {self.fix}"
+        try:
+            shown = str(value)
+        except ValueError:  # Python prints no whole number of more than 4300 digits
+            shown = "a number of thousands of digits"
+        if len(shown) > LONGEST:
+            shown = f"{shown[:LONGEST]}..."
+        return f"{self.key}={shown}: {self.fix}"
 
 
 class TrainingDiverged(RuntimeError):
@@ -44,10 +57,12 @@ class TrainingDiverged(RuntimeError):
         self.step = step
 
 
-def whole(key: str, value: object, *, least: int = 1) -> int:
-    """`value` as an int of at least `least`; raises `BadInput` otherwise."""
+def whole(key: str, value: object, *, least: int = 1, most: int = MOST) -> int:
+    """`value` as an int from `least` to `most`; raises `BadInput` otherwise."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise BadInput(key, value, f"must be a whole number of at least {least}")
+    if int(value) > most:
+        raise BadInput(key, value, f"must be a whole number of at most {most}")
     return int(value)
 
 
@@ -67,7 +82,10 @@ def real(
         *([f"at most {most:g}"] if most is not None else []),
         *([f"below {below:g}"] if below is not None else []),
     ]
-    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
+    number = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # a whole number beyond the largest float
+            number = float(value)
     if (
         not math.isfinite(number)
         or (least is not None and number < least)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from isthmus.data.source import Reading, Source
 
 AHEAD = 4  # items that a thread reads ahead
 ROOM = 64 << 20  # bytes of them
+MOST_WORKERS = 4 * (os.cpu_count() or 1)  # of a config that asks for more, which may be of a larger machine
 
 
 class Batches(Dataset[Any]):
@@ -88,7 +90,7 @@ def loader(
     values: Tensor | None = None,
 ) -> DataLoader[Any]:
     """A DataLoader over `blocks`, which reads as `source.reading` asks for; see `Batches` for `values`."""
-    workers = num_workers if source.reading is Reading.DECODED else 0
+    workers = min(num_workers, MOST_WORKERS) if source.reading is Reading.DECODED else 0
     options: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
     kind = {Reading.MEMORY: Direct, Reading.MAPPED: Ahead}.get(source.reading, DataLoader)
     return kind(

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from isthmus.core.errors import BadInput, whole
+from isthmus.core.errors import LARGEST_SEED, BadInput, whole
 from isthmus.core.scaling import Scaling
 from isthmus.core.types import Batch, Group
 from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
@@ -77,7 +77,7 @@ class DataModule(LightningDataModule):
             test_rows=source.test_rows,
             val_size=val_size,
             test_size=test_size,
-            seed=whole("split_seed", split_seed, least=0),
+            seed=whole("split_seed", split_seed, least=0, most=LARGEST_SEED),
         )
         self.scaling: Scaling = source.scaling(self.split.train)
 

@@ -23,6 +23,7 @@ from isthmus.core.objectives.base import Objective
 from isthmus.core.regularizers.base import Regularizer
 from isthmus.data.module import DataModule
 from isthmus.data.source import Source
+from isthmus.runs.model_size import check_fits
 from isthmus.runs.rules import unknown_key
 from isthmus.runs.targets import check_nested, check_targets, resolve
 from isthmus.training.layout import lay_out
@@ -45,6 +46,7 @@ def build(cfg: DictConfig) -> Parts:
     from pytorch_lightning import seed_everything
 
     data = build_data(cfg)
+    check_fits(lambda: build_autoencoder(cfg, data.source.shape, data.source.value_range))
     seed_everything(cfg.seed, verbose=False)
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
     lay_out(

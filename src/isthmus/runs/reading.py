@@ -24,6 +24,7 @@ from isthmus.runs.targets import trusted
 MOST_YAML = 4 << 20  # bytes
 MOST_JSON = 64 << 20  # bytes
 MOST_VALUES = 200_000  # in a config: OmegaConf takes some kilobytes for each
+FOLDERS = ("checkpoints", "latents", "figures", "projector")
 DEEPEST = 30  # groups within groups
 
 
@@ -73,9 +74,12 @@ def check_inside(folder: Path) -> None:
     """Raise `BadInput` where writing into `folder` would write elsewhere, or wait for somebody to read.
 
     Symbolic links are refused unless they lead to another place in the folder, and so is what is neither
-    file nor folder.
+    file nor folder, or a file in place of a folder.
     """
     home = folder.resolve()
+    for name in FOLDERS:
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise _refused(folder / name, "is a file, and a run keeps a folder there; remove it")
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isthmus.core.errors import BadInput, one_of, real, whole
+from isthmus.core.errors import LARGEST_SEED, BadInput, one_of, real, whole
 from isthmus.runs.compose import conf_dir
 from isthmus.runs.targets import HOMES, SEVERAL, check_targets
 
@@ -21,6 +22,9 @@ REQUIRED = (
     "latent.dim",
     *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "val_size", "split_seed", "num_workers")),
 )
+
+# A run of a larger machine is reproduced with its number of threads; tens of thousands cannot be started.
+MOST_THREADS = 1024
 
 EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when asked for
 
@@ -47,7 +51,7 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "data.batch_size": whole,
     "data.eval_batch_size": whole,
     "data.num_workers": lambda k, v: whole(k, v, least=0),
-    "data.split_seed": lambda k, v: whole(k, v, least=0),
+    "data.split_seed": lambda k, v: whole(k, v, least=0, most=LARGEST_SEED),
     "optimizer.lr": lambda k, v: real(k, v, above=0.0),
     "trainer.max_steps": lambda k, v: v == -1 or whole(k, v),
     "trainer.max_epochs": lambda k, v: v == -1 or whole(k, v),
@@ -63,7 +67,7 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.log_every_n_steps": whole,
     "trainer.check_val_every_n_epoch": whole,
     "trainer.progress_bar": switch_or("auto", "none"),
-    "trainer.threads": lambda k, v: v is None or whole(k, v),
+    "trainer.threads": lambda k, v: v is None or whole(k, v, most=max(MOST_THREADS, os.cpu_count() or 1)),
     "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
     "callbacks.checkpoint.every_n_epochs": whole,
     "callbacks.checkpoint.every_n_steps": lambda k, v: v is None or whole(k, v),

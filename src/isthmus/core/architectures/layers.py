@@ -18,12 +18,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
 }
 
+WIDEST = 10**8  # channels or units of one layer
+
 
 def widths(key: str, value: object, *, otherwise: str = "") -> list[int]:
     """A list of at least one whole number, one per stage; raises `BadInput` for anything else."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         raise BadInput(key, value, f"must be a list of whole numbers, such as [32, 64]{otherwise}")
-    return [whole(key, width) for width in value]
+    return [whole(key, width, most=WIDEST) for width in value]
 
 
 NORMALIZATIONS_1D = ("none", "batch", "layer")

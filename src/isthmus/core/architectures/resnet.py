@@ -55,7 +55,7 @@ class ResNet(Architecture):
 
     def __init__(self, *, channels: Sequence[int], blocks: int, activation: str, normalization: str) -> None:
         self.channels = widths("channels", channels)
-        self.blocks = whole("blocks", blocks)
+        self.blocks = whole("blocks", blocks, most=1000)
         self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
         self.normalization = one_of("normalization", normalization, NORMALIZATIONS_2D)
 

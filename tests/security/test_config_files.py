@@ -1,0 +1,53 @@
+"""A folder of configs is checked before Hydra reads it: one line says the file and what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+HEAD = "# @package _global_\n"
+LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+FILES = {
+    "syntax": (HEAD + "seed: [1\n", "is no YAML", "in line 3"),
+    "a key twice": (HEAD + "seed: 1\nseed: 2\n", "is no YAML", "found duplicate key seed in line 3"),
+    "a tag": (HEAD + "seed: !!python/object/apply:os.getcwd []\n", "is no YAML", "in line 2"),
+    "binary": ("\0\1\2", "is no YAML", "control characters"),
+    "another encoding": (b"seed: \xff\xfe\xfa\n", "is no YAML"),
+    "deep": (HEAD + "a: " + "[" * 5000 + "]" * 5000, "is no YAML"),
+    "a list": ("- 1\n- &a [*a]\n", "unfolds into more than"),
+    "aliases that multiply": (LAUGHS, "unfolds into more than"),
+    "large": ("a: 1 # " + "x" * (5 << 20), "is larger than 4 MB"),
+    "the environment": (HEAD + "data:\n  path: ${oc.env:HOME}\n", "looks up ${oc.env:HOME}", "trust=true"),
+    "by another name": (HEAD + "a: oc.env\ndata:\n  path: ${${a}:HOME}\n", "looks up", "trust=true"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_cannot_be_used(name, refused, tmp_path):
+    content, *says = FILES[name]
+    path = tmp_path / "theirs" / "experiment" / "x.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(
+        "train", "--config-dir", tmp_path / "theirs", "experiment=x", says=(f"--config-dir={path}: ", *says)
+    )
+
+
+def test_a_folder_in_place_of_a_file(refused, tmp_path):
+    (tmp_path / "theirs" / "loss" / "x.yaml").mkdir(parents=True)
+    refused("train", "--config-dir", tmp_path / "theirs", says=("x.yaml", "Is a directory"))
+
+
+def test_what_is_innocent(command, tmp_path):
+    """Aliases, references to other keys, and what is trusted."""
+    path = tmp_path / "mine" / "experiment" / "x.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(HEAD + "architecture:\n  hidden: &sizes [8]\nlatent:\n  dim: ${data.batch_size}\n")
+    said = command("train", "--config-dir", tmp_path / "mine", "experiment=x", "--cfg", "job", "--resolve")
+    assert (said.code, "dim: 32" in said.out) == (0, True)
+    path.write_text(HEAD + "data:\n  batch_size: ${oc.decode:${oc.env:OMP_NUM_THREADS,7}}\n")
+    assert (
+        command("train", "trust=true", "--config-dir", tmp_path / "mine", "experiment=x", "--cfg", "job").code
+        == 0
+    )
