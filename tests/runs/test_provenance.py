@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
 
 import pytest
 import torch
 
-from isthmus.runs.differences import changed_files, differences, recorded_threads
-from isthmus.runs.provenance import environment, provenance, repository
+from isthmus.runs.differences import differences, recorded_threads
+from isthmus.runs.provenance import environment, provenance
 from isthmus.runs.reproduce import DEFAULT_EXPERIMENT, experiment_name
 
 DATA = {"fingerprint": "a" * 64, "rows": 10, "split_fingerprint": "b" * 64, "split": {"train": 8, "test": 2}}
-IDENTITY = ("-c", "user.name=me", "-c", "user.email=me@here", "-c", "commit.gpgsign=false")
 
 
 @pytest.fixture(scope="module")
 def record():
     return provenance(seed=3, data=DATA, experiment="mine", threads=2, processes=4)
-
-
-@pytest.fixture
-def git(tmp_path):
-    """Run git in a repository with one committed file."""
-
-    def run(*arguments):
-        done = ("git", "-C", str(tmp_path), *IDENTITY, *arguments)
-        return subprocess.run(done, check=True, capture_output=True, text=True).stdout.strip()
-
-    run("init", "--quiet")
-    (tmp_path / "a.py").write_text("one\n")
-    (tmp_path / "b.py").write_text("one\n")
-    run("add", ".")
-    run("commit", "--quiet", "-m", "first")
-    return run
 
 
 def test_it_is_plain_and_complete(record):
@@ -57,28 +39,6 @@ def test_the_environment_is_all_but_the_experiment(record):
     now = environment(threads=2, processes=4)
     assert set(record) - set(now) == {"seed", "data", "experiment"}
     assert {key: record[key] for key in now} == now
-
-
-def test_a_repository_is_its_commit_and_what_was_not_committed(git, tmp_path):
-    clean = repository(tmp_path)
-    assert clean == {
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": False,
-        "untracked": [],
-        "diff": "",
-        "diff_cut": False,
-    }
-    (tmp_path / "a.py").write_text("two\n")
-    (tmp_path / "new.py").write_text("new\n")
-    dirty = repository(tmp_path)
-    assert dirty["dirty"]
-    assert dirty["untracked"] == ["new.py"]
-    assert "+two" in dirty["diff"]
-    assert list(changed_files(dirty["diff"])) == ["a.py"]
-
-
-def test_no_repository_is_none(tmp_path):
-    assert repository(tmp_path) is None
 
 
 def test_nothing_differs_from_itself(record):
@@ -114,6 +74,7 @@ CHANGES = [
     ("code/working_directory", CODE, {**CODE, "untracked": []}, "code.working_directory: untracked", False),
     ("code/isthmus", CODE, {**CODE, "diff": ""}, "code.isthmus: uncommitted", False),
     ("code/isthmus", {**CODE, "diff_cut": True}, CODE, "code.isthmus: uncommitted", False),
+    ("code/isthmus", CODE, {**CODE, "left_out": "why"}, "code.isthmus: uncommitted", False),
 ]
 
 
@@ -199,71 +160,3 @@ def test_a_name_that_is_no_name_is_not_taken(name):
 @pytest.mark.parametrize("name", ["textbook", "digits_vae", "my-2.nd"])
 def test_a_plain_name_is_taken(name):
     assert experiment_name({"experiment": name}) == name
-
-
-def run_git(folder, *arguments):
-    identity = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
-    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"core.fsmonitor": "{program}"},
-        {"diff.external": "{program}"},
-        {"filter.theirs.clean": "{program}"},
-        {"filter.theirs.process": "{program}", "filter.theirs.required": "true"},
-        {"diff.theirs.textconv": "{program}"},
-        {"diff.theirs.command": "{program}"},
-        {"core.hooksPath": "{hooks}"},
-    ],
-)
-def test_a_strangers_repository_runs_none_of_its_programs(settings, tmp_path):
-    """git runs what a repository's own config names; the changes are recorded all the same."""
-    home, canary, program = tmp_path / "theirs", tmp_path / "canary", tmp_path / "hooks" / "post-index-change"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\ntouch {canary}\ncat\n")
-    program.chmod(0o755)
-    home.mkdir()
-    run_git(home, "init")
-    (home / "file.txt").write_text("one\n")
-    (home / ".gitattributes").write_text("*.txt filter=theirs diff=theirs\n")
-    run_git(home, "add", ".")
-    run_git(home, "commit", "-m", "first")
-    for name, value in settings.items():
-        run_git(home, "config", name, value.format(program=program, hooks=program.parent))
-    (home / "file.txt").write_text("two\n")
-    found = repository(home)
-    assert not canary.exists()
-    assert found["dirty"]
-    assert "+two" in found["diff"]
-    assert len(found["commit"]) == 40
-
-
-def test_what_a_strangers_repository_lacks_is_not_fetched(tmp_path):
-    """Of a partial clone git fetches what it misses, with a program that the repository names."""
-    home, canary, program = tmp_path / "theirs", tmp_path / "canary", tmp_path / "upload-pack"
-    program.write_text(f"#!/bin/sh\ntouch {canary}\n")
-    program.chmod(0o755)
-    home.mkdir()
-    run_git(home, "init")
-    (home / "file.txt").write_text("one\n")
-    run_git(home, "add", ".")
-    run_git(home, "commit", "-m", "first")
-    for name, value in {
-        "core.repositoryformatversion": "1",
-        "extensions.partialClone": "origin",
-        "remote.origin.url": str(home),
-        "remote.origin.promisor": "true",
-        "remote.origin.uploadpack": str(program),
-    }.items():
-        run_git(home, "config", name, value)
-    blob = subprocess.run(
-        ["git", "-C", str(home), "rev-parse", "HEAD:file.txt"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    (home / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
-    (home / "file.txt").write_text("two\n")
-    assert repository(home) is None
-    assert not canary.exists()
-    subprocess.run(["git", "-C", str(home), "diff", "HEAD"], capture_output=True, check=False)
-    assert canary.exists(), "git alone runs it"

@@ -175,6 +175,8 @@ def _code(repository: Any) -> str:
     ):
         if names:
             text += f"; {len(names)} {what}: {printable(', '.join(map(str, names)), 100)}"
+    if why := repository.get("left_out"):
+        text += f"; changes not recorded: {printable(why, 100)}"
     return text
 
 

@@ -116,6 +116,8 @@ def _repository(what: str, old: Any, new: Any) -> Iterator[Difference]:
     changed = sorted(file for file in {*before, *after} if before.get(file) != after.get(file))
     if changed:
         yield Difference(f"{what}: uncommitted changes differ in", changed, None)
+    elif old.get("left_out") or new.get("left_out"):
+        yield Difference(f"{what}: uncommitted changes not recorded", [], None)
     elif old.get("diff_cut") or new.get("diff_cut"):
         yield Difference(f"{what}: uncommitted changes too long to be recorded whole", [], None)
     had, has = _names(old.get("untracked")), _names(new.get("untracked"))

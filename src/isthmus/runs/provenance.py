@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from email.message import Message
 from email.parser import HeaderParser
@@ -16,10 +15,7 @@ from typing import Any
 import torch
 
 import isthmus
-
-LONGEST_DIFF = 1_000_000  # characters
-# A repository with parts missing would have git fetch them, with a program that it names.
-OFFLINE_GIT = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+from isthmus.runs.git import repository
 
 
 def provenance(
@@ -78,62 +74,6 @@ def _head(package: Distribution) -> Message:
 def command() -> str:
     """What was typed."""
     return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip()
-
-
-def repository(folder: Path) -> dict[str, Any] | None:
-    """Commit and uncommitted changes of the git repository around `folder`, or None where there is none.
-
-    The folder may be a stranger's, and a repository's own config can name programs for git to run: none is.
-    """
-    settings = {"core.fsmonitor": "false", "core.hooksPath": os.devnull}
-
-    def git(*arguments: str) -> str:
-        numbered = enumerate(settings.items())
-        extra = {
-            f"GIT_CONFIG_{what}_{at}": text
-            for at, pair in numbered
-            for what, text in zip(("KEY", "VALUE"), pair, strict=True)
-        }
-        return subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
-            env={**os.environ, **OFFLINE_GIT, "GIT_CONFIG_COUNT": str(len(settings)), **extra},
-            capture_output=True,
-            text=True,
-            check=True,
-            errors="replace",
-        ).stdout.strip()
-
-    try:
-        tracked = git("ls-files", "--error-unmatch", ".") != ""
-        if not tracked:
-            return None
-        settings |= _no_filters(git("config", "--show-scope", "--name-only", "--list", "-z").split("\0"))
-        diff = git("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "HEAD")
-        untracked = git("ls-files", "--others", "--exclude-standard", "--full-name").splitlines()
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(diff or untracked),
-            "untracked": untracked,
-            "diff": diff[:LONGEST_DIFF],
-            "diff_cut": len(diff) > LONGEST_DIFF,
-        }
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _no_filters(listed: list[str]) -> dict[str, str]:
-    """Settings that switch off the filters of a repository's own; the person's, such as Git LFS, stay.
-
-    Args:
-        listed: scope and name of each setting there is, one after the other.
-    """
-    own = {
-        name.rpartition(".")[0]
-        for scope, name in zip(listed[::2], listed[1::2], strict=False)
-        if scope in ("local", "worktree") and name.startswith("filter.")
-    }
-    off = {"clean": "", "smudge": "", "process": "", "required": "false"}
-    return {f"{name}.{what}": value for name in sorted(own) for what, value in off.items()}
 
 
 def hardware() -> dict[str, Any]:
