@@ -26,7 +26,7 @@ def run(argv: Sequence[str]) -> int:
             "DIR", arguments.folder, "there is no such folder; train a run first, or name the folder"
         )
     command = [
-        *(sys.executable, "-m", "tensorboard.main", "--logdir", str(arguments.folder)),
+        *(sys.executable, "-m", "tensorboard.main", f"--logdir={arguments.folder}"),
         *("--host", arguments.host, "--port", str(arguments.port)),
     ]
     print(f"TensorBoard over {arguments.folder}; stop it with Ctrl+C", flush=True)

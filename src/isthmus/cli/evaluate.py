@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_intermixed_args(argv)
 
-    from isthmus.cli.report import by_stage, table
+    from isthmus.cli.report import by_stage, printable, table
     from isthmus.runs.evaluate import evaluate
 
     results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)
@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
     if results["damaged"]:
         print(f"{results['damaged']}; {results['checkpoint']}.ckpt is tested instead")
     print(
-        f"{arguments.run}: {results['checkpoint']} checkpoint,"
+        f"{printable(arguments.run)}: {results['checkpoint']} checkpoint,"
         f" epoch {results['epoch']}, step {results['step']}\n"
     )
     print(table(by_stage(results, ("test",))))

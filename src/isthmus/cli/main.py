@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage
-from isthmus.runs.streams import outlast_readers
+from isthmus.runs.streams import guard_streams, write_error
 
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
@@ -28,6 +28,10 @@ COMMANDS = {
 
 # commands that run what a config names; trust=true says that it may be anything
 OPENING = ("train", "evaluate", "resume", "reproduce", "show")
+
+# commands whose product is a run folder, unless one of these asks for text
+TRAINING = ("train", "resume", "reproduce")
+PRINTING = ("-h", "--help", "--json", "--cfg", "-c", "--info", "-i", "--hydra-help")
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -50,7 +54,15 @@ def usage() -> str:
 
 def command() -> NoReturn:
     """The process `isthmus`: runs the command that was typed, and exits."""
-    code = main()
+    arguments = sys.argv[1:]
+    try:
+        code = main(arguments)
+    except SystemExit as ended:  # argparse has printed help
+        if ended.code:
+            raise
+        code = DONE
+    if code == DONE and _is_for_reading(arguments) and (error := write_error()):
+        code = _say(f"cannot write to stdout ({error})", FAILED)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # everything is done; Python would complain about Ctrl+C at its exit
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -59,7 +71,7 @@ def command() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 done, 1 failed, 2 the person's mistake, 130 interrupted."""
-    outlast_readers()
+    guard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -86,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rest = _trusting(rest)
             return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
-        return _say(" ".join(str(error).splitlines()), MISTAKE)
+        return _say(str(error), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
     except Stopped as stop:
@@ -115,10 +127,14 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
     return [argument for argument in arguments if argument.partition("=")[0] != "trust"]
 
 
+def _is_for_reading(arguments: Sequence[str]) -> bool:
+    """Whether what a command prints is all that it produces."""
+    trains = not {*arguments[:1]}.isdisjoint(TRAINING)
+    return not trains or any(argument.partition("=")[0] in PRINTING for argument in arguments)
+
+
 def _say(message: str, code: int) -> int:
-    # what a stranger's file says might steer the terminal
-    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
-    print(f"isthmus: {shown}", file=sys.stderr, flush=True)
+    print(f"isthmus: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
     return code
 
 

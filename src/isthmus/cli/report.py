@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from isthmus.runs.errors import relative
+from isthmus.runs.errors import command_line, relative
 from isthmus.runs.folder import RunFolder
+from isthmus.runs.streams import escaped
 
 UNITS = {"psnr": "dB", "kl": "nats"}
 
@@ -17,7 +17,7 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     rows = [["", *columns]]
     for name in names:
-        label = f"{name} ({UNITS[name]})" if name in UNITS else name
+        label = f"{name} ({UNITS[name]})" if name in UNITS else printable(name, 40)
         rows.append([label, *(_number(column.get(name)) for column in columns.values())])
     return aligned(rows, right=range(1, len(rows[0])))
 
@@ -35,17 +35,14 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str
 
 
 def printable(value: Any, width: int | None = None) -> str:
-    """`value` as one line that moves no cursor and changes no colour, cut to `width` characters.
-
-    Run folders may come from strangers; so may what their files say.
-    """
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    """`value`, which may come from a third-party file, as one line of at most `width` characters."""
+    text = escaped(str(value)).replace("\n", "\\n").replace("\t", "\\t")
     return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
 
 
 def command(*words: object) -> str:
-    """A command to type, its words quoted where a shell needs it."""
-    return printable(shlex.join(map(str, words)))
+    """A command to type; see `command_line`."""
+    return printable(command_line(*words))
 
 
 def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -70,11 +67,11 @@ def print_run(folder: RunFolder) -> None:
         f" {results['parameters']:,} parameters\n"
     )
     print(table(by_stage(results, ("train", "val", "test"))))
-    print(f"\nrun folder: {here}\n")
+    print(f"\nrun folder: {printable(here)}\n")
     print("next:")
-    print(f"  isthmus evaluate {here}    test it again, from the folder alone")
-    print(f"  isthmus reproduce {here}    train it again, and compare to the bit")
-    print(f"  isthmus board {here.parent}    compare runs in TensorBoard")
+    print(f"  {command('isthmus', 'evaluate', here)}    test it again, from the folder alone")
+    print(f"  {command('isthmus', 'reproduce', here)}    train it again, and compare to the bit")
+    print(f"  {command('isthmus', 'board', here.parent)}    compare runs in TensorBoard")
     print("  isthmus train --help    every group and its choices")
 
 

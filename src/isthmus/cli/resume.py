@@ -26,14 +26,14 @@ def run(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_intermixed_args(argv)
 
-    from isthmus.cli.report import print_run
+    from isthmus.cli.report import command, print_run, printable
     from isthmus.runs.compose import is_follower
     from isthmus.runs.folder import RunFolder
 
     done = RunFolder.open(arguments.run).is_done and not arguments.overrides
     if done and not is_follower():
-        further = f"isthmus resume {arguments.run} trainer.max_epochs=N"
-        print(f"{arguments.run} is done; to train it further: {further}")
+        further = command("isthmus", "resume", arguments.run, "trainer.max_epochs=N")
+        print(f"{printable(arguments.run)} is done; to train it further: {further}")
     if done:
         return 0
     from isthmus.runs.resume import resume

@@ -55,11 +55,7 @@ def sections(run: Mapping[str, Any]) -> Iterator[str]:
     rows = [("command", printable(run["provenance"].get("command", ""))), ("overrides", typed), *provenance]
     yield aligned([row for row in rows if row[1]]) if any(row[1] for row in rows) else ""
     yield _config(run["config"])
-    columns = {
-        stage: {printable(name, 40): value for name, value in column.items()}
-        for stage, column in by_stage(run["results"] or run["latest"], ("train", "val", "test")).items()
-    }
-    if columns:
+    if columns := by_stage(run["results"] or run["latest"], ("train", "val", "test")):
         yield ("" if run["results"] else _latest(run["latest"])) + table(columns)
     yield _files(run["files"])
 
@@ -85,7 +81,7 @@ def _status(run: Mapping[str, Any]) -> str:
     following = {"done": ("evaluate", "reproduce"), "running": ()}.get(state, ("resume",))
     if following == ("resume",) and run["format"] < RESUMABLE:
         following = ("evaluate",)
-    return "\n".join([*lines, *(f"next: {command('isthmus', verb, path)}" for verb in following)])
+    return "\n".join([*lines, *(f"next: {command('isthmus', verb, Path(path))}" for verb in following)])
 
 
 def _latest(metrics: Mapping[str, float]) -> str:

@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
-from isthmus.runs.errors import RunFailed, Stopped, relative
+from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
 from isthmus.runs.fit import fit_and_test
 from isthmus.runs.folder import RunFolder
-from isthmus.runs.streams import outlast_readers
+from isthmus.runs.streams import guard_streams
 from isthmus.training import distributed
 from isthmus.training.trainer import check_devices, device_type, quiet, set_threads
 
@@ -132,7 +132,8 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
     killed = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -SIGTERM]
     if killed:
         name = killed[0].signal_name()
-        reason = f"a process was killed by {name}; to go on: isthmus resume {relative(folder.path)}"
+        fix = command_line("isthmus", "resume", relative(folder.path))
+        reason = f"a process was killed by {name}; to go on: {fix}"
         with contextlib.suppress(OSError):
             folder.write_status("failed", error=reason)
         return reason
@@ -147,7 +148,7 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
 def _worker(path: str) -> None:
     """One of the processes that train a run together."""
     distributed.follow_parent()
-    outlast_readers()
+    guard_streams()
     folder = RunFolder(Path(path))
     cfg = folder.read_config()
     quiet()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 
@@ -19,7 +20,7 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, signal: int, path: Path) -> None:
-        super().__init__(f"stopped; to go on: isthmus resume {relative(path)}")
+        super().__init__(f"stopped; to go on: {command_line('isthmus', 'resume', relative(path))}")
         self.exit_code = 128 + signal
 
 
@@ -27,3 +28,10 @@ def relative(path: Path) -> Path:
     """A path as a person would type it: from the current folder, if it is in there."""
     here = Path(os.path.relpath(path))
     return path if here.parts[:1] == ("..",) else here
+
+
+def command_line(*words: object) -> str:
+    """A command to type, its words quoted where a shell needs it; a path is never taken for an option."""
+    return shlex.join(
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    )

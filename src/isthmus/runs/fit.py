@@ -19,7 +19,7 @@ from isthmus.core.errors import TrainingDiverged
 from isthmus.runs import garbage
 from isthmus.runs.build import Parts, better, monitored, part
 from isthmus.runs.configs import decisive
-from isthmus.runs.errors import RunFailed, Stopped, relative
+from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.slurm import requeue_after
 from isthmus.runs.start import Start, newest
@@ -99,7 +99,7 @@ def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
             place = relative(Path(cause.filename) if cause.filename else folder.path)
             return RunFailed(
                 f"{place} cannot be written ({cause.strerror}); "
-                f"mend that, then: isthmus resume {relative(folder.path)}"
+                f"mend that, then: {command_line('isthmus', 'resume', relative(folder.path))}"
             )
         cause = cause.__cause__ or cause.__context__
     return None

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from isthmus.core.atomic import create_text, write_text
 from isthmus.core.errors import BadInput
+from isthmus.runs.errors import command_line
 from isthmus.runs.formats import FORMAT, upgraded
 from isthmus.runs.reading import read_config, read_json
 
@@ -56,9 +57,8 @@ class RunFolder:
                 raise FileExistsError
             create_text(folder.status, _json(_status("running")))
         except FileExistsError:
-            goes_on = (
-                f"; to go on with the run in it: isthmus resume {path}" if folder.config.is_file() else ""
-            )
+            resume = command_line("isthmus", "resume", path)
+            goes_on = f"; to go on with the run in it: {resume}" if folder.config.is_file() else ""
             raise BadInput(
                 "hydra.run.dir",
                 path,

@@ -18,6 +18,7 @@ from isthmus.runs.compose import is_follower
 from isthmus.runs.configs import changed, check_trained, flat, is_neutral, typed_overrides
 from isthmus.runs.differences import Difference, differences
 from isthmus.runs.drive import devices_of
+from isthmus.runs.errors import command_line
 from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import environment
@@ -159,7 +160,7 @@ def _check_done(folder: RunFolder) -> None:
     fix = (
         "is still running; wait for its end"
         if status == "running"
-        else f"is not done but {status}; finish it first: isthmus resume {folder.path}"
+        else f"is not done but {status}; finish it first: {command_line('isthmus', 'resume', folder.path)}"
     )
     raise BadInput("RUN", folder.path, fix)
 

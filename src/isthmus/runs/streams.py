@@ -1,52 +1,108 @@
-"""What is printed, whether or not anybody reads it. Imports no torch."""
+"""The one way to the terminal: printing steers no terminal and ends no run. Imports no torch.
+
+Much of what is printed comes from third-party files: names of regularizers, labels, paths, error texts.
+Control sequences: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html; text direction:
+https://trojansource.codes.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+# C0 but tab and newline; DEL and C1; controls of text direction; line separators; lone surrogates
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-class _Outlasting:
-    """A text stream that goes on without whoever read it.
+
+def escaped(text: str) -> str:
+    r"""`text` with each character that would steer a terminal written as ``\x1b`` or ``\u202e``."""
+    return UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+class GuardedStream:
+    """A text stream that ignores errors of writing, and escapes what is written to it.
 
     Args:
         stream: the stream.
+        escapes: False for a progress bar, which moves the cursor.
+
+    Attributes:
+        failure: the first error of writing; None while there is none, or where only the reader has gone.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    failure: Exception | None = None
+
+    def __init__(self, stream: TextIO, *, escapes: bool = True) -> None:
         self._stream = stream
+        self._escapes = escapes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def unescaped(self) -> GuardedStream:
+        """The same stream for text that may move the cursor."""
+        return GuardedStream(self._stream, escapes=False)
+
     def write(self, text: str) -> int:
-        with self._pipe_may_break():
-            return self._stream.write(text)
+        with self._ignoring_errors():
+            self._stream.write(escaped(text) if self._escapes else text)
         return len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
     def flush(self) -> None:
-        with self._pipe_may_break():
+        with self._ignoring_errors():
             self._stream.flush()
 
     @contextmanager
-    def _pipe_may_break(self) -> Iterator[None]:
+    def _ignoring_errors(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            pass
+        except (OSError, ValueError) as error:  # ValueError: somebody closed the stream
+            self.failure = self.failure or error
 
 
-def outlast_readers() -> None:
-    """Let this process print into nothing when whoever read what it printed has gone.
+def guard_streams() -> None:
+    """Guard stdout and stderr of this process.
 
-    `isthmus train | head` should not end training, and `isthmus show | head` is no error.
+    Training goes on when a disk is full, a terminal is gone or a reader has seen enough.
     """
-    sys.stdout, sys.stderr = (
-        stream if stream is None or isinstance(stream, _Outlasting) else _Outlasting(stream)
-        for stream in (sys.stdout, sys.stderr)
-    )
+    _fill_closed()
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if isinstance(stream, GuardedStream):
+            continue
+        if stream is None:
+            stream = os.fdopen(number, "w", encoding="utf-8", closefd=False)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, GuardedStream(stream))
+
+
+def write_error() -> str | None:
+    """Why what was printed on stdout is not all there, or None."""
+    sys.stdout.flush()
+    error = getattr(sys.stdout, "failure", None)
+    return error and str(getattr(error, "strerror", None) or error)
+
+
+def _fill_closed() -> None:
+    """Open what was closed at the start as /dev/null: a file of the run would take its number, and what
+    libraries print to that number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

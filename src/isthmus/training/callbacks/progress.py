@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 from isthmus.core.types import Group
 
@@ -18,6 +22,15 @@ class Bar(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._shown = 0  # batches of this epoch, when the bar was last drawn
+
+    def init_train_tqdm(self) -> Tqdm:
+        return _unescaped(super().init_train_tqdm)
+
+    def init_validation_tqdm(self) -> Tqdm:
+        return _unescaped(super().init_validation_tqdm)
+
+    def init_test_tqdm(self) -> Tqdm:
+        return _unescaped(super().init_test_tqdm)
 
     @property
     def total_train_batches(self) -> int:
@@ -46,3 +59,10 @@ class Bar(TQDMProgressBar):
         if "val/loss" in trainer.callback_metrics:
             shown["val/loss"] = f"{trainer.callback_metrics['val/loss'].item():.4g}"
         return shown
+
+
+def _unescaped(make: Callable[[], Tqdm]) -> Tqdm:
+    """A bar that may move the cursor, on a stdout that lets nothing else do so."""
+    stdout: Any = sys.stdout
+    with redirect_stdout(stdout.unescaped() if hasattr(stdout, "unescaped") else stdout):
+        return make()
