@@ -1,7 +1,7 @@
 """The YAML files of a folder of configs, checked before Hydra reads them. Imports no torch.
 
 A folder of configs may be a stranger's. Aliases let a few lines unfold into more than the memory there is,
-and resolvers such as ``oc.env`` copy what is known to this machine alone into the files of a run.
+and ``oc.env`` copies what is known to this machine alone into the files of a run.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from isthmus.core.errors import BadInput
 from isthmus.runs.reading import MOST_VALUES, MOST_YAML
 from isthmus.runs.targets import trusted
 
-RESOLVER = re.compile(
-    r"\$\{[^{}]*:|\$\{[^}]*\$\{.*:", re.DOTALL
-)  # ${name:argument}, its name perhaps composed
+# ${oc.env:NAME}, or a resolver whose name is composed
+RESOLVER = re.compile(r"\$\{\s*(oc\.)?env\s*:|\$\{[^}:]*\$\{.*:", re.DOTALL)
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_config_files(folder: Path) -> None:
-    """Raise `BadInput` for the first file in `folder` that is no YAML, too large, or calls a resolver."""
+    """Raise `BadInput` for the first file in `folder` that is no YAML, too large or reads the environment."""
     for path in sorted(folder.rglob("*.yaml")):
         try:
             with path.open("rb") as file:
