@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.core.atomic import discard_empty
 from isthmus.core.errors import BadInput
-from isthmus.runs.folder import RunFolder, discard_empty
+from isthmus.runs.folder import RunFolder
 
 MANY = 20
 
@@ -21,14 +22,15 @@ MANY = 20
 def claim(path, barrier):
     barrier.wait()
     try:
-        RunFolder.create(path)
+        return RunFolder.create(path)  # which holds it
     except BadInput:
-        return False
-    return True
+        return None
 
 
 def claims(path, barrier, won):
-    won.put(claim(path, barrier))
+    claimed = claim(path, barrier)
+    won.put(claimed is not None)
+    barrier.wait()
 
 
 def test_of_threads_that_claim_a_path_one_wins(tmp_path):
@@ -36,16 +38,16 @@ def test_of_threads_that_claim_a_path_one_wins(tmp_path):
         barrier = threading.Barrier(MANY)
         with ThreadPoolExecutor(MANY) as pool:
             won = list(pool.map(lambda _, n=name, b=barrier: claim(tmp_path / "a" / str(n), b), range(MANY)))
-        assert sum(won) == 1
+        assert sum(each is not None for each in won) == 1
 
 
 def test_of_processes_that_claim_a_path_one_wins(tmp_path):
     fork = multiprocessing.get_context("fork")
-    barrier, won = fork.Barrier(MANY), fork.Queue()
+    barrier, won = fork.Barrier(MANY), fork.SimpleQueue()
     processes = [fork.Process(target=claims, args=(tmp_path / "run", barrier, won)) for _ in range(MANY)]
     for process in processes:
         process.start()
-    results = [won.get(timeout=60) for _ in processes]
+    results = [won.get() for _ in processes]
     for process in processes:
         process.join()
     assert sum(results) == 1
@@ -141,6 +143,8 @@ def test_a_run_whose_process_is_gone_is_killed_and_not_running(tmp_path):
     fork = multiprocessing.get_context("fork")
     folder, ready, forever = RunFolder.create(tmp_path / "run"), fork.Event(), fork.Event()
     assert folder.read_status()["status"] == "running", "its process is this one"
+    with folder.held():
+        pass
     process = fork.Process(target=hold_and_die, args=(folder.path, ready, forever))
     process.start()
     assert ready.wait(60)
@@ -174,7 +178,9 @@ def test_a_run_that_ends_while_somebody_looks_is_not_killed(tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("pid", "free"), [(1, False), (2**22 + 1, True)])
 def test_where_there_are_no_locks_the_process_number_does(pid, free, tmp_path, monkeypatch):
-    folder = RunFolder.create(tmp_path / "run")
+    with RunFolder.create(tmp_path / "run").held():
+        pass
+    folder = RunFolder(tmp_path / "run")
     folder.write_json(folder.status, {**folder.read_json(folder.status), "pid": pid})
 
     def acquire(*arguments, **keywords):
@@ -197,7 +203,25 @@ def test_a_full_disk_leaves_nothing_half_made(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space") as raised:
         RunFolder.create(tmp_path / "run")
     assert raised.value.filename == str(tmp_path / "run" / "status.json")
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_killed_before_it_began_begins_again(tmp_path):
+    """Without a config there is nothing to lose, unless somebody holds the folder or put something there."""
+    folder = RunFolder.create(tmp_path / "run")
+    folder.overrides.write_text("[]")
+    (folder.path / ".config.yaml.1.2.part").touch()
+    with pytest.raises(BadInput, match="is not empty"):
+        RunFolder.create(folder.path)
+    with folder.held():
+        pass
+    assert "holds nothing yet" in opened(folder.path)
+    again = RunFolder.create(folder.path)
+    assert {path.name for path in folder.path.iterdir()} == {"status.json", ".lock"}
+    with again.held():
+        (folder.path / "note").touch()
+    with pytest.raises(BadInput, match="is not empty"):
+        RunFolder.create(folder.path)
 
 
 def test_a_file_system_without_links(tmp_path, monkeypatch):
@@ -228,6 +252,8 @@ def test_what_a_run_said_at_its_end_stays(state, tmp_path):
 
 def test_a_status_of_another_machine_is_not_put_right_in_the_file(tmp_path):
     folder = RunFolder.create(tmp_path / "run")
+    with folder.held():
+        pass
     written = {**RunFolder.read_json(folder.status), "host": "elsewhere"}
     RunFolder.write_json(folder.status, written)
     assert folder.read_status()["status"] == "killed"
@@ -247,7 +273,7 @@ def test_open_refuses_what_is_not_there(tmp_path):
 
 
 def test_open_refuses_what_is_no_run(tmp_path):
-    assert "is empty" in opened(tmp_path)
+    assert "holds nothing yet" in opened(tmp_path)
     (tmp_path / "note").touch()
     assert "it has no config.yaml and status.json" in opened(tmp_path)
     (tmp_path / "config.yaml").touch()

@@ -31,8 +31,10 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
 
     from isthmus.cli.report import by_stage, printable, table
+    from isthmus.runs import signals
     from isthmus.runs.evaluate import evaluate
 
+    signals.unwind()
     results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)
     if arguments.json:
         print(json.dumps(results, indent=2))

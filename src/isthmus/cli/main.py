@@ -5,15 +5,13 @@ Nothing heavy is imported before a command needs it.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage
+from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage, signals
 from isthmus.runs.streams import guard_streams, write_error
 
 COMMANDS = {
@@ -54,6 +52,7 @@ def usage() -> str:
 
 def command() -> NoReturn:
     """The process `isthmus`: runs the command that was typed, and exits."""
+    signals.handle()
     arguments = sys.argv[1:]
     try:
         code = main(arguments)
@@ -63,9 +62,7 @@ def command() -> NoReturn:
         code = DONE
     if code == DONE and _is_for_reading(arguments) and (error := write_error()):
         code = _say(f"cannot write to stdout ({error})", FAILED)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # everything is done; Python would complain about Ctrl+C at its exit
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signals.release()
     sys.exit(code)
 
 
@@ -83,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"isthmus {__version__}")
         return DONE
     if name not in (*COMMANDS, "complete"):
+        import difflib
+
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"commands: {', '.join(COMMANDS)}"
         return _say(f"there is no command {name}; {hint}", MISTAKE)
@@ -102,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
     except Stopped as stop:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has stopped; Python would complain at its exit
+        signals.leave_at_once()
         return _say(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)

@@ -53,9 +53,11 @@ def run(argv: Sequence[str]) -> int:
     if not arguments.tolerance >= 0:
         raise BadInput("--tolerance", arguments.tolerance, "must be a number of at least 0")
 
+    from isthmus.runs import signals
     from isthmus.runs.compose import is_follower
     from isthmus.runs.reproduce import REPRODUCTION, prepare, reproduce
 
+    signals.unwind()
     with _stdout_to_stderr() if arguments.json else nullcontext():
         plan = prepare(arguments.run, overrides=arguments.overrides, to=arguments.to)
         if not is_follower():

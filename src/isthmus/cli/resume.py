@@ -36,8 +36,10 @@ def run(argv: Sequence[str]) -> int:
         print(f"{printable(arguments.run)} is done; to train it further: {further}")
     if done:
         return 0
+    from isthmus.runs import signals
     from isthmus.runs.resume import resume
 
+    signals.unwind()
     folder = resume(arguments.run, overrides=arguments.overrides)
     if not is_follower():
         print_run(folder)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.cli.choices import config_dirs, groups
-from isthmus.runs import BadInput
+from isthmus.core.atomic import discard_empty
+from isthmus.runs import BadInput, signals
 from isthmus.runs.compose import CONFIG_NAME, conf_dir, experiment_name, is_follower, register_resolvers
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Of processes that train one run together, the first alone makes the folder.
     sys.argv = ["isthmus train", *arguments, *(["hydra.run.dir=."] if is_follower() else [])]
+    signals.leave_at_once(cleanup=_discard_folder)
     try:
         with explained(argv):
             check_hydra_section(arguments, _task)
@@ -70,33 +72,45 @@ def _task(cfg: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from isthmus.cli.report import print_run
-    from isthmus.runs.folder import discard_empty
     from isthmus.runs.rules import check
 
     hydra_cfg = HydraConfig.get()
-    path = Path(hydra_cfg.runtime.output_dir)
-    chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
     try:
+        signals.check_late()
         check(cfg)  # before the seconds that importing torch takes
         from isthmus.runs.train import train
 
+        signals.unwind()
         folder = train(
             cfg,
-            None if is_follower() else path,
+            None if is_follower() else Path(hydra_cfg.runtime.output_dir),
             overrides=hydra_cfg.overrides.task,
             experiment=experiment_name(OmegaConf.create(hydra_cfg.runtime.choices)),
         )
     except BaseException as error:
-        if not is_follower():
-            discard_empty(path, *([] if chosen else path.parents[:2]))
+        _discard_folder()
         if not isinstance(error, Exception):
             raise
         # of the jobs of a sweep, which may run elsewhere, Hydra brings the errors back
         if hydra_cfg.mode == RunMode.MULTIRUN:
             raise
         raise Failed(error) from error
+    finally:
+        signals.leave_at_once(cleanup=_discard_folder)  # Hydra makes the folder of a sweep's next job
     if not is_follower():
         print_run(folder)
+
+
+def _discard_folder() -> None:
+    """Remove the run folder where it is empty: Hydra makes it before the run begins."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if is_follower() or not HydraConfig.initialized():
+        return
+    hydra_cfg = HydraConfig.get()
+    path = Path(hydra_cfg.runtime.output_dir)
+    chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
+    discard_empty(path, *([] if chosen else path.parents[:2]))
 
 
 class Failed(BaseException):

@@ -62,6 +62,11 @@ def same_content(source: Path, path: Path) -> None:
             shutil.copyfile(source, beside)
 
 
+def unfinished_of(path: Path) -> list[Path]:
+    """What killed processes left half-written in place of `path`."""
+    return list(path.parent.glob(f".{path.name}.*{UNFINISHED}"))
+
+
 def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written in `folder` and below it."""
     for left in list(folder.rglob(f".*{UNFINISHED}")):
@@ -69,6 +74,14 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(left)
         else:
             left.unlink()
+
+
+def discard_empty(*folders: Path) -> None:
+    """Remove the folders, in order, as far as they are empty; some may be missing."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
 
 
 @contextmanager

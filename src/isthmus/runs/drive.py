@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts, build
 from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
-from isthmus.runs.fit import fit_and_test
+from isthmus.runs.fit import fit_and_test, stopped
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.streams import guard_streams
 from isthmus.training import distributed
@@ -125,6 +125,8 @@ def _train_together(folder: RunFolder, processes: int) -> None:
         if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
             folder.write_status("stopped", signal=int(error.sigval))
         raise Stopped(error.sigval, folder.path) from error
+    except KeyboardInterrupt as stop:  # before the launcher has the signals
+        raise stopped(folder, stop) from None
 
 
 def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:

@@ -15,13 +15,15 @@ class Stopped(KeyboardInterrupt):
     """Training was stopped from outside.
 
     Args:
-        signal: that stopped it.
-        path: of the run, to go on with.
+        signum: the signal that stopped it.
+        path: of the run to resume; None where there is none yet.
     """
 
-    def __init__(self, signal: int, path: Path) -> None:
-        super().__init__(f"stopped; to go on: {command_line('isthmus', 'resume', relative(path))}")
-        self.exit_code = 128 + signal
+    def __init__(self, signum: int, path: Path | None = None) -> None:
+        resuming = f"; to go on: {command_line('isthmus', 'resume', relative(path))}" if path else ""
+        super().__init__(f"stopped{resuming}")
+        self.signum = signum
+        self.exit_code = 128 + signum
 
 
 def relative(path: Path) -> Path:

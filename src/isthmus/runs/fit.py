@@ -6,6 +6,7 @@ import contextlib
 import errno
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 
 from isthmus.core.atomic import same_content
 from isthmus.core.errors import TrainingDiverged
-from isthmus.runs import garbage
+from isthmus.runs import garbage, signals
 from isthmus.runs.build import Parts, better, monitored, part
 from isthmus.runs.configs import decisive
 from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
@@ -61,13 +62,14 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
             del start  # its tensors would stay in memory
             trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
+        signals.record_late(stops.signum)
     except Interruption as stop:
         if trainer is not None and trainer.is_global_zero:
-            _stopped(folder, trainer, stop)
+            folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch, signal=stop.signum)
+            requeue_after(stop.signum)
         raise Stopped(stop.signum, folder.path) from None
-    except KeyboardInterrupt:
-        folder.write_stop()
-        raise
+    except KeyboardInterrupt as stop:
+        raise stopped(folder, stop) from None
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
         if isinstance(error, TrainingDiverged) and error.step is not None:
@@ -86,9 +88,11 @@ def _announce(cfg: DictConfig) -> None:
         print("compiling; the first step waits for it, up to a minute", flush=True)
 
 
-def _stopped(folder: RunFolder, trainer: Trainer, stop: Interruption) -> None:
-    folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch, signal=stop.signum)
-    requeue_after(stop.signum)
+def stopped(folder: RunFolder, stop: KeyboardInterrupt) -> Stopped:
+    """Record that a run was stopped before training began; returns what to raise."""
+    signum = stop.signum if isinstance(stop, Stopped) else SIGINT
+    folder.write_stop(signal=signum)
+    return Stopped(signum, folder.path)
 
 
 def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from isthmus.core.atomic import create_text, write_text
+from isthmus.core.atomic import UNFINISHED, create_text, unfinished_of, write_text
 from isthmus.core.errors import BadInput
 from isthmus.runs.errors import command_line
 from isthmus.runs.formats import FORMAT, upgraded
@@ -45,27 +45,65 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """Claim `path` for a new run; of two processes that try, one succeeds.
+        """Claim `path` for a new run, and hold it; of two processes that try, one succeeds.
+
+        A folder whose run was killed before its config was written is used again.
 
         Raises:
             BadInput: where the folder already holds something.
         """
         path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)
+        if not folder._holds_nothing():
+            raise folder._is_taken()
         try:
-            if any(path.iterdir()):
+            folder._acquire(timeout=0)
+        except Timeout:
+            raise folder._is_taken() from None
+        try:
+            if not folder._holds_nothing():  # another process was faster
                 raise FileExistsError
+            for left in folder._beginnings():
+                left.unlink()
             create_text(folder.status, _json(_status("running")))
         except FileExistsError:
-            resume = command_line("isthmus", "resume", path)
-            goes_on = f"; to go on with the run in it: {resume}" if folder.config.is_file() else ""
-            raise BadInput(
-                "hydra.run.dir",
-                path,
-                "is not empty, and nothing is overwritten; give another folder, or "
-                f"leave it out for a new one{goes_on}",
-            ) from None
+            folder._lock.release()
+            raise folder._is_taken() from None
+        except BaseException:
+            folder.remove()
+            folder._lock.release()
+            raise
         return folder
+
+    def _holds_nothing(self) -> bool:
+        """Whether the folder is empty, or has only what a run leaves that was killed before it began."""
+        beginnings = self._beginnings()
+        ours = {*beginnings, Path(self._lock.lock_file)}
+        if not all(path in ours and path.is_file() for path in self.path.iterdir()):
+            return False
+        whole = [path for path in beginnings if path.suffix != UNFINISHED]
+        if not whole:
+            return True
+        try:
+            return self.read_json(self.status).get("status") in ("running", "killed")
+        except (BadInput, OSError):
+            return False
+
+    def _beginnings(self) -> list[Path]:
+        """The files that are written before config.yaml, and unfinished ones of these and it."""
+        written = (self.status, self.overrides, self.provenance)
+        unfinished = [path for file in (*written, self.config) for path in unfinished_of(file)]
+        return [*(file for file in written if file.exists()), *unfinished]
+
+    def _is_taken(self) -> BadInput:
+        resume = command_line("isthmus", "resume", self.path)
+        resuming = f"; to go on with the run in it: {resume}" if self.config.is_file() else ""
+        return BadInput(
+            "hydra.run.dir",
+            self.path,
+            "is not empty, and nothing is overwritten; give another folder, or "
+            f"leave it out for a new one{resuming}",
+        )
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -85,13 +123,16 @@ class RunFolder:
                 else "there is no such folder; give a run folder, such as one below outputs/",
             )
         missing = [file.name for file in (folder.config, folder.status) if not file.is_file()]
-        if missing == ["config.yaml"]:
+        if missing and folder._holds_nothing():
             raise BadInput(
-                "RUN", path, "has no config.yaml, which it lost or was ended before; train it again"
+                "RUN",
+                path,
+                "holds nothing yet: its run begins just now, or was ended before it began; then train it "
+                f"again, in the same folder with hydra.run.dir={path}",
             )
+        if missing == ["config.yaml"]:
+            raise BadInput("RUN", path, "has lost its config.yaml; train it again")
         if missing:
-            if not any(path.iterdir()):
-                raise BadInput("RUN", path, "is empty: its run was ended before it began; train it again")
             inner = sorted(p.parent for p in [*path.glob("*/status.json"), *path.glob("*/*/status.json")])
             hint = f"; did you mean {inner[-1]}?" if inner else ""
             raise BadInput("RUN", path, f"is not a run folder: it has no {' and '.join(missing)}{hint}")
@@ -144,21 +185,28 @@ class RunFolder:
         Raises:
             BadInput: where another process does already, or the folder cannot be written.
         """
-        try:
-            self._lock.acquire(timeout=1)  # somebody may only be looking whether it is held
-        except Timeout:
-            raise self._is_trained(self.read_json(self.status)) from None
-        except NotImplementedError:  # a file system without locks: then the process number must do
-            status = self.read_json(self.status)
-            if status.get("pid") != os.getpid() and status.get("status") == "running" and _is_alive(status):
-                raise self._is_trained(status) from None
-        except OSError as error:
-            raise BadInput("RUN", self.path, f"cannot be written ({error.strerror})") from error
+        if not self._lock.is_locked:  # by `create`
+            try:
+                self._acquire(timeout=1)  # somebody may only be looking whether it is held
+            except Timeout:
+                raise self._is_trained(self.read_json(self.status)) from None
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
                 self._lock.release()
+
+    def _acquire(self, *, timeout: float) -> None:
+        try:
+            self._lock.acquire(timeout=timeout)
+        except Timeout:
+            raise
+        except NotImplementedError:  # a file system without locks: then the process number must do
+            status = self.read_json(self.status) if self.status.exists() else {}
+            if status.get("pid") != os.getpid() and status.get("status") == "running" and _is_alive(status):
+                raise self._is_trained(status) from None
+        except OSError as error:
+            raise BadInput("RUN", self.path, f"cannot be written ({error.strerror})") from error
 
     def _is_trained(self, status: dict[str, Any]) -> BadInput:
         who = f"process {status.get('pid')} on {status.get('host')}"
@@ -229,13 +277,6 @@ def _is_alive(status: dict[str, Any]) -> bool:
     except (OSError, OverflowError):
         return False
     return True
-
-
-def discard_empty(*folders: Path) -> None:
-    """Remove the folders, in order, as far as they are empty."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
 
 
 def _status(state: str, **details: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from isthmus.core.atomic import sweep, write_text
+from isthmus.core.atomic import same_content, sweep, write_text
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import Parts
 from isthmus.runs.compose import is_follower
@@ -100,6 +100,8 @@ def reopen(
             print(f"last.ckpt is missing; {start.path.name} takes its place", flush=True)
     folder.write_status("running")
     sweep(folder.path)
+    if start is not None and start.path.stem != "last":  # a kill came between the two, perhaps at the end
+        same_content(start.path, folder.checkpoints / "last.ckpt")
     rewind(folder, start)
     if overrides:
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from isthmus.core.atomic import write_text
+from isthmus.core.atomic import discard_empty, write_text
 from isthmus.runs.build import Parts
 from isthmus.runs.drive import devices_of, drive
-from isthmus.runs.folder import RunFolder, discard_empty
+from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import provenance
 from isthmus.runs.resume import reopen, threads_as_before
 from isthmus.runs.rules import check
@@ -79,7 +79,6 @@ def _record(
     folder = RunFolder.create(path)
     try:
         stack.enter_context(folder.held())
-        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
         write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
         devices = devices_of(cfg)
         record = provenance(
@@ -90,6 +89,8 @@ def _record(
             processes=devices * cfg.trainer.num_nodes,
         )
         folder.write_json(folder.provenance, record)
+        # the last: a folder without it holds nothing that is worth keeping
+        write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
     except BaseException:  # a full disk, or Ctrl+C: nothing has happened yet that is worth keeping
         folder.remove()
         raise

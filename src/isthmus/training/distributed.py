@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from isthmus.core.errors import BadInput
+from isthmus.training.stopping import stop_signals
 
 YEAR = 365 * 24 * 3600  # seconds
 
@@ -106,7 +107,6 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
     Raises:
         ChildFailedError: when one fails; the others are ended.
     """
-    from torch.distributed.elastic.multiprocessing.api import _terminate_process_handler
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # what failed is said once, by whoever called
@@ -126,6 +126,12 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
         monitor_interval=0.1,
         start_method="spawn",
     )
-    if "SLURM_JOB_ID" in os.environ:  # the launcher hands on what it has a handler for
-        signal.signal(signal.SIGUSR1, _terminate_process_handler)
-    elastic_launch(config, worker)(*arguments)
+    # the launcher hands these on to the processes; by default it also takes over what nohup told it to ignore
+    handed_on = [*stop_signals(), signal.SIGQUIT]
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handed_on)
+    handlers = [(number, signal.getsignal(number)) for number in handed_on]
+    try:
+        elastic_launch(config, worker)(*arguments)
+    finally:
+        for each in handlers:
+            signal.signal(*each)

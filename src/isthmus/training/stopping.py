@@ -1,4 +1,4 @@
-"""Being asked to stop: by Ctrl+C, by SIGTERM, or by a scheduler that wants the machine back."""
+"""Being asked to stop: by Ctrl+C, by SIGTERM, by a terminal that closes, or by a scheduler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Interruption(Exception):
 
 
 class StopRequests:
-    """Remembers the first signal that asks to stop; whoever trains looks between two steps.
+    """Records the first signal that asks to stop; the training loop checks it between two steps.
 
     Attributes:
         signum: the signal, or 0.
@@ -34,33 +34,19 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.signum = 0
-        # what a shell told a job in the background to ignore stays ignored
-        self._heard = [number for number in _signals() if signal.getsignal(number) != signal.SIG_IGN]
 
     @contextmanager
     def listening(self) -> Iterator[StopRequests]:
         """Take the signals over, and give them back."""
-        before = {number: signal.getsignal(number) for number in self._heard}
-        self.listen()
+        in_main = threading.current_thread() is threading.main_thread()  # no other can set handlers
+        before = {number: signal.signal(number, self._asked) for number in stop_signals() if in_main}
         try:
             yield self
         finally:
-            if threading.current_thread() is threading.main_thread():
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-
-    def listen(self) -> None:
-        """Take the signals over, from Lightning too, whose handlers would end without a checkpoint."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # signals come to the main thread alone
-        for number in self._heard:
-            if number != signal.SIGINT or self.signum != signal.SIGINT:
-                signal.signal(number, self._asked)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
-        if signum == self.signum == signal.SIGINT:  # Lightning gave the signal back to us
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
         self.signum = self.signum or signum
         if signum == signal.SIGINT:
             # from here on the system ends the process, even in the middle of a long call
@@ -70,7 +56,9 @@ class StopRequests:
                     os.write(2, MESSAGE)
 
 
-def _signals() -> list[signal.Signals]:
-    # `sbatch --signal=USR1@90` announces the end of a job's time; elsewhere the signal is not ours
-    ours = [signal.SIGINT, signal.SIGTERM]
-    return [*ours, signal.SIGUSR1] if "SLURM_JOB_ID" in os.environ else ours
+def stop_signals() -> list[signal.Signals]:
+    """The signals that ask to stop, but for those that the process ignores: nohup and shells ask for that."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if "SLURM_JOB_ID" in os.environ:  # `sbatch --signal=USR1@90` announces the end of a job's time
+        numbers.append(signal.SIGUSR1)
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]

@@ -82,7 +82,7 @@ def build_trainer(
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         # our own checkpoint at a signal goes on in the middle of an epoch, with the same bits
         plugins.append(SLURMEnvironment(auto_requeue=False) if started_by_srun() else LightningEnvironment())
-    return Trainer(
+    trainer = Trainer(
         accelerator=keys["accelerator"],
         devices=keys["devices"],
         num_nodes=keys["num_nodes"],
@@ -101,6 +101,9 @@ def build_trainer(
         callbacks=callbacks,
         plugins=plugins,
     )
+    # `StopRequests` has the signals; Lightning's handlers would end training without a checkpoint
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def early_stopping(keys: Mapping[str, Any], *, mode: str) -> EarlyStopping:

@@ -90,11 +90,7 @@ class Checkpoints(Checkpoint):
         pl_module.after_step = lambda: self._after_step(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
-        self.stops.listen()
         self._rest()
-
-    def on_test_start(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
-        self.stops.listen()
 
     def _after_step(self, trainer: Trainer) -> None:
         step = trainer.global_step
