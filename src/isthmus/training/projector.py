@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from isthmus.training.grids import to_unit
 
 CONFIG = "projector_config.pbtxt"
 SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
+# Line breaks and tabs divide the metadata; the rest cannot be shown, or not be written as UTF-8.
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def write_projector(
@@ -28,7 +31,7 @@ def write_projector(
     Args:
         folder: of the run. What is there already is replaced, by whole files.
         codes: what `encode_all` gave, with ``labels`` where there are any.
-        label_names: see `Source`.
+        label_names: see `Source`; what cannot be shown becomes an escape such as ``\\n``.
         images: thumbnails in [0, 1] of those examples, or None. Shape: [N, 3, H, W].
     """
     # TensorBoard's PCA stays blank with fewer than three columns
@@ -37,7 +40,8 @@ def write_projector(
     if "labels" in codes:
         labels = codes["labels"].tolist()
         header.insert(0, "label")
-        columns.insert(0, [label_names[label] if label_names else str(label) for label in labels])
+        names = [_cell(name) for name in label_names] if label_names else None
+        columns.insert(0, [names[label] if names else str(label) for label in labels])
     single = len(header) == 1
     from torch.utils.tensorboard import SummaryWriter
 
@@ -57,6 +61,10 @@ def write_projector(
         (beside / CONFIG).replace(folder / CONFIG)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _cell(text: str) -> str:
+    return UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
