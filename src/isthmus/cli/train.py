@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.choices import config_dirs, groups
 from isthmus.core.atomic import discard_empty
@@ -83,7 +83,7 @@ def _task(cfg: DictConfig) -> None:
         signals.unwind()
         folder = train(
             cfg,
-            None if is_follower() else Path(hydra_cfg.runtime.output_dir),
+            None if is_follower() else _folder(hydra_cfg),
             overrides=hydra_cfg.overrides.task,
             experiment=experiment_name(OmegaConf.create(hydra_cfg.runtime.choices)),
         )
@@ -101,6 +101,14 @@ def _task(cfg: DictConfig) -> None:
         print_run(folder)
 
 
+def _folder(hydra_cfg: Any) -> Path:
+    """The run folder as it is called: resolved, OmegaConf would interpolate a folder called ${NAME}."""
+    from omegaconf import OmegaConf
+
+    runtime: Any = OmegaConf.to_container(hydra_cfg.runtime, resolve=False)
+    return Path(runtime["output_dir"])
+
+
 def _discard_folder() -> None:
     """Remove the run folder where it is empty: Hydra makes it before the run begins."""
     from hydra.core.hydra_config import HydraConfig
@@ -108,7 +116,7 @@ def _discard_folder() -> None:
     if is_follower() or not HydraConfig.initialized():
         return
     hydra_cfg = HydraConfig.get()
-    path = Path(hydra_cfg.runtime.output_dir)
+    path = _folder(hydra_cfg)
     chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
     discard_empty(path, *([] if chosen else path.parents[:2]))
 

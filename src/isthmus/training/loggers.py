@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
@@ -43,6 +44,21 @@ class EventFiles(TensorBoardLogger):
         threading.excepthook = _quiet_about_writers
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False, **purge)
+
+    @property
+    def log_dir(self) -> str:
+        """The folder itself. Lightning would expand ``$NAME`` in its path."""
+        return self.save_dir
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The SummaryWriter, made when it is first needed."""
+        if self._experiment is None:
+            from isthmus.training.event_writer import EventWriter
+
+            self._experiment = EventWriter(self.log_dir, **self._kwargs)
+        return self._experiment
 
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:
         """Nothing yet."""
@@ -135,7 +151,7 @@ class WandB:
                 name=folder.name,
                 id=known.read_text(encoding="utf-8") if known.is_file() else None,
                 resume="allow",
-                save_dir=folder,
+                save_dir=folder.absolute(),  # W&B would expand a leading ~
                 offline=self.offline,
                 log_model=False,
             )
