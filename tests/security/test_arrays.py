@@ -61,7 +61,7 @@ def zeros(size):
 
 
 NPZ = {
-    "a bomb": (lambda p: npz(p, [("x.npy", zeros(16_000_000))]), "the array x unpacks to 0.0 GB"),
+    "a bomb": (lambda p: npz(p, [("x.npy", zeros(16_000_000))]), "the array would take 17 MB"),
     "a bomb in bzip2": (
         lambda p: npz(p, [("x.npy", zeros(16_000_000))], method=zipfile.ZIP_BZIP2),
         "another method",
@@ -80,7 +80,7 @@ NPZ = {
     ),
     "a terabyte in the directory": (
         lambda p: with_size(npz(p, [("x.npy", header((2**30, 3)))]), 3 * 2**30 + len(header((2**30, 3)))),
-        "unpacks to 3.2 GB",
+        "would take 37.6 GB",
     ),
     "a long header": (
         lambda p: npz(p, [("x.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31) + b" " * (16 * MB))]),
@@ -192,8 +192,8 @@ def idx(*sizes):
 
 IDX = {
     "a bomb": (idx(2, 5) + bytes(40 * MB), "or more"),
-    "a shape of terabytes": (idx(2**32 - 1, 2**31), "unpacks to"),
-    "eight sizes": (idx(*[2**32 - 1] * 8), "unpacks to"),
+    "a shape of terabytes": (idx(2**32 - 1, 2**31), "would take"),
+    "eight sizes": (idx(*[2**32 - 1] * 8), "would take"),
     "255 sizes": (idx(*[2**32 - 1] * 255), "not an IDX file"),
     "less than it says": (idx(9 * MB) + bytes(10), "is truncated or damaged"),
 }
@@ -211,8 +211,9 @@ def test_a_hostile_idx(name, pack, tmp_path, small, frugal):
 
 
 @pytest.mark.parametrize("name", IDX)
-def test_hostile_fashion_mnist(name, tmp_path, small, frugal, monkeypatch, unusable):
-    content, says = IDX[name]
+def test_hostile_fashion_mnist(name, tmp_path, frugal, unusable):
+    content, _ = IDX[name]
+    says = "not an IDX file" if name == "255 sizes" else "holds values of the shape ["
     tracemalloc.stop()
     (tmp_path / TEST_LABELS.name).write_bytes(gzip.compress(content))
     tracemalloc.start()

@@ -89,16 +89,16 @@ def test_images_that_a_config_would_enlarge(size, tmp_path, unusable):
 
 
 def test_a_table_of_equal_values(tmp_path, small, unusable):
-    table = pa.table({"a": pa.array(np.zeros(700_000)), "b": pa.array(np.zeros(700_000))})
+    table = pa.table({"a": pa.array(np.zeros(400_000)), "b": pa.array(np.zeros(400_000))})
     parquet.write_table(table, tmp_path / "x.parquet", compression="zstd")
     assert (tmp_path / "x.parquet").stat().st_size < MB
-    unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "the table unpacks to 0.0 GB")
+    unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "the table would take 16 MB")
 
 
 def test_a_table_of_lists(tmp_path, small, unusable):
     lists = pa.array([np.zeros(1_400_000)])
     parquet.write_table(pa.table({"a": lists}), tmp_path / "x.parquet", compression="zstd")
-    unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "the table unpacks to")
+    unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "holds list<element: double>")
 
 
 @pytest.mark.parametrize("options", [{"drop": ["text"]}, {"label": "text"}])

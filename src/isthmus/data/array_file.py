@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.data.mapped import MappedArray
 from isthmus.data.npy import map_npy
-from isthmus.data.npz import read_array
+from isthmus.data.npz import PackedArray, open_array
 
 
 class ArrayFile:
@@ -20,18 +20,18 @@ class ArrayFile:
         name: of the array in an .npz file; None for a .npy file.
 
     Raises:
-        ValueError: from `array`; see `map_npy` and `read_array`.
+        ValueError: from `array`; see `map_npy` and `open_array`.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path, self.name = path.absolute(), name
-        self._array: np.ndarray | MappedArray | None = None
+        self._array: np.ndarray | MappedArray | PackedArray | None = None
 
     @property
-    def array(self) -> np.ndarray | MappedArray:
+    def array(self) -> np.ndarray | MappedArray | PackedArray:
         """The array, opened on first use. Shape: what the file says."""
         if self._array is None:
-            self._array = map_npy(self.path) if self.name is None else read_array(self.path, self.name)
+            self._array = map_npy(self.path) if self.name is None else open_array(self.path, self.name)
         return self._array
 
     @property

@@ -6,8 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.data.array_scan import parts
+from isthmus.data.mapped import MappedArray
+from isthmus.data.memory import check_room
+from isthmus.data.npz import PackedArray
 
-def classes_of(stored: np.ndarray, rows: int) -> tuple[Tensor, list[str] | None]:
+LONGEST = 1 << 16  # bytes of a text
+
+
+def classes_of(stored: np.ndarray | MappedArray | PackedArray, rows: int) -> tuple[Tensor, list[str] | None]:
     """Classes and, for text, their names in alphabetical order; whole numbers are classes as they are.
 
     Args:
@@ -18,13 +25,27 @@ def classes_of(stored: np.ndarray, rows: int) -> tuple[Tensor, list[str] | None]
         Classes [N], int64, and the name of each class or None.
 
     Raises:
-        ValueError: another length, shape or type.
+        ValueError: another length, shape or type, or different texts that take more memory than there is.
     """
     if stored.shape != (rows,):
         raise ValueError(f"has the shape {list(stored.shape)}; the data have {rows} rows, so give [{rows}]")
-    if stored.dtype.kind in "biu":
-        return torch.from_numpy(stored.astype(np.int64)), None
-    if stored.dtype.kind not in "US":
+    if stored.dtype.kind not in "biuUS":
         raise ValueError(f"holds values of type {stored.dtype}; labels are whole numbers or text")
-    names, classes = np.unique(stored.astype(np.str_), return_inverse=True)
-    return torch.from_numpy(classes.astype(np.int64)), names.tolist()
+    if stored.dtype.kind in "US" and stored.dtype.itemsize > LONGEST:
+        raise ValueError(f"holds texts of {stored.dtype.itemsize:,} bytes; shorten them to {LONGEST:,}")
+    classes = np.empty(rows, np.int64)
+    if stored.dtype.kind in "biu":
+        for part, values in parts(stored):
+            classes[part] = values
+        return torch.from_numpy(classes), None
+    numbers: dict[str, int] = {}  # of each text, as they are met
+    size = 0
+    for part, texts in parts(stored):
+        found, inverse = np.unique(texts.astype(np.str_), return_inverse=True)
+        size += found.nbytes
+        check_room(size, "the labels")
+        classes[part] = np.array([numbers.setdefault(name, len(numbers)) for name in found.tolist()])[inverse]
+    names = sorted(numbers)
+    order = np.empty(len(names), np.int64)
+    order[[numbers[name] for name in names]] = np.arange(len(names))
+    return torch.from_numpy(order[classes]), names

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.data.array_layout import Layout
+from isthmus.data.listing import SHOWN
 from isthmus.data.mapped import MappedArray
+from isthmus.data.npz import PackedArray
 
 CHUNK = 16 << 20  # bytes looked at together
-SHOWN = 5  # row numbers that a message lists
 
 
 class Scan(NamedTuple):
@@ -35,23 +36,31 @@ def chunks(rows: int, row_bytes: int) -> Iterator[slice]:
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
-def scan(array: np.ndarray | MappedArray, layout: Layout, *, into: np.ndarray | None) -> Scan:
+def parts(array: np.ndarray | MappedArray | PackedArray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The rows of `array` in order, in parts of about `CHUNK` bytes, and where each part belongs."""
+    row_bytes = max(1, array.nbytes // len(array))
+    if isinstance(array, PackedArray):
+        blocks = array.blocks(max(1, CHUNK // row_bytes))
+        return zip(chunks(len(array), row_bytes), blocks, strict=True)
+    return ((part, array[part]) for part in chunks(len(array), row_bytes))
+
+
+def scan(array: np.ndarray | MappedArray | PackedArray, layout: Layout, *, into: np.ndarray | None) -> Scan:
     """Read `array` once.
 
     Args:
-        array: mapped or in memory. Shape: [N, as stored].
+        array: mapped, compressed or in memory. Shape: [N, as stored].
         layout: what is made of it.
         into: receives the values; None to leave them where they are. Shape: [N, *layout.shape].
 
     Raises:
-        ValueError: some values are NaN or infinite as float32; says in which rows.
+        ValueError: some values are NaN or infinite as float32; says in which rows. What `array` raises.
     """
     digest = hashlib.sha256(repr((array.dtype.str, array.shape)).encode())
     lowest, highest = (0.0, 1.0) if layout.dtype == np.uint8 else (np.inf, -np.inf)
     bad_rows: list[int] = []
     bad = 0
-    for part in chunks(len(array), array[:1].nbytes):
-        stored = array[part]
+    for part, stored in parts(array):
         digest.update(np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data)
         values = layout.apply(stored)
         if into is not None:

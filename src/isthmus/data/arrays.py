@@ -22,8 +22,10 @@ from isthmus.data.array_labels import classes_of
 from isthmus.data.array_layout import layout_of
 from isthmus.data.array_scan import chunks, scan
 from isthmus.data.examples import locate
-from isthmus.data.memory import fits_in_memory, take_rows
-from isthmus.data.npz import array_names
+from isthmus.data.listing import some
+from isthmus.data.mapped import MappedArray
+from isthmus.data.memory import ROW, check_room, fits_in_memory, take_rows
+from isthmus.data.npz import PackedArray, array_names
 from isthmus.data.source import UNBOUNDED, Reading, Source
 
 USUAL_NAMES = ("x", "X", "x_train", "data", "images", "arr_0")  # of the data in an .npz file
@@ -70,6 +72,9 @@ class Arrays(Source):
             held_shape = (self.rows, *self.shape)
             size = math.prod(held_shape) * self.layout.dtype.itemsize
             held = fits_in_memory(size, in_memory) or not self.file.mapped
+            rest = array.held if isinstance(array, PackedArray) else 0
+            rest += self.rows * ROW + (array.nbytes + size) // self.rows  # a part has at least one row
+            check_room(rest + (size if held else 0), "the array")
             values = np.empty(held_shape, self.layout.dtype) if held else None
             self.reading = Reading.MEMORY if held else Reading.MAPPED
             found = scan(array, self.layout, into=values)
@@ -78,9 +83,7 @@ class Arrays(Source):
         digest = hashlib.sha256(found.sha256.encode())
         if labels is not None:
             with _refusing("labels", labels):
-                self.labels, self.label_names = classes_of(
-                    np.asarray(_labels(place, names, labels).array), self.rows
-                )
+                self.labels, self.label_names = classes_of(_labels(place, names, labels).array, self.rows)
             digest.update(self.labels.numpy().data)
         self.fingerprint = digest.hexdigest()
 
@@ -90,7 +93,9 @@ class Arrays(Source):
     def take(self, rows: Tensor) -> Tensor:
         if self.values is not None:
             return take_rows(self.values, rows)
-        return torch.from_numpy(self.layout.apply(self.file.array[rows.numpy()]))
+        array = self.file.array
+        assert isinstance(array, MappedArray)
+        return torch.from_numpy(self.layout.apply(array[rows.numpy()]))
 
     def scaling(self, train_rows: Tensor) -> Scaling:
         if self.scaling_name == "none":
@@ -129,12 +134,12 @@ def _choose(names: list[str] | None, key: str | None, labels: str | None) -> str
         return None
     if key is not None:
         if key not in names:
-            raise BadInput("key", key, f"there is no such array; there are {', '.join(names) or 'none'}")
+            raise BadInput("key", key, f"there is no such array; there are {some(names)}")
         return key
     data = [name for name in names if name != labels]
     usual = [name for name in USUAL_NAMES if name in data]
     if len(data) != 1 and not usual:
-        raise BadInput("key", "null", f"say which array to take; there are {', '.join(data) or 'none'}")
+        raise BadInput("key", "null", f"say which array to take; there are {some(data)}")
     return data[0] if len(data) == 1 else usual[0]
 
 
@@ -143,7 +148,7 @@ def _labels(place: Path, names: list[str] | None, labels: str) -> ArrayFile:
     if names and labels in names:
         return ArrayFile(place, labels)
     if names and not labels.endswith(".npy"):
-        raise BadInput("labels", labels, f"must be a .npy file or one of the arrays {', '.join(names)}")
+        raise BadInput("labels", labels, f"must be a .npy file or one of the arrays {some(names)}")
     return ArrayFile(_checked("labels", labels, (".npy",)))
 
 

@@ -23,14 +23,18 @@ UNSIGNED_BYTES = 0x08
 MOST_DIMENSIONS = 8
 
 
-def read_idx(path: Path) -> Tensor:
-    """The array in an IDX file of unsigned bytes, gzipped or not, as uint8. Shape: what the file says.
+def read_idx(path: Path, shape: tuple[int, ...] | None = None) -> Tensor:
+    """The array in an IDX file of unsigned bytes, gzipped or not, as uint8.
 
     Of a gzipped file no more is unpacked than its header says that there is.
 
+    Args:
+        path: the file.
+        shape: of the array; None for what the file says.
+
     Raises:
-        ValueError: the file is missing, empty, truncated or not IDX, or takes more than half of the memory
-            that is free; says so in one line and names it.
+        ValueError: the file is missing, empty, truncated or not IDX, has another shape, or takes more memory
+            than there is; says so in one line and names it.
     """
     try:
         with path.open("rb") as file:
@@ -39,16 +43,16 @@ def read_idx(path: Path) -> Tensor:
                 raise ValueError(f"{path} is empty")
             file.seek(0)
             if start != GZIP_MAGIC:
-                return _read(file, path)
+                return _read(file, path, shape)
             with gzip.open(file) as unpacked:
-                return _read(cast(IO[bytes], unpacked), path)
+                return _read(cast(IO[bytes], unpacked), path, shape)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is truncated or damaged: {error}") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _read(file: IO[bytes], path: Path) -> Tensor:
+def _read(file: IO[bytes], path: Path, shape: tuple[int, ...] | None) -> Tensor:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != UNSIGNED_BYTES or magic[3] > MOST_DIMENSIONS:
         raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with 0x{magic.hex()}")
@@ -56,6 +60,8 @@ def _read(file: IO[bytes], path: Path) -> Tensor:
     if len(header) < 4 * magic[3]:
         raise ValueError(f"{path} is truncated or damaged: it ends within its header")
     sizes = [int.from_bytes(header[at : at + 4], "big") for at in range(0, len(header), 4)]
+    if shape is not None and tuple(sizes) != shape:
+        raise ValueError(f"{path} holds values of the shape {sizes}, not {list(shape)}")
     count, start = math.prod(sizes), len(magic) + len(header)
     values = unpack(file, count, str(path))
     found = len(values) + len(file.read(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,8 @@ from torch import Tensor
 from isthmus.core.errors import BadInput, whole
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
-from isthmus.data.memory import fits_in_memory, take_rows
-from isthmus.data.pictures import MOST_PIXELS, UNREADABLE, TooLarge, decode, stored_grey
+from isthmus.data.memory import SHARE, available_memory, fits_in_memory, take_rows
+from isthmus.data.pictures import MOST_PIXELS, PIXEL, UNREADABLE, Head, TooLarge, decode, head_of
 from isthmus.data.source import Reading, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -64,16 +65,17 @@ class Images(Source):
             raise BadInput("channels", channels, "must be one of auto, 1, 3")
         self.folder = locate(self.path)
         self.names = _find(self.folder, self.path)
-        grey = self._all_grey()
+        grey, pixels = self._heads()
         self.channels = int(channels) if channels != "auto" else 1 if grey else 3
         self.shape = (self.channels, *(self.size or self._first_size()))
         self.value_range = (0.0, 1.0)
         self.labels, self.label_names = _classes(self.names)
-        count = len(self.names) * torch.Size(self.shape).numel()
+        decoding = (pixels + math.prod(self.shape)) * PIXEL
+        count = len(self.names) * math.prod(self.shape)
         held = fits_in_memory(count, in_memory)
         self.values = torch.empty((len(self), *self.shape), dtype=torch.uint8) if held else None
         self.reading = Reading.MEMORY if held else Reading.DECODED
-        self.fingerprint = self._read_all()
+        self.fingerprint = self._read_all(available_memory() // SHARE // decoding)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -83,7 +85,7 @@ class Images(Source):
             return take_rows(self.values, rows)
         images = torch.empty((len(rows), *self.shape), dtype=torch.uint8)
         for place, row in enumerate(rows.tolist()):
-            images[place] = self._decode(self.folder / self.names[row])
+            images[place] = self._decode((self.folder / self.names[row]).read_bytes())
         return images
 
     def scaling(self, train_rows: Tensor) -> Scaling:
@@ -93,12 +95,12 @@ class Images(Source):
         own = {"files": len(self.names), "size": list(self.shape[1:]), "channels": self.channels}
         return {**super().describe(), **own}
 
-    def _all_grey(self) -> bool:
-        """Whether all are stored as grey; refuses what is no image, or too large to decode, by its head."""
-        grey, bad = True, []
+    def _heads(self) -> Head:
+        """Whether all are stored as grey, and the pixels of the largest; refuses what is no image."""
+        heads, bad = [], []
         for name in self.names:
             try:
-                grey &= stored_grey(self.folder / name)
+                heads.append(head_of(self.folder / name))
             except TooLarge as error:
                 limit = MOST_PIXELS // 10**6
                 fix = f"{name} has more than {limit} megapixels; make it smaller or remove it"
@@ -107,19 +109,19 @@ class Images(Source):
                 bad.append(name)
         if bad:
             raise self._unreadable(bad)
-        return grey
+        return Head(all(head.grey for head in heads), max(head.pixels for head in heads))
 
     def _first_size(self) -> tuple[int, ...]:
         for name in self.names:
             try:
-                return tuple(self._decode(self.folder / name).shape[1:])
+                return tuple(self._decode((self.folder / name).read_bytes()).shape[1:])
             except UNREADABLE:
                 continue  # so that the message counts all files that have to be mended
         raise self._unreadable(self.names)
 
-    def _read_all(self) -> str:
+    def _read_all(self, threads: int) -> str:
         """Check every file, fill `values` where there are any, and return the fingerprint."""
-        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(max(1, min(16, os.cpu_count() or 1, threads))) as pool:
             digests = list(pool.map(self._read, range(len(self))))
         if bad := [name for name, digest in zip(self.names, digests, strict=True) if digest is None]:
             raise self._unreadable(bad)
@@ -148,8 +150,8 @@ class Images(Source):
             self.values[row] = image
         return hashlib.sha256(content).digest()
 
-    def _decode(self, file: Path | bytes) -> Tensor:
-        return decode(file, channels=self.channels, size=self.size)
+    def _decode(self, content: bytes) -> Tensor:
+        return decode(content, channels=self.channels, size=self.size)
 
     def _unreadable(self, bad: list[str]) -> BadInput:
         fix = f"{bad[0]} cannot be read as an image; remove or replace it"

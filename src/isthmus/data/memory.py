@@ -18,7 +18,12 @@ from isthmus.core.errors import BadInput
 SHARE = 4  # "auto" takes at most one part in four: the model, its codes and the figures need room too
 
 BLOCK = 1 << 20  # bytes unpacked at a time
-MOST = 2  # what has to be held at all, such as an archive's content, takes at most one part in two
+MOST = 3 / 4  # of the available memory, for data that must be held
+ROW = 32  # bytes of a row besides its values: the split, and the order of an epoch
+
+
+class NoRoom(ValueError):
+    """Data would take more memory than there is."""
 
 
 def available_memory() -> int:
@@ -45,9 +50,14 @@ def fits_in_memory(bytes: int, in_memory: str | bool) -> bool:
         in_memory: True and False decide; "auto" holds what takes less than a quarter of available memory.
 
     Raises:
-        BadInput: `in_memory` is none of the three.
+        BadInput: `in_memory` is none of the three, or True for more than there is room for.
     """
     check_choice("in_memory", in_memory)
+    if in_memory is True:
+        try:
+            check_room(bytes, "the data")
+        except NoRoom as error:
+            raise BadInput("in_memory", in_memory, f"{error}, or data.in_memory=false") from error
     return in_memory if isinstance(in_memory, bool) else bytes * SHARE < available_memory()
 
 
@@ -72,19 +82,23 @@ def check_choice(key: str, value: str | bool) -> None:
 
 
 def check_room(size: int, what: str) -> None:
-    """Raise `ValueError` where `size` bytes are more than half of the memory that is free.
+    """Raise `NoRoom` where `size` bytes are more than `MOST` of the memory that is free.
 
     Args:
-        size: of what is about to be unpacked, as its file says.
+        size: all that is held at the same time, before any of it is allocated.
         what: begins the message: "the array x".
     """
     available = available_memory()
-    if available and size * MOST > available:
-        shown = min(size, 10**18) / 1e9  # a file may say any number
-        raise ValueError(
-            f"{what} unpacks to {shown:,.1f} GB, more than half of the {available / 1e9:,.1f} GB "
-            "of memory that is free"
+    if available and size > available * MOST:
+        raise NoRoom(
+            f"{what} would take {_shown(size)} of memory, more than three quarters of the "
+            f"{_shown(available)} that are free; use fewer rows or columns, or a machine with more memory"
         )
+
+
+def _shown(size: int) -> str:
+    size = min(size, 10**18)  # a file may say any number
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
 def unpack(file: IO[bytes], size: int, what: str) -> bytearray:

@@ -7,7 +7,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG")  # Pillow's other decoders are not tried, whatever a file pretends to be
 MOST_PIXELS = 64_000_000  # a small file can unpack to more than the memory there is
+MOST_SCANS = 500  # of a JPEG, whose decoder goes over all pixels in each, even if it is empty; 10 are usual
+SCAN = b"\xff\xda"
+PIXEL = 20  # bytes of memory that decoding takes for each pixel, at most
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises
 
@@ -26,8 +29,15 @@ class TooLarge(Exception):
     """The file says that it has more than `MOST_PIXELS`."""
 
 
-def stored_grey(file: Path) -> bool:
-    """Whether the head of a file says that it has no colour.
+class Head(NamedTuple):
+    """What a file says before its pixels: whether it has no colour, and how many pixels there are."""
+
+    grey: bool
+    pixels: int
+
+
+def head_of(file: Path) -> Head:
+    """Read no more than the head of a file.
 
     Not for threads: it changes what the process warns of.
 
@@ -42,16 +52,16 @@ def stored_grey(file: Path) -> bool:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = _open(file)
     with image:
-        return image.mode in GREY_MODES
+        return Head(image.mode in GREY_MODES, image.width * image.height)
 
 
-def decode(file: Path | bytes, *, channels: int, size: tuple[int, int] | None = None) -> Tensor:
+def decode(content: bytes, *, channels: int, size: tuple[int, int] | None = None) -> Tensor:
     """The pixels, upright as EXIF says. Shape: [C, H, W], uint8.
 
     Transparency is dropped, and 16 bits a pixel become 8.
 
     Args:
-        file: a path, or the bytes of a file.
+        content: of a file.
         channels: 1 for grey (ITU-R 601-2 luma), 3 for RGB.
         size: height and width to resize to, by Lanczos' filter; None to keep the file's own.
 
@@ -61,11 +71,13 @@ def decode(file: Path | bytes, *, channels: int, size: tuple[int, int] | None = 
     """
     from PIL import Image, ImageOps
 
-    with _open(file) as opened:
+    if content.count(SCAN) > MOST_SCANS:
+        raise ValueError("has too many scans")
+    with _open(io.BytesIO(content)) as opened:
         image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):
         # Pillow would cut 16 bits off at 255
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P":
         # straight to RGB, Pillow warns where single colours are transparent; the colours are the same
         image = image.convert("RGBA")
@@ -76,11 +88,11 @@ def decode(file: Path | bytes, *, channels: int, size: tuple[int, int] | None = 
     return pixels.unsqueeze(0) if channels == 1 else pixels.permute(2, 0, 1).contiguous()
 
 
-def _open(file: Path | bytes) -> Image.Image:
+def _open(file: Path | IO[bytes]) -> Image.Image:
     from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise TooLarge from error
     if image.width * image.height > MOST_PIXELS:
