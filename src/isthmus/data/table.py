@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".csv", ".parquet", ".pq")
+STANDARDIZED = 16  # bytes of a value: float32, and twice more for the training rows while they are measured
 MOST_DROPPED = 20  # columns that a message names in an override
 
 
@@ -76,7 +77,8 @@ class Table(TensorSource):
         self.columns = _choose(table, str(path), self.label, columns, drop)
         with _refusing(str(path)):
             _check_types(table, str(path), self.columns, self.label, "path" if columns is None else "columns")
-            check_room(table.rows * (ROW + len(self.columns) * torch.float32.itemsize), "the table")
+            value = torch.float32.itemsize if scaling == "none" else STANDARDIZED
+            check_room(table.rows * (ROW + len(self.columns) * value), "the table")
             labels, label_names = (None, None) if self.label is None else classes_of(table, self.label)
             values = _values(table, str(path), self.columns)
         super().__init__(
@@ -191,8 +193,8 @@ def _check_types(table: CSV | Parquet, path: str, columns: list[str], label: str
         fix = f"leave them out with {_override('drop', text)}"
         if label is None:
             fix += f", or make one the class with {_override('label', text[-1])}"
-        given = path if key == "path" else some(columns)
-        raise BadInput(key, given, f"not numbers: {some(text)} ({_example(table, text[0])}); {fix}")
+        fix = f"not numbers: {some(text)} ({_example(table, text[0])}); {fix}"
+        raise BadInput(key, path if key == "path" else columns, fix)
 
 
 def _kind(table: CSV | Parquet, name: str) -> pa.DataType:

@@ -1,0 +1,328 @@
+"""Mutated files against every reader of data: a source that works, or one line, in bounded time and memory.
+
+The cases of a reader run in a process of their own, which is this file as a script. `FUZZ_CASES` says how many
+there are.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+CASES = int(os.environ.get("FUZZ_CASES", "50"))
+SECONDS = 10  # for a case
+FREE = 1 << 30  # bytes of memory that the readers believe in
+MOST = 300 << 20  # bytes of memory that a case may take
+LIMIT = 16 << 30  # bytes of addresses, so that what takes more fails instead of swapping
+RNG = np.random.default_rng(0)
+
+
+class Target(NamedTuple):
+    """Valid files of one format, and what reads them.
+
+    Attributes:
+        files: contents to mutate.
+        name: that the mutated content is written to.
+        read: opens the file in a folder; see `sources`.
+        pack: applied to what was mutated: checksums and compression that would hide it.
+    """
+
+    files: list[bytes]
+    name: str
+    read: str
+    pack: Callable[[bytes], bytes] = bytes
+
+
+def csv() -> list[bytes]:
+    rows = "".join(f"{number},{number / 7:.3f},{'xy'[number % 2]}\n" for number in range(40))
+    return [
+        f"a,b,y\n{rows}".encode(),
+        b'a,"b c",y\r\n1,2,"x"\r\n3,4,"q\n"\r\n',
+        b"\xef\xbb\xbfa,y\n1,0\n2,1\n",
+    ]
+
+
+def parquet() -> list[bytes]:
+    import pyarrow as pa
+
+    rows = 200
+    table = pa.table(
+        {
+            "a": RNG.normal(size=rows),
+            "b": RNG.integers(0, 9, rows).astype(np.int32),
+            "c": pa.array(RNG.integers(0, 2, rows).astype(bool)),
+            "d": pa.array([number for number in range(rows)], pa.decimal128(9, 2)),
+            "y": RNG.choice(["pear", "apple"], rows),
+        }
+    )
+    plain = {"use_dictionary": False}
+    delta = {"a": "BYTE_STREAM_SPLIT", "b": "DELTA_BINARY_PACKED", "y": "DELTA_BYTE_ARRAY"}
+    lengths = {"y": "DELTA_LENGTH_BYTE_ARRAY", "c": "RLE"}
+    return [
+        _parquet(table, compression="none"),
+        _parquet(table, compression="snappy", row_group_size=50),
+        _parquet(table, compression="zstd", data_page_version="2.0", write_page_index=True),
+        _parquet(table, compression="gzip", column_encoding=delta, **plain),
+        _parquet(table, compression="none", column_encoding=delta, **plain),
+        _parquet(table, compression="none", column_encoding=lengths, **plain),
+        _parquet(table, compression="brotli", write_page_checksum=True),
+        _parquet(table, compression="lz4", store_schema=False, store_decimal_as_integer=True),
+        _parquet(table.append_column("l", pa.array([[1.0, 2.0]] * rows)), compression="none"),
+        _parquet(pa.table({"y": ["a", "b"], "x": [1.0, 2.0]}), compression="none"),
+    ]
+
+
+def _parquet(table: object, **options: object) -> bytes:
+    from pyarrow import parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(table, file, **options)
+    return file.getvalue()
+
+
+def npy() -> list[bytes]:
+    arrays = [
+        RNG.normal(size=(20, 6)),
+        RNG.integers(0, 255, (9, 5, 4, 3), dtype=np.uint8),
+        np.asfortranarray(RNG.integers(0, 9, (12, 3)).astype(">i2")),
+        RNG.integers(0, 2, (8, 4)).astype(bool),
+    ]
+    return [_npy(array) for array in arrays]
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def npz() -> list[bytes]:
+    files = []
+    for save in (np.savez, np.savez_compressed):
+        for order in (np.ascontiguousarray, np.asfortranarray):
+            file = io.BytesIO()
+            save(file, x=order(RNG.normal(size=(20, 6))), y=RNG.choice(["pear", "apple"], 20))
+            files.append(file.getvalue())
+    return files
+
+
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", content)
+        archive.writestr("y.npy", _npy(np.arange(20)))
+    return file.getvalue()
+
+
+def labels(content: bytes) -> bytes:
+    """The content as the labels of an archive."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", _npy(np.zeros((20, 2))))
+        archive.writestr("y.npy", content)
+    return file.getvalue()
+
+
+def _image(mode: str, kind: str, **options: object) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.effect_noise((23, 17), 90).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def png() -> list[bytes]:
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("a", "b" * 100, zip=True)
+    text.add_itxt("c", "d" * 100, zip=True)
+    modes = [_image(mode, "PNG") for mode in ("L", "RGB", "RGBA", "P", "1", "LA", "I;16")]
+    return [
+        *modes,
+        _image("P", "PNG", transparency=3),
+        _image("RGB", "PNG", pnginfo=text, icc_profile=b"x" * 200),
+    ]
+
+
+def jpeg() -> list[bytes]:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation
+    modes = [_image(mode, "JPEG") for mode in ("L", "RGB", "CMYK")]
+    return [*modes, _image("RGB", "JPEG", progressive=True, exif=exif, icc_profile=b"x" * 200)]
+
+
+def checksums(content: bytes) -> bytes:
+    """A PNG file whose chunks have the checksums of what is in them."""
+    at, parts = 8, [content[:8]]
+    while at + 12 <= len(content):
+        length = int.from_bytes(content[at : at + 4], "big")
+        inner = content[at + 4 : at + 8 + length]
+        parts += [content[at : at + 4], inner, struct.pack(">I", zlib.crc32(inner))]
+        at += 12 + length
+    return b"".join([*parts, content[at:]])
+
+
+def idx() -> list[bytes]:
+    return [
+        bytes([0, 0, 8, 3])
+        + struct.pack(">3I", 6, 5, 4)
+        + RNG.integers(0, 255, 120, dtype=np.uint8).tobytes(),
+        bytes([0, 0, 8, 1]) + struct.pack(">I", 30) + bytes(30),
+    ]
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    "csv": lambda: Target(csv(), "x.csv", "table"),
+    "parquet": lambda: Target(parquet(), "x.parquet", "table"),
+    "npy": lambda: Target(npy(), "x.npy", "arrays"),
+    "npz": lambda: Target(npz(), "x.npz", "labelled"),
+    "npy in npz": lambda: Target(npy(), "x.npz", "labelled", zipped),
+    "labels in npz": lambda: Target(
+        [_npy(np.arange(20)), _npy(np.array(["pear", "fig"] * 10)), _npy(np.array([b"a", b"bc"] * 10))],
+        "x.npz",
+        "labelled",
+        labels,
+    ),
+    "png": lambda: Target(png(), "x.png", "images"),
+    "png chunks": lambda: Target(png(), "x.png", "images", checksums),
+    "jpeg": lambda: Target(jpeg(), "x.jpg", "images"),
+    "idx": lambda: Target(idx(), "x", "idx"),
+    "idx in gzip": lambda: Target(idx(), "x", "idx", gzip.compress),
+    "gzip": lambda: Target([gzip.compress(content) for content in idx()], "x", "idx"),
+}
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("target", TARGETS)
+def test_mutated_data(target, tmp_path):
+    command = [sys.executable, __file__, target, str(tmp_path)]
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path / "hypothesis")},
+        capture_output=True,
+        text=True,
+        timeout=60 + CASES * SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), f"{ended.returncode}\n{ended.stdout}{ended.stderr}"
+    assert ended.stdout == ""
+
+
+def sources(read: str, file: Path) -> list[Callable[[], object]]:
+    """The ways in which a file is opened."""
+    from isthmus.core.errors import BadInput
+    from isthmus.data.arrays import Arrays
+    from isthmus.data.idx import read_idx
+    from isthmus.data.images import Images
+    from isthmus.data.source import TensorSource
+    from isthmus.data.table import Table
+
+    def of_idx() -> TensorSource:
+        try:
+            values = read_idx(file)
+        except ValueError as error:
+            raise BadInput("root", str(file), str(error)) from error
+        return TensorSource(values, value_range=(0, 1))
+
+    plain = {"path": str(file), "key": None, "labels": None, "scaling": "none"}
+    named = {**plain, "key": "x", "labels": "y"}
+    match read:
+        case "table":
+            return [lambda: Table(path=str(file), label="y"), lambda: Table(path=str(file), drop=["y"])]
+        case "arrays":
+            return [lambda: Arrays(**plain, in_memory=True), lambda: Arrays(**plain, in_memory=False)]
+        case "labelled":
+            return [lambda: Arrays(**named, in_memory="auto"), lambda: Arrays(**plain, in_memory=False)]
+        case "images":
+            return [lambda: Images(path=str(file.parent)), lambda: Images(path=str(file.parent), size=8)]
+    return [of_idx]
+
+
+def check(make: Callable[[], object]) -> None:
+    """The source gives finite rows of its shape, or is refused in one line."""
+    from isthmus.core.errors import BadInput
+
+    try:
+        source = make()
+    except BadInput as error:
+        line = str(error)
+        assert len(line.splitlines()) == 1, line
+        assert len(line) < 2000, line
+        return
+    rows = torch.tensor([0, len(source) - 1]) if len(source) else torch.empty(0, dtype=torch.int64)
+    taken = source.take(rows)
+    assert taken.shape == (len(rows), *source.shape)
+    assert taken.isfinite().all()
+    assert source.scaling(rows)(taken).isfinite().all()
+    if source.labels is not None:
+        assert source.labels.shape == (len(source),)
+        assert source.label_names is None or int(source.labels.max()) < len(source.label_names)
+
+
+def memory(what: str) -> int:
+    """Bytes of VmRSS or VmHWM of this process (proc_pid_status(5))."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(what)) * 1024
+
+
+def fuzz(target: Target, folder: Path) -> None:
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+    from mutate import mutations
+
+    from isthmus.data import memory as room
+
+    room.available_memory = lambda: FREE
+    (folder / "case").mkdir()
+    file = folder / "case" / target.name
+    ways = sources(target.read, file)
+
+    def once(content: bytes) -> None:
+        file.write_bytes(content)
+        for make in ways:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins again
+            before, began = memory("VmRSS"), time.monotonic()
+            check(make)
+            taken, took = memory("VmHWM") - before, time.monotonic() - began
+            assert taken < MOST, f"{taken >> 20} MB"
+            assert took < SECONDS, f"{took:.1f} s"
+        assert [(found.name, found.read_bytes()) for found in file.parent.iterdir()] == [
+            (target.name, content)
+        ]
+
+    for content in target.files:
+        once(target.pack(content))
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+
+    @settings(max_examples=CASES, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.one_of([mutations(content) for content in target.files]))
+    def cases(content: bytes) -> None:
+        once(target.pack(content))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cases()
+
+
+if __name__ == "__main__":
+    fuzz(TARGETS[sys.argv[1]](), Path(sys.argv[2]))
