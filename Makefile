@@ -8,7 +8,7 @@ TESTS ?= tests
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-kill lint format test-browser benchmark wheel clean
+.PHONY: help demo test test-slow test-kill fuzz lint format test-browser benchmark wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,13 +28,16 @@ demo: $(VENV)/installed  ## install, train the default experiment, say where to 
 	@echo "The command is $(BIN)/isthmus; to type it as isthmus: source $(BIN)/activate"
 
 test: $(VENV)/installed-dev  ## install what tests need, and run them
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not browser and not slow and not kill" $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not browser and not slow and not kill and not fuzz" $(TESTS)
 
 test-slow: $(VENV)/installed-dev  ## run the tests that take long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow $(TESTS)
 
 test-kill: $(VENV)/installed-dev  ## kill training at random moments, and resume it to the same bits
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m kill tests/crash
+
+fuzz: $(VENV)/installed-dev  ## give mutated files to every reader of data; FUZZ_CASES=N sets how many
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m fuzz tests/fuzz
 
 lint: $(VENV)/installed-dev  ## check style and types
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Mutated files against every reader of data: a source that works, or one line, in bounded time and memory.
 
-The cases of a reader run in a process of their own, which is this file as a script. `FUZZ_CASES` says how many
-there are.
+The cases of a reader run in a process of their own, which is this file as a script. `FUZZ_CASES` says how
+many there are.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def parquet() -> list[bytes]:
             "a": RNG.normal(size=rows),
             "b": RNG.integers(0, 9, rows).astype(np.int32),
             "c": pa.array(RNG.integers(0, 2, rows).astype(bool)),
-            "d": pa.array([number for number in range(rows)], pa.decimal128(9, 2)),
+            "d": pa.array(list(range(rows)), pa.decimal128(9, 2)),
             "y": RNG.choice(["pear", "apple"], rows),
         }
     )
