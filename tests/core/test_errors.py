@@ -14,7 +14,7 @@ NO_NUMBERS = [True, False, None, "3", "nan", [3], 3j]
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
 
 
-@pytest.mark.parametrize("value", [1, 3, 10**20, np.int64(3), np.uint8(3)])
+@pytest.mark.parametrize("value", [1, 3, 10**15, np.int64(3), np.uint8(3)])
 def test_whole_accepts(value):
     result = whole("dim", value)
     assert result == value
