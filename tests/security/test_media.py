@@ -92,7 +92,7 @@ def test_a_table_of_equal_values(tmp_path, small, unusable):
     table = pa.table({"a": pa.array(np.zeros(400_000)), "b": pa.array(np.zeros(400_000))})
     parquet.write_table(table, tmp_path / "x.parquet", compression="zstd")
     assert (tmp_path / "x.parquet").stat().st_size < MB
-    unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "the table would take 16 MB")
+    unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "the table would take ")
 
 
 def test_a_table_of_lists(tmp_path, small, unusable):
