@@ -188,7 +188,7 @@ def test_a_mistake_is_one_line_and_no_folder(typed, here, files, tmp_path):
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("evaluate nothing", ("RUN=nothing", "is empty")),
+        ("evaluate nothing", ("RUN=nothing", "holds nothing yet")),
         ("evaluate nowhere", ("RUN=nowhere", "no such folder")),
         ("board nowhere", ("DIR=nowhere", "no such folder")),
         ("trian latent.dim=3", ("trian", "did you mean train?")),

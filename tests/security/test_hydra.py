@@ -66,7 +66,7 @@ ATTACKS = {
         {
             "experiment/x.yaml": GLOBAL
             + "hydra:\n  hydra_logging:\n    version: 1\n    root: {handlers: [x]}\n"
-            + "    handlers:\n      x: {class: logging.FileHandler, filename: '${oc.env:CANARY}'}\n"
+            + "    handlers:\n      x: {class: logging.FileHandler, filename: ../elsewhere/canary}\n"
         },
         ["experiment=x"],
         "hydra.hydra_logging",
@@ -92,7 +92,7 @@ ATTACKS = {
         "hydra.sweeper.params",
     ),
     "the run folder": (
-        {"evil.yaml": MAIN + "  run:\n    dir: ${oc.env:CANARY}/..\n"},
+        {"evil.yaml": MAIN + "  run:\n    dir: ../elsewhere\n"},
         ["--config-name", "evil"],
         "hydra.run.dir",
     ),
