@@ -24,7 +24,7 @@ DIFFERS = 3  # the exit code of a reproduction that is different
 
 def run(argv: Sequence[str]) -> int:
     """Reproduce; returns the exit code."""
-    from isthmus.runs.verdict import DIFFERENT, TOLERANCE
+    from isthmus.runs.verdict import TOLERANCE
 
     parser = argparse.ArgumentParser(
         prog="isthmus reproduce",
@@ -55,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
 
     from isthmus.runs import signals
     from isthmus.runs.compose import is_follower
-    from isthmus.runs.reproduce import REPRODUCTION, prepare, reproduce
+    from isthmus.runs.reproduce import prepare, reproduce
 
     signals.unwind()
     with _stdout_to_stderr() if arguments.json else nullcontext():
@@ -67,9 +67,16 @@ def run(argv: Sequence[str]) -> int:
         return 0
     folder, verdict = done
     if arguments.json:
-        print(json.dumps(folder.read_json(folder.path / REPRODUCTION), indent=2))
+        print(json.dumps(folder.read_json(folder.reproduction), indent=2))
     else:
         print(f"\n{report(verdict)}")
+    return exit_code(verdict)
+
+
+def exit_code(verdict: Verdict) -> int:
+    """The exit code of the command that compared."""
+    from isthmus.runs.verdict import DIFFERENT
+
     return DIFFERS if verdict.verdict == DIFFERENT else 0
 
 
@@ -78,7 +85,7 @@ def beginning(plan: Plan) -> str:
     from isthmus.cli.report import printable
     from isthmus.runs.errors import relative
 
-    lines = [f"reproducing {printable(plan.original.path)} in {printable(relative(plan.path))}"]
+    lines = [f"reproducing {printable(plan.original.folder.path)} in {printable(relative(plan.path))}"]
     if plan.changed:
         lines += ["changed:", *_changed(plan.changed)]
     found = plan.known

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.runs.folder import RunFolder
 
 
 def run(argv: Sequence[str]) -> int:
@@ -30,17 +34,38 @@ def run(argv: Sequence[str]) -> int:
     from isthmus.runs.compose import is_follower
     from isthmus.runs.folder import RunFolder
 
-    done = RunFolder.open(arguments.run).is_done and not arguments.overrides
-    if done and not is_follower():
+    folder = RunFolder.open(arguments.run)
+    if folder.is_done and not arguments.overrides:
+        if is_follower():
+            return 0
         further = command("isthmus", "resume", arguments.run, "trainer.max_epochs=N")
         print(f"{printable(arguments.run)} is done; to train it further: {further}")
-    if done:
-        return 0
+        return 0 if folder.reproduction.exists() else _compared(folder)
     from isthmus.runs import signals
     from isthmus.runs.resume import resume
 
     signals.unwind()
     folder = resume(arguments.run, overrides=arguments.overrides)
-    if not is_follower():
-        print_run(folder)
-    return 0
+    if is_follower():
+        return 0
+    print_run(folder)
+    return _compared(folder)
+
+
+def _compared(folder: RunFolder) -> int:
+    """Where a run reproduces another one, compare them and print the verdict; returns the exit code."""
+    from isthmus.cli.report import command, printable
+    from isthmus.cli.reproduce import exit_code, report
+    from isthmus.core.errors import BadInput
+    from isthmus.runs.reproduction import conclude_resumed, is_reproduction
+
+    if not is_reproduction(folder):
+        return 0
+    try:
+        verdict = conclude_resumed(folder)
+    except BadInput as error:
+        again = command("isthmus", "resume", folder.path)
+        print(f"\nnot compared with the run that it reproduces: {printable(error)}; to try again: {again}")
+        return 0
+    print(f"\n{report(verdict)}")
+    return exit_code(verdict)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from isthmus.core.errors import BadInput
 from isthmus.runs.errors import command_line
 from isthmus.runs.formats import FORMAT, upgraded
 from isthmus.runs.reading import read_config, read_json
+from isthmus.runs.status import as_json, is_alive, status_of
 
 
 class RunFolder:
@@ -37,6 +36,7 @@ class RunFolder:
         self.status = path / "status.json"
         self.metrics = path / "metrics.csv"
         self.results = path / "results.json"
+        self.reproduction = path / "reproduction.json"
         self.checkpoints = path / "checkpoints"
         self.latents = path / "latents"
         self.figures = path / "figures"
@@ -55,25 +55,30 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)
         if not folder._holds_nothing():
-            raise folder._is_taken()
+            raise folder.taken()
         try:
             folder._acquire(timeout=0)
         except Timeout:
-            raise folder._is_taken() from None
+            raise folder.taken() from None
         try:
             if not folder._holds_nothing():  # another process was faster
                 raise FileExistsError
             for left in folder._beginnings():
                 left.unlink()
-            create_text(folder.status, _json(_status("running")))
+            create_text(folder.status, as_json(status_of("running")))
         except FileExistsError:
             folder._lock.release()
-            raise folder._is_taken() from None
+            raise folder.taken() from None
         except BaseException:
             folder.remove()
             folder._lock.release()
             raise
         return folder
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a new run may begin here, as far as can be said without holding the folder."""
+        return not self.path.exists() or (self.path.is_dir() and self._holds_nothing())
 
     def _holds_nothing(self) -> bool:
         """Whether the folder is empty, or has only what a run leaves that was killed before it began."""
@@ -95,11 +100,12 @@ class RunFolder:
         unfinished = [path for file in (*written, self.config) for path in unfinished_of(file)]
         return [*(file for file in written if file.exists()), *unfinished]
 
-    def _is_taken(self) -> BadInput:
+    def taken(self, key: str = "hydra.run.dir") -> BadInput:
+        """The error to raise where the folder is not free for a new run that was to go there by `key`."""
         resume = command_line("isthmus", "resume", self.path)
         resuming = f"; to go on with the run in it: {resume}" if self.config.is_file() else ""
         return BadInput(
-            "hydra.run.dir",
+            key,
             self.path,
             "is not empty, and nothing is overwritten; give another folder, or "
             f"leave it out for a new one{resuming}",
@@ -203,7 +209,7 @@ class RunFolder:
             raise
         except NotImplementedError:  # a file system without locks: then the process number must do
             status = self.read_json(self.status) if self.status.exists() else {}
-            if status.get("pid") != os.getpid() and status.get("status") == "running" and _is_alive(status):
+            if status.get("pid") != os.getpid() and status.get("status") == "running" and is_alive(status):
                 raise self._is_trained(status) from None
         except OSError as error:
             raise BadInput("RUN", self.path, f"cannot be written ({error.strerror})") from error
@@ -228,7 +234,7 @@ class RunFolder:
                 return status
             except (OSError, NotImplementedError):
                 pass
-        return status if _is_alive(status) else self._put_right(status)
+        return status if is_alive(status) else self._put_right(status)
 
     def _put_right(self, status: dict[str, Any]) -> dict[str, Any]:
         if status.get("status") == "running":
@@ -240,7 +246,7 @@ class RunFolder:
 
     def write_status(self, state: str, **details: Any) -> None:
         """Record running, done, failed or stopped, and where."""
-        self.write_json(self.status, _status(state, **details))
+        self.write_json(self.status, status_of(state, **details))
 
     def write_stop(self, **details: Any) -> None:
         """Record that training was stopped, unless another process of the run has told how it ended."""
@@ -259,47 +265,8 @@ class RunFolder:
     @staticmethod
     def write_json(path: Path, content: dict[str, Any]) -> None:
         """Write JSON, whole or not at all; infinities and NaN as null, which JSON lacks numbers for."""
-        write_text(path, _json(content))
+        write_text(path, as_json(content))
 
     @staticmethod
     def read_json(path: Path) -> dict[str, Any]:
         return read_json(path)
-
-
-def _is_alive(status: dict[str, Any]) -> bool:
-    """Whether the process that a status names is there, on this machine."""
-    if status.get("host") != os.uname().nodename or not isinstance(status.get("pid"), int):
-        return False
-    try:
-        os.kill(status["pid"], 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
-
-
-def _status(state: str, **details: Any) -> dict[str, Any]:
-    return {
-        "status": state,
-        "format": FORMAT,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "pid": os.getpid(),
-        "host": os.uname().nodename,
-        **({"job": job} if (job := os.environ.get("SLURM_JOB_ID")) else {}),
-        **details,
-    }
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return None
-    return value

@@ -13,23 +13,30 @@ from omegaconf import DictConfig
 
 from isthmus.core.errors import BadInput
 from isthmus.runs.build import build_data
-from isthmus.runs.compare import Record, compare, read_record
 from isthmus.runs.compose import is_follower
-from isthmus.runs.configs import changed, check_trained, flat, is_neutral, typed_overrides
-from isthmus.runs.differences import Difference, differences
+from isthmus.runs.configs import typed_overrides
+from isthmus.runs.differences import Difference
 from isthmus.runs.drive import devices_of
 from isthmus.runs.errors import command_line
 from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import environment
 from isthmus.runs.reading import check_opened
+from isthmus.runs.reproduction import (
+    Original,
+    changes_between,
+    conclude,
+    differences_between,
+    read_original,
+    reference,
+)
 from isthmus.runs.rules import check
+from isthmus.runs.slurm import was_requeued
 from isthmus.runs.threads import threads_restored, threads_to_restore
 from isthmus.runs.train import train
-from isthmus.runs.verdict import Verdict, judge
+from isthmus.runs.verdict import Verdict
 from isthmus.training.trainer import quiet, threads_of
 
-REPRODUCTION = "reproduction.json"
 DEFAULT_EXPERIMENT = "reproduced"
 
 
@@ -38,8 +45,6 @@ class Plan(NamedTuple):
 
     Attributes:
         original: the run that is reproduced.
-        record: what it came to.
-        provenance: where it came from.
         cfg: the config that is trained.
         path: of the new folder.
         experiment: that the new run belongs to.
@@ -50,9 +55,7 @@ class Plan(NamedTuple):
         free: whether a GPU may round differently from run to run.
     """
 
-    original: RunFolder
-    record: Record
-    provenance: Mapping[str, Any]
+    original: Original
     cfg: DictConfig
     path: Path
     experiment: str
@@ -75,37 +78,33 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
         BadInput: for what the person can mend.
     """
     quiet()
-    original = RunFolder.open(path)
-    _check_done(original)
-    if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise BadInput("--to", to, "is not empty, and nothing is overwritten; give another folder")
-    trained = original.read_config()
-    record = read_record(original)
-    cfg = overridden(trained.copy(), overrides)
+    folder = RunFolder.open(path)
+    _check_done(folder)
+    if to is not None and not RunFolder(to).is_free and not was_requeued():
+        raise RunFolder(to).taken("--to")
+    original = read_original(folder)
+    cfg = overridden(original.config.copy(), overrides)
     check(cfg)
-    check_trained(record.config, trained)
     check_opened(cfg, overrides)
     devices = devices_of(cfg)
     processes = devices * cfg.trainer.num_nodes
-    provenance = original.read_json(original.provenance) if original.provenance.is_file() else {}
+    provenance = original.provenance
     threads = threads_to_restore(cfg, provenance, processes=processes)
     now = environment(
         threads=threads or threads_of(cfg.trainer.threads, processes=devices), processes=processes
     )
-    changes = _changes(flat(trained), flat(cfg))
+    changes = changes_between(original.config, cfg)
     known = {**now, "seed": cfg.seed, "data": build_data(cfg).describe()}
     experiment = experiment_name(provenance)
     return Plan(
         original=original,
-        record=record,
-        provenance=provenance,
         cfg=cfg,
         path=to or _new_path(experiment),
         experiment=experiment,
-        typed=[*typed_overrides(original), *overrides],
+        typed=[*typed_overrides(folder), *overrides],
         changed=changes,
         threads=threads,
-        known=_found(provenance, known, changes),
+        known=differences_between(provenance, known, changes),
         free=bool(now["hardware"]["gpus"])
         and cfg.trainer.accelerator != "cpu"
         and not cfg.trainer.deterministic,
@@ -125,25 +124,13 @@ def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | No
     helps = is_follower()
     with threads_restored(plan.threads):
         folder = train(
-            plan.cfg, None if helps else plan.path, overrides=plan.typed, experiment=plan.experiment
+            plan.cfg,
+            None if helps else plan.path,
+            overrides=plan.typed,
+            experiment=plan.experiment,
+            reproduces=reference(plan.original.folder, tolerance=tolerance),
         )
-    if helps:
-        return None
-    verdict = judge(
-        compare(plan.record, read_record(folder)),
-        _found(plan.provenance, folder.read_json(folder.provenance), plan.changed),
-        changed=plan.changed,
-        tolerance=tolerance,
-    )
-    folder.write_json(
-        folder.path / REPRODUCTION,
-        {
-            "original": str(plan.original.path.resolve()),
-            "reproduced": str(folder.path.resolve()),
-            **verdict.as_json(),
-        },
-    )
-    return folder, verdict
+    return None if helps else (folder, conclude(folder, plan.original, tolerance=tolerance))
 
 
 def experiment_name(provenance: Mapping[str, Any]) -> str:
@@ -163,17 +150,6 @@ def _check_done(folder: RunFolder) -> None:
         else f"is not done but {status}; finish it first: {command_line('isthmus', 'resume', folder.path)}"
     )
     raise BadInput("RUN", folder.path, fix)
-
-
-def _found(
-    original: Mapping[str, Any], now: Mapping[str, Any], changed: Mapping[str, Any]
-) -> list[Difference]:
-    """What differs besides the keys that were changed on purpose, of which the seed is recorded twice."""
-    return [difference for difference in differences(original, now) if difference.what not in changed]
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {key: values for key, values in changed(before, after).items() if not is_neutral(key)}
 
 
 def _new_path(experiment: str) -> Path:

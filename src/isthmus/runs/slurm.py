@@ -61,6 +61,11 @@ def _scontrol(*arguments: str) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
+def was_requeued() -> bool:
+    """Whether this process belongs to a job that was put into the queue again."""
+    return bool(int(os.environ.get("SLURM_RESTART_COUNT") or 0))
+
+
 def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:
     """The run that this job began before it was put into the queue again, or None.
 
@@ -68,7 +73,7 @@ def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:
         cfg: of the run that the command asks for, paths anchored.
         path: where it would go; the earlier one is there or beside it.
     """
-    if not int(os.environ.get("SLURM_RESTART_COUNT") or 0):
+    if not was_requeued():
         return None
     wanted = OmegaConf.to_container(cfg, resolve=True)
     ours = (_run(place) for place in [path, *_siblings(path)] if _job_of(place) == job_id())

@@ -115,4 +115,5 @@ def rewind(folder: RunFolder, start: Start | None) -> None:
             path.unlink()
         elif size < path.stat().st_size:
             os.truncate(path, size)
-    folder.results.unlink(missing_ok=True)
+    for judged in (folder.results, folder.reproduction):
+        judged.unlink(missing_ok=True)

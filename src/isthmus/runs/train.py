@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,7 +22,12 @@ from isthmus.training.trainer import threads_of
 
 
 def train(
-    cfg: DictConfig, path: Path | None, *, overrides: Sequence[str] = (), experiment: str = "unnamed"
+    cfg: DictConfig,
+    path: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    experiment: str = "unnamed",
+    reproduces: Mapping[str, Any] | None = None,
 ) -> RunFolder:
     """Train, test and record one run.
 
@@ -34,6 +40,7 @@ def train(
             started as another than the first, which joins the first one's run.
         overrides: what the person typed, for the record.
         experiment: what the run is called, for the record.
+        reproduces: the run that it will be compared with, for the record (see `runs.reproduction`).
 
     Raises:
         BadInput: for what the person can mend.
@@ -54,7 +61,7 @@ def train(
         _anchored(cfg)
         if earlier is not None:
             return reopen(stack, earlier, cfg, parts, ())
-        return _record(stack, path, cfg, parts, overrides, experiment)
+        return _record(stack, path, cfg, parts, overrides, experiment, reproduces)
 
     with threads_as_before(earlier, cfg) if earlier is not None else nullcontext():
         return drive(cfg, begin)
@@ -75,6 +82,7 @@ def _record(
     parts: Parts,
     overrides: Sequence[str],
     experiment: str,
+    reproduces: Mapping[str, Any] | None,
 ) -> RunFolder:
     folder = RunFolder.create(path)
     try:
@@ -88,6 +96,8 @@ def _record(
             threads=threads_of(cfg.trainer.threads, processes=devices),
             processes=devices * cfg.trainer.num_nodes,
         )
+        if reproduces is not None:
+            record["reproduces"] = reproduces
         folder.write_json(folder.provenance, record)
         # the last: a folder without it holds nothing that is worth keeping
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))

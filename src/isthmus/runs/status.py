@@ -1,0 +1,51 @@
+"""What status.json says: the state of a run, and the process that trains it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from isthmus.runs.formats import FORMAT
+
+
+def is_alive(status: dict[str, Any]) -> bool:
+    """Whether the process that a status names is there, on this machine."""
+    if status.get("host") != os.uname().nodename or not isinstance(status.get("pid"), int):
+        return False
+    try:
+        os.kill(status["pid"], 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def status_of(state: str, **details: Any) -> dict[str, Any]:
+    """The status of a run that this process trains: its state, when, by whom, and further details."""
+    return {
+        "status": state,
+        "format": FORMAT,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "pid": os.getpid(),
+        "host": os.uname().nodename,
+        **({"job": job} if (job := os.environ.get("SLURM_JOB_ID")) else {}),
+        **details,
+    }
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """JSON text; infinities and NaN become null, since JSON has no numbers for them."""
+    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return None
+    return value
