@@ -44,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
 
     from isthmus.cli.composition import explained, overrides_last
     from isthmus.cli.hydra_section import check_hydra_section
+    from isthmus.cli.sweep import release
     from isthmus.runs.config_files import check_config_files
 
     for folder in config_dirs(argv):
@@ -63,6 +64,8 @@ def run(argv: Sequence[str]) -> int:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
     except Failed as failed:
         raise failed.error from None
+    finally:
+        release()
     return 0
 
 
