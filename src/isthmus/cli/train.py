@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.choices import config_dirs, groups
 from isthmus.core.atomic import discard_empty
-from isthmus.runs import BadInput, signals
+from isthmus.runs import BadInput, RunFailed, signals
 from isthmus.runs.compose import CONFIG_NAME, conf_dir, experiment_name, is_follower, register_resolvers
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def _task(cfg: DictConfig) -> None:
             experiment=experiment_name(OmegaConf.create(hydra_cfg.runtime.choices)),
         )
     except BaseException as error:
-        _discard_folder()
+        if not isinstance(error, RunFailed):  # then another one may have its name
+            _discard_folder()
         if not isinstance(error, Exception):
             raise
         # of the jobs of a sweep, which may run elsewhere, Hydra brings the errors back

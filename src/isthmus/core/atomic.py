@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from isthmus.core.held import check_held
+
 UNFINISHED = ".part"  # ends the names of files that are being written
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system
 
@@ -20,11 +22,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; when all went well it is renamed to `path`.
 
     A kill leaves the old file or the new one, and perhaps the hidden one beside it, which `sweep`
-    removes. Folders that are missing are made.
+    removes.
+
+    Raises:
+        FolderLost: the file is in a folder that was held and is lost (see `core.held`).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_held(path)
     with _writing_beside(path) as beside:
         yield beside
+        check_held(path)
         beside.replace(path)
 
 
@@ -60,6 +66,16 @@ def same_content(source: Path, path: Path) -> None:
             os.link(source, beside)
         except OSError:
             shutil.copyfile(source, beside)
+
+
+def make_subfolder(path: Path) -> None:
+    """Make a folder where it is missing, but none above it: that of a run which was removed stays removed.
+
+    Raises:
+        FolderLost: as `replacing` does.
+    """
+    check_held(path)
+    path.mkdir(exist_ok=True)
 
 
 def unfinished_of(path: Path) -> list[Path]:

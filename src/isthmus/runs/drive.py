@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGTERM
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from isthmus.core.errors import BadInput
+from isthmus.core.held import FolderLost, holding
 from isthmus.runs.build import Parts, build
-from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
+from isthmus.runs.errors import RunFailed, Stopped, command_line, lost, relative
 from isthmus.runs.fit import fit_and_test, stopped
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.streams import guard_streams
@@ -45,11 +46,12 @@ def drive(cfg: DictConfig, begin: Begin | None) -> RunFolder:
             set_threads(cfg.trainer.threads, processes=1)
             parts = build(cfg)
             folder = _begun(begin, stack, parts)
-            if devices == 1:
-                fit_and_test(cfg, parts, folder)
-            else:
-                del parts  # each process builds its own
-                _train_together(folder, devices)
+            with _keeping(folder):
+                if devices == 1:
+                    fit_and_test(cfg, parts, folder)
+                else:
+                    del parts  # each process builds its own
+                    _train_together(folder, devices)
             return folder
         distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
         set_threads(cfg.trainer.threads, processes=devices)
@@ -64,8 +66,19 @@ def drive(cfg: DictConfig, begin: Begin | None) -> RunFolder:
         if agreed is None:
             raise SystemExit(2)  # the first process says why
         folder = made or RunFolder(agreed)
-        fit_and_test(cfg, parts, folder)
+        with _keeping(folder):
+            fit_and_test(cfg, parts, folder)
         return folder
+
+
+@contextlib.contextmanager
+def _keeping(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder while training; raises `RunFailed` where it was removed, renamed or replaced."""
+    try:
+        with holding(folder.path):
+            yield
+    except FolderLost as error:
+        raise lost(error) from error
 
 
 def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> RunFolder:
@@ -159,11 +172,13 @@ def _worker(path: str) -> None:
     try:
         set_threads(cfg.trainer.threads, processes=cluster.world_size())
         distributed.join(cluster)
-        fit_and_test(cfg, build(cfg), folder)
+        with _keeping(folder):
+            fit_and_test(cfg, build(cfg), folder)
     except Stopped as stop:
         sys.exit(stop.exit_code)  # to return would be to wait until the launcher has taken what is returned
     except Exception as error:
         distributed.record_failure(error)
-        with contextlib.suppress(OSError):
-            folder.write_failure(error)
+        if not isinstance(error, RunFailed):  # that is recorded already, or its folder is lost
+            with contextlib.suppress(OSError):
+                folder.write_failure(error)
         sys.exit(1)

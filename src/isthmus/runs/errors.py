@@ -6,9 +6,23 @@ import os
 import shlex
 from pathlib import Path
 
+from isthmus.core.held import FolderLost
+
 
 class RunFailed(RuntimeError):
     """Training failed in another process; the message is that process's."""
+
+
+def lost(error: FolderLost) -> RunFailed:
+    """What to say where the folder of a run was lost during training."""
+    here = relative(error.path)
+    if error.now is None:
+        return RunFailed(f"the run folder {here} was removed or replaced during training; train it again")
+    resuming = command_line("isthmus", "resume", relative(error.now))
+    return RunFailed(
+        f"the run folder {here} was renamed during training, and lies in {relative(error.now)} now; "
+        f"to go on: {resuming}"
+    )
 
 
 class Stopped(KeyboardInterrupt):

@@ -19,7 +19,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from isthmus.core.atomic import replacing, same_content
+from isthmus.core.atomic import make_subfolder, replacing, same_content
 from isthmus.training.background import Background
 from isthmus.training.checkpoint_archive import check_archive, first_line
 
@@ -49,6 +49,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         def write() -> None:
             self.before()
+            make_subfolder(place.parent)
             with replacing(place) as beside, beside.open("wb") as file:
                 torch.save(held, file)
                 file.flush()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.atomic import replacing
+from isthmus.core.atomic import make_subfolder, replacing
 
 GAP = 1  # pixels between images, before magnification
 SMALLEST = 56  # pixels: smaller images are magnified to at least this height
@@ -50,5 +50,6 @@ def save_png(picture: Tensor, path: Path) -> None:
 
     pixels = (picture * 255).round().to(torch.uint8)
     array = (pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).numpy()
+    make_subfolder(path.parent)
     with replacing(path) as beside:
         Image.fromarray(array).save(beside, format="PNG")

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.atomic import UNFINISHED
+from isthmus.core.atomic import UNFINISHED, make_subfolder
+from isthmus.core.held import check_held
 from isthmus.training.grids import to_unit
 
 CONFIG = "projector_config.pbtxt"
@@ -46,6 +47,7 @@ def write_projector(
     from torch.utils.tensorboard import SummaryWriter
 
     beside = folder / f".{SUBFOLDER}.{os.getpid()}{UNFINISHED}"
+    make_subfolder(beside)
     try:
         with SummaryWriter(beside) as writer:
             writer.add_embedding(
@@ -56,6 +58,7 @@ def write_projector(
                 global_step=SUBFOLDER,
                 tag="codes",
             )
+        check_held(folder)
         shutil.rmtree(folder / SUBFOLDER, ignore_errors=True)
         (beside / SUBFOLDER).rename(folder / SUBFOLDER)
         (beside / CONFIG).replace(folder / CONFIG)

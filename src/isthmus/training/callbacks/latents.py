@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from isthmus.core.atomic import replacing
+from isthmus.core.atomic import make_subfolder, replacing
 from isthmus.core.types import Batch
 from isthmus.training.background import Background
 from isthmus.training.encoding import encode_all
@@ -77,5 +77,6 @@ class Latents(Callback):
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
         dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
         about = {"step": step, "label_names": self.label_names}
+        make_subfolder(path.parent)
         with replacing(path) as beside:
             beside.write_bytes(save(dense, metadata(about, save(dense))))
