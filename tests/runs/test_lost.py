@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from pathlib import Path
@@ -33,7 +34,8 @@ def replace(run):
 
 
 def replace_by_a_copy(run):
-    shutil.copytree(run, run.with_name("copy"))
+    with contextlib.suppress(shutil.Error):  # of a file that was renamed in the meantime
+        shutil.copytree(run, run.with_name("copy"))
     rename(run)
     run.with_name("copy").rename(run)
 
