@@ -20,6 +20,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.formats import FORMAT
 from isthmus.runs.reproduce import prepare, reproduce
 from isthmus.runs.resume import resume
+from isthmus.runs.start import newest
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
 from isthmus.training.checkpoint_io import read_checkpoint
@@ -268,6 +269,17 @@ def test_a_checkpoint_that_lies_about_its_place(told, stopped):
     with pytest.raises(BadInput, match=r"last\.ckpt does not tell how far training was"):
         resume(stopped.path)
     assert stopped.metrics.read_bytes() == before
+
+
+def test_a_checkpoint_of_two_processes_between_two_epochs(stopped):
+    """There are no means of an epoch that is going on then."""
+    path = stopped.checkpoint("last")
+    checkpoint = torch.load(path, weights_only=True)
+    between = {"epoch": 1, "batch": 0, "step": 10, "processes": 2, "means": [None]}
+    torch.save({**checkpoint, "position": between}, path)
+    start = newest(stopped)
+    assert start is not None
+    assert start.place == between
 
 
 def write(path, **changes):

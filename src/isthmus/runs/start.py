@@ -92,7 +92,8 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
     if not all(isinstance(state, dict) for state in checkpoint["callbacks"].values()):
         return False
     events, means = logs.get("events", {}), place.get("means")
-    if not isinstance(events, dict) or not isinstance(means, list) or len(means) != place.get("processes"):
+    recorded = place.get("processes") if place.get("batch") else 1  # between two epochs there are none
+    if not isinstance(events, dict) or not isinstance(means, list) or len(means) != recorded:
         return False
     told = (place.get(name) for name in ("epoch", "batch", "step"))
     counts = (*told, logs.get("metrics"), *events.values())
