@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,19 @@ def agree_on(tensors: Iterable[Tensor]) -> None:
             torch.distributed.broadcast(tensor, src=0)
 
 
+def _start_resource_tracker() -> None:
+    """Start multiprocessing's, deaf to SIGHUP as it is to SIGINT and SIGTERM.
+
+    It outlives the processes that it cleans up after. Where a terminal that closes ended it, another would
+    be started, and print tracebacks about names it does not know.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # a process starts with those blocked
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 def follow_parent() -> None:
     """Make this process, which another one started for training, end with it however that one ends.
 
@@ -126,9 +140,11 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
         monitor_interval=0.1,
         start_method="spawn",
     )
-    # the launcher hands these on to the processes; by default it also takes over what nohup told it to ignore
+    # The launcher hands these on to the processes; by default it also takes over what nohup told it to
+    # ignore. Not an argument of the config: that of PyTorch 2.6 has none.
     handed_on = [*stop_signals(), signal.SIGQUIT]
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(number.name for number in handed_on)
+    config.signals_to_handle = ",".join(number.name for number in handed_on)
+    _start_resource_tracker()
     handlers = [(number, signal.getsignal(number)) for number in handed_on]
     try:
         elastic_launch(config, worker)(*arguments)
