@@ -111,6 +111,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print how many kills there were, at what moments, and what came of them."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     said = [each for report in reports for each in report.user_properties]
+    injected = Counter(value for name, value in said if name == "injected")
+    if injected:
+        cases = ", ".join(f"{count} {what}" for what, count in injected.most_common())
+        terminalreporter.write_line(
+            f"{injected.total()} file operations ({cases}), each gone on from to the same bits"
+        )
     kills = Counter(value for name, value in said if name == "killed")
     if kills:
         moments = ", ".join(f"{count} {kind}" for kind, count in kills.most_common())
