@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
+from isthmus.core.atomic import sweep
 from isthmus.core.errors import BadInput
 from isthmus.runs.compare import Record, compare, read_record
 from isthmus.runs.configs import changed, check_trained, flat, is_neutral
@@ -93,7 +94,9 @@ def conclude_resumed(folder: RunFolder) -> Verdict:
         raise BadInput(
             "RUN", name, "is not the original any more: it was trained further, changed or replaced since"
         )
-    return conclude(folder, read_original(original), tolerance=tolerance)
+    with folder.held():
+        sweep(folder.path)  # the verdict may have been written when the process was killed
+        return conclude(folder, read_original(original), tolerance=tolerance)
 
 
 def conclude(folder: RunFolder, original: Original, *, tolerance: float) -> Verdict:
