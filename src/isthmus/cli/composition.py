@@ -42,8 +42,7 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
     Args:
         argv: what was typed after `isthmus train`.
     """
-    if any(argument.endswith("=[]") for argument in argv):
-        _check_chosen(argv)
+    _check_chosen(argv)
     try:
         yield
     except MissingConfigException as error:
@@ -61,9 +60,11 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
             "hydra.run.dir", error.filename, f"cannot be made ({error.strerror}); give another folder"
         ) from error
     except ValueError as error:
-        if isinstance(error, BadInput) or "Config group override" not in str(error):
-            raise
-        raise _no_choice(argv) from error
+        if "Config group override" in str(error):
+            raise _no_choice(argv) from error
+        if "integer string conversion" in str(error):
+            raise _endless_number(argv) from error
+        raise
 
 
 def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadInput:
@@ -78,10 +79,24 @@ def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadIn
 
 
 def _check_chosen(argv: Sequence[str]) -> None:
-    """Hydra takes an empty list for a group that is left out; a config lacks no group."""
-    for group, choices in groups(config_dirs(argv)).items():
-        if f"{group}=[]" in argv:
-            raise BadInput(group, "[]", f"must be one of {', '.join(choices)}")
+    """Refuse choices that are not names, of which Hydra takes some and fails over others."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    known = groups(config_dirs(argv))
+    for argument in argv:
+        group, _, value = argument.partition("=")
+        if group not in known or not value:
+            continue
+        try:
+            override = OverridesParser.create().parse_override(argument)
+        except (OverrideParseException, ValueError):
+            continue  # Hydra will not read it either
+        if override.is_sweep_override():
+            continue
+        chosen = override.value()
+        names = chosen if isinstance(chosen, list) and chosen else [chosen]
+        if not all(isinstance(name, str) and "${" not in name for name in names):
+            raise BadInput(group, value, f"must be one of {', '.join(known[group])}")
 
 
 def _no_choice(argv: Sequence[str]) -> BadInput:
@@ -93,6 +108,13 @@ def _no_choice(argv: Sequence[str]) -> BadInput:
             return BadInput(group, value, f"must be one of {', '.join(known[group])}")
     nameless = next((argument for argument in argv if argument.startswith("=")), " ".join(argv))
     return BadInput("override", nameless, "lacks its key; write KEY=VALUE or GROUP=CHOICE")
+
+
+def _endless_number(argv: Sequence[str]) -> BadInput:
+    """Python reads whole numbers of thousands of digits only."""
+    typed = next((argument for argument in argv if re.search(r"[\d_]{4301}", argument)), None)
+    key, _, value = typed.partition("=") if typed else ("--config-dir", "", str(config_dirs(argv)[0]))
+    return BadInput(key, value, "has a number of more digits than can be read")
 
 
 def _unreadable(error: OverrideParseException) -> BadInput:

@@ -115,7 +115,7 @@ class Arrays(Source):
 
 def _checked(setting: str, path: str, suffixes: tuple[str, ...]) -> Path:
     """The file at `path`, which is there and is called as it should be."""
-    place = locate(path)
+    place = locate(path, setting)
     with _refusing(setting, path):
         if place.is_dir():
             raise ValueError(f"is a folder; give a {' or '.join(suffixes)} file")

@@ -25,8 +25,8 @@ PATCH = 16  # side of the grey patches
 STRIDE = 8  # between neighbouring grey patches
 
 
-def locate(path: str) -> Path:
-    """The file or folder that `path` names; an ordinary path is not checked.
+def locate(path: str, key: str = "path") -> Path:
+    """The file or folder that `path` names; there need not be one at an ordinary path.
 
     `example:NAME` is made on first use, in `$XDG_CACHE_HOME/isthmus/examples` (by default under ~/.cache):
 
@@ -34,15 +34,19 @@ def locate(path: str) -> Path:
     - `example:photos`: 520 colour PNG files of 32 x 32 pixels, in the subfolders china and flower.
     - `example:patches.npy`: float32 [8216, 16, 16] in [0, 1], grey patches that overlap by half.
 
+    Args:
+        path: an ordinary path, where ~ is the home folder, or an example.
+        key: of it, for messages.
+
     Raises:
-        BadInput: there is no such example, or the cache cannot be written.
+        BadInput: the path cannot be looked up, there is no such example, or the cache cannot be written.
     """
     if not path.startswith(PREFIX):
-        return Path(path).expanduser()
+        return _looked_up(path, key)
     name = path.removeprefix(PREFIX)
     if name not in EXAMPLES:
         known = ", ".join(PREFIX + example for example in EXAMPLES)
-        raise BadInput("path", path, f"there is no such example; there are {known}")
+        raise BadInput(key, path, f"there is no such example; there are {known}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isthmus" / "examples"
     place = cache / name
     try:
@@ -50,7 +54,19 @@ def locate(path: str) -> Path:
             _make(EXAMPLES[name], place)
     except OSError as error:
         fix = f"cannot be made in {cache} ({error.strerror}); set XDG_CACHE_HOME to a folder you can write to"
-        raise BadInput("path", path, fix) from error
+        raise BadInput(key, path, fix) from error
+    return place
+
+
+def _looked_up(path: str, key: str) -> Path:
+    try:
+        place = Path(path).expanduser()
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # the caller says what it would have to be
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(key, path, f"cannot be looked up ({reason}); give another path") from error
     return place
 
 

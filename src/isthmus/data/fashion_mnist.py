@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.core.errors import BadInput
 from isthmus.data.download import DownloadFailed, fetch
+from isthmus.data.examples import locate
 from isthmus.data.idx import read_idx
 from isthmus.data.source import TensorSource, sha256_of
 
@@ -88,7 +89,7 @@ class FashionMNIST(TensorSource):
     """
 
     def __init__(self, *, root: str | None) -> None:
-        given = None if root is None else Path(root).expanduser()
+        given = None if root is None else locate(str(root), "root")
         if given and given.exists() and not given.is_dir():
             raise BadInput("root", root, "is not a folder; give the folder with the four .gz files")
         # the small files first: what is wrong with the folder is mostly wrong with each of them

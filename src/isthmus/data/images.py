@@ -177,9 +177,14 @@ def _find(folder: Path, path: str) -> list[str]:
     if not folder.is_dir():
         fix = "is a file; give the folder it is in" if folder.exists() else "there is no such folder"
         raise BadInput("path", path, fix)
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    inner = (file.relative_to(folder) for file in files)
-    names = sorted(file.as_posix() for file in inner if not any(part.startswith(".") for part in file.parts))
+    names = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            file = Path(parent, name)
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and file.is_file():
+                names.append(file.relative_to(folder).as_posix())
+    names.sort()
     if not names:
         raise BadInput(
             "path", path, f"there is no image in this folder; it needs {', '.join(SUFFIXES)} files"

@@ -203,7 +203,7 @@ def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:
         make_optimizer(make, [torch.zeros(1)], fused=fused, device=torch.device("cpu"))
     except BadInput as error:
         raise error.under("optimizer") from error
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # settings of the wrong type fail anywhere in it
         settings = {str(key): value for key, value in cfg.optimizer.items() if key != "_target_"}
         raise BadInput("optimizer", settings, f"{cfg.optimizer._target_} refuses these: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -32,6 +33,11 @@ EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when a
 def _below(key: str, value: int, limit: int) -> None:
     if value >= limit:
         raise BadInput(key, value, f"must be below {limit}")
+
+
+def _metric(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise BadInput(key, value, "must be the name of a metric, such as val/loss")
 
 
 def switch_or(*others: str) -> Callable[[str, Any], None]:
@@ -68,6 +74,7 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.check_val_every_n_epoch": whole,
     "trainer.progress_bar": switch_or("auto", "none"),
     "trainer.threads": lambda k, v: v is None or whole(k, v, most=max(MOST_THREADS, os.cpu_count() or 1)),
+    "callbacks.checkpoint.monitor": _metric,
     "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
     "callbacks.checkpoint.every_n_epochs": whole,
     "callbacks.checkpoint.every_n_steps": lambda k, v: v is None or whole(k, v),
@@ -75,6 +82,7 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "callbacks.figures.every_n_epochs": whole,
     "callbacks.figures.columns": whole,
     "callbacks.projector.points": whole,
+    "callbacks.early_stopping.monitor": _metric,
     "callbacks.early_stopping.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
     "callbacks.early_stopping.patience": whole,
     "callbacks.early_stopping.min_delta": lambda k, v: real(k, v, least=0.0),
@@ -94,16 +102,13 @@ def check(cfg: DictConfig) -> None:
     """Raise `BadInput` for the first class that must not be named, key that does not exist, or value that
     cannot work."""
     check_targets(_as_it_will_be(cfg))
-    _check_keys(cfg)
     try:
-        OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = error.full_key or "config"
-        raise BadInput(
-            key,
-            OmegaConf.select(cfg, key, throw_on_resolution_failure=False, default="???"),
-            str(error).splitlines()[0],
-        ) from error
+        raise BadInput(key, _as_written(cfg, key), str(error).splitlines()[0]) from error
+    check_literal(content)
+    _check_keys(cfg)
     missing = object()
     for key in REQUIRED:
         if OmegaConf.select(cfg, key, default=missing) is missing:
@@ -129,6 +134,36 @@ def _as_it_will_be(cfg: DictConfig) -> Any:
         return OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException:
         return OmegaConf.to_container(cfg, resolve=False)
+
+
+def _as_written(cfg: DictConfig, key: str) -> Any:
+    """The value of a key that cannot be resolved."""
+    value: Any = OmegaConf.to_container(cfg, resolve=False)
+    for name in re.findall(r"[^.\[\]]+", key):
+        if isinstance(value, list):
+            value = value[int(name)]
+        elif isinstance(value, dict):
+            value = value.get(name)
+    return value
+
+
+def check_literal(content: Any, key: str = "") -> None:
+    """Raise `BadInput` for text that would become a reference when it is read again, as an escaped one does.
+
+    A config is read again when a part is built, and from the run folder.
+
+    Args:
+        content: plain, references to other keys filled in.
+        key: of it, as people type it; "" for the whole config.
+    """
+    if isinstance(content, dict):
+        for name, value in content.items():
+            check_literal(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list):
+        for place, value in enumerate(content):
+            check_literal(value, f"{key}[{place}]")
+    elif isinstance(content, str) and "${" in content:
+        raise BadInput(key, content, "must not have ${ in it, which begins a reference to another key")
 
 
 def _check_keys(cfg: DictConfig) -> None:

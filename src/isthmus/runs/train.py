@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -15,7 +16,7 @@ from isthmus.runs.drive import devices_of, drive
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import provenance
 from isthmus.runs.resume import reopen, threads_as_before
-from isthmus.runs.rules import check
+from isthmus.runs.rules import check, check_literal
 from isthmus.runs.slurm import requeued
 from isthmus.training.distributed import cluster
 from isthmus.training.trainer import threads_of
@@ -70,8 +71,10 @@ def train(
 def _anchored(cfg: DictConfig) -> DictConfig:
     """`cfg`, its relative paths of data made absolute, so that the run folder works from any folder."""
     for key, value in cfg.data.items():
-        if key in ("path", "root", "labels") and isinstance(value, str) and Path(value).exists():
-            cfg.data[key] = str(Path(value).resolve())
+        if key in ("path", "root", "labels") and isinstance(value, str) and os.path.exists(value):
+            place = str(Path(value).resolve())
+            check_literal(place, f"data.{key}")
+            cfg.data[key] = place
     return cfg
 
 
