@@ -136,12 +136,17 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
     if found is None:
         typed = next((a for a in argv if a in str(error)), "overrides")
         key, _, value = typed.partition("=")
-        return BadInput(key, value, _first_line(error))
+        reason = _first_line(error)
+        if "Cannot merge" in reason:
+            reason = "cannot be put there: a list stays a list, and what holds keys holds keys"
+        return BadInput(key, value, reason)
     key = found.group(1).partition("@")[0]
     value = next((a.partition("=")[2] for a in argv if a.lstrip("+~").startswith(f"{key}=")), "")
     known = [*groups(config_dirs(argv)), *_keys(_composed(argv))]
     if key in known:
-        return BadInput(key, value, _first_line(error))
+        absent = re.search(r"Key '([^']+)' is not in struct", _first_line(error))
+        reason = f"there is no key {absent.group(1)} in {key}" if absent else _first_line(error)
+        return BadInput(key, value, reason)
     if elsewhere := _choices_with(key, argv):
         group = key.partition(".")[0]
         return BadInput(

@@ -156,7 +156,8 @@ def _choose(
     left_out = {label, *dropped}
     features = [name for name in chosen if name not in left_out]
     if not features:
-        raise BadInput("path", path, "no feature column is left; take fewer into data.drop or data.label")
+        key, value = ("path", path) if columns is None else ("columns", list(columns))
+        raise BadInput(key, value, "no feature column is left; take fewer into data.drop or data.label")
     return features
 
 

@@ -6,7 +6,9 @@ import difflib
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -175,11 +177,17 @@ def _check_keys(cfg: DictConfig) -> None:
         for name in (cfg[group] or ()) if group in SEVERAL else ():
             _holds_keys(f"{group}.{name}", cfg[group][name])
     for group, choice in (("trainer", "auto"), ("callbacks", "default")):
-        shipped = OmegaConf.load(conf_dir() / group / f"{choice}.yaml")
+        shipped = _shipped(conf_dir() / group / f"{choice}.yaml")
         _same_keys(f"{group}.", cfg[group], list(shipped))
         for name, keys in ((str(name), keys) for name, keys in shipped.items()):
             if OmegaConf.is_dict(keys):
                 _same_keys(f"{group}.{name}.", cfg[group][name], list(keys))
+
+
+@cache
+def _shipped(path: Path) -> Any:
+    """A shipped choice, read once for all jobs of a sweep; nobody changes it."""
+    return OmegaConf.load(path)
 
 
 def _holds_keys(key: str, part: Any) -> None:
