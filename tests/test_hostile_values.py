@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import time
 import zlib
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -165,6 +165,13 @@ def with_value(cfg, key, value):
     return changed
 
 
+def with_choice(group, value):
+    """As `isthmus train` composes a choice."""
+    typed = [*SMALL, f"{group}={value}"]
+    with explained(typed):
+        return compose(typed)
+
+
 def fault(said, key, alone):
     """What is wrong with a refusal, if anything."""
     line = str(said)
@@ -175,13 +182,13 @@ def fault(said, key, alone):
     return None if said.fix else "says nothing"
 
 
-def faults(cfg, key, values, folder, alone):
-    """What is wrong with how values of a key are taken."""
+def faults(make, key, values, folder, alone):
+    """What is wrong with how values of a key are taken; `make` gives a config with one."""
     for number, value in enumerate(values):
         began = time.process_time()
         said = None
         try:
-            said = refusal(with_value(cfg, key, value), folder / f"{key}{number}")
+            said = refusal(make(key, value), folder / f"{key}{number}")
         except BadInput as error:
             said = error
         except Exception as error:
@@ -195,7 +202,8 @@ def faults(cfg, key, values, folder, alone):
 def all_faults(group, choice, keys, values_of, files, folder):
     cfg = composed(*base(group, choice, files))
     alone = str(refusal(cfg.copy(), folder / "alone"))
-    return [fault for key in keys for fault in faults(cfg, key, values_of(key), folder, alone)]
+    make = partial(with_value, cfg)
+    return [fault for key in keys for fault in faults(make, key, values_of(key), folder, alone)]
 
 
 def some_values(key):
@@ -220,3 +228,14 @@ def test_a_key_takes_any_value(group, choice, files, tmp_path):
 def test_so_does_one_of_every_choice(group, choice, files, tmp_path):
     keys = keys_with(group, choice, files)
     assert not all_faults(group, choice, keys, lambda _: VALUES + RARE, files, tmp_path)
+
+
+def test_the_seed_takes_any_value(tmp_path):
+    make = partial(with_value, composed(*SMALL))
+    assert not list(faults(make, "seed", VALUES + RARE, tmp_path, None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_so_does_a_group(group, tmp_path):
+    assert not list(faults(with_choice, group, VALUES + RARE, tmp_path, None))

@@ -70,12 +70,22 @@ CHOICES = {
     "latnet=gaussian": ("latnet=gaussian", "did you mean latent?"),
     "data=null": ("data=null", "must be one of arrays, digits"),
     "logger=[]": ("logger=[]", "must be one of csv, mlflow, tensorboard"),
+    "data=[1,2]": ("data=[1,2]", "must be one of arrays, digits"),
+    "latent=[[1],[2]]": ("latent=[[1],[2]]", "must be one of gaussian, plain"),
+    "model=${seed}": ("model=${seed}", "must be one of ae, beta_vae"),
+    "experiment=[null]": ("experiment=[null]", "must be one of digits_2d"),
     "data=3": ("data=3", "must be one of arrays, digits"),
 }
 
 TYPED = {
     "latent.dim": ("latent.dim=", "KEY=VALUE"),
     "latent.dim=[1,": ("latent.dim=[1,", "cannot be read"),
+    f"latent.dim=1{'0' * 5000}": ("latent.dim=1000", "more digits than can be read"),
+    "latent.dim=${nothing}": ("latent.dim=${nothing}", "'nothing' not found"),
+    "callbacks.checkpoint=${nothing}": ("callbacks.checkpoint=${nothing}", "'nothing' not found"),
+    "callbacks.checkpoint=[1]": ("callbacks.checkpoint=[1]", "a list stays a list"),
+    "callbacks.checkpoint={a:1}": ("callbacks.checkpoint={a:1}", "no key a in callbacks.checkpoint"),
+    "data=arrays data.path=\\${oc.env:HOME}/x.npy": ("data.path=${oc.env:HOME}/x.npy", "must not have ${"),
     "=3": ("=3", "KEY=VALUE"),
     "latent.dim=1,2": ("latent.dim=1,2", "--multirun"),
     "--foo": ("--foo", "isthmus train --help"),
@@ -95,6 +105,7 @@ VALUES = {
     "optimizer.lr=nan": ("optimizer.lr=nan", "above 0"),
     "optimizer.eps=-1": ("optimizer=", "'eps': -1", "torch.optim.Adam"),
     "optimizer.betas=3": ("optimizer=", "'betas': 3", "torch.optim.Adam"),
+    "optimizer.betas=[]": ("optimizer=", "'betas': []", "torch.optim.Adam"),
     "optimizer.fused=maybe": ("optimizer.fused=maybe", "auto"),
     "seed=-1": ("seed=-1", "at least 0"),
     "seed=99999999999": ("seed=99999999999", "below 4294967296"),
@@ -127,6 +138,8 @@ VALUES = {
         "val/loss",
     ),
     "callbacks.early_stopping.enabled=true data.val_size=0": ("monitor=val/loss", "data.val_size=0"),
+    "callbacks.early_stopping.monitor=null": ("callbacks.early_stopping.monitor=null", "name of a metric"),
+    "callbacks.checkpoint.monitor=null": ("callbacks.checkpoint.monitor=null", "name of a metric"),
     "callbacks.figures.enabled=maybe": ("callbacks.figures.enabled=maybe", "true or false"),
 }
 
@@ -148,6 +161,9 @@ DATA = {
     "data=images": ("data.path=null", "data.path=FOLDER"),
     "data=arrays data.path=holes.npy": ("data.path=holes.npy", "2 of 50 rows", "3, 7"),
     "data=table data.path=holes.csv": ("data.path=holes.csv", "'b'", "1, 2", "data.drop=[b]"),
+    "data=table data.path=good.csv data.columns=[]": ("data.columns=[]", "no feature column is left"),
+    f"data=table data.path={'x' * 5000}.csv": ("data.path=xxx", "cannot be looked up", "too long"),
+    f"data=arrays data.path=whole.npz data.labels={'x' * 5000}.npy": ("data.labels=xxx", "too long"),
     "data=table data.path=text.csv": ("data.path=text.csv", "data.drop=[colour]", "data.label=colour"),
     "data=table data.path=header.csv": ("data.path=header.csv", "no rows"),
     "data=images data.path=pictures": ("data.path=pictures", "broken.png", "remove or replace"),
@@ -172,7 +188,7 @@ def one_line(code, out, err, expected):
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("isthmus: ")
-    assert len(line) < 500
+    assert len(line) < 700
     for part in expected:
         assert part in line
     assert "Traceback" not in err
