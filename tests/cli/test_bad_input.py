@@ -72,6 +72,7 @@ CHOICES = {
     "logger=[]": ("logger=[]", "must be one of csv, mlflow, tensorboard"),
     "data=[1,2]": ("data=[1,2]", "must be one of arrays, digits"),
     "latent=[[1],[2]]": ("latent=[[1],[2]]", "must be one of gaussian, plain"),
+    "model=${": ("model=${", "cannot be read"),
     "model=${seed}": ("model=${seed}", "must be one of ae, beta_vae"),
     "experiment=[null]": ("experiment=[null]", "must be one of digits_2d"),
     "data=3": ("data=3", "must be one of arrays, digits"),

@@ -89,7 +89,7 @@ def _check_chosen(argv: Sequence[str]) -> None:
             continue
         try:
             override = OverridesParser.create().parse_override(argument)
-        except (OverrideParseException, ValueError):
+        except (HydraException, ValueError):
             continue  # Hydra will not read it either
         if override.is_sweep_override():
             continue
