@@ -92,6 +92,13 @@ def test_values_are_shown_as_they_are_typed(value, typed):
     assert str(BadInput("p", value, "fix it")) == f"p={typed}: fix it"
 
 
+def test_no_line_is_endless():
+    line = str(BadInput("p", "x" * 10**6, f"there is no column {'y' * 10**6}"))
+    assert len(line) < 1500
+    assert line.startswith("p=xxx")
+    assert "...: there is no column yyy" in line
+
+
 @pytest.mark.parametrize(
     ("key", "full"), [("dim", "latent.dim"), ("kl.weight", "latent.kl.weight"), ("", "latent")]
 )

@@ -11,6 +11,7 @@ MOST = (
 )  # of a whole number: far above what can be counted here, and no product of two small ones overflows
 LARGEST_SEED = 2**63 - 1  # that a generator of PyTorch's and a tensor of int64 take
 LONGEST = 300  # characters of a value that are shown
+LONGEST_FIX = 1000  # characters of the rest, which may have names from the data or the config in it
 
 
 class BadInput(ValueError):
@@ -39,9 +40,11 @@ class BadInput(ValueError):
             shown = str(value)
         except ValueError:  # Python prints no whole number of more than 4300 digits
             shown = "a number of thousands of digits"
-        if len(shown) > LONGEST:
-            shown = f"{shown[:LONGEST]}..."
-        return f"{self.key}={shown}: {self.fix}"
+        return f"{self.key}={_shortened(shown, LONGEST)}: {_shortened(self.fix, LONGEST_FIX)}"
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 class TrainingDiverged(RuntimeError):
