@@ -1,7 +1,8 @@
 """Whether data are held in memory: as asked, or by what the machine has free; and what can not be.
 
 Free memory is MemAvailable of /proc/meminfo (proc_meminfo(5)), which counts caches that can be dropped;
-where there is no /proc, the free pages that POSIX sysconf reports.
+where there is no /proc, the free pages that POSIX sysconf reports. Where `ulimit -v` (getrlimit(2)) leaves
+the process less than that, it is that.
 """
 
 from __future__ import annotations
@@ -28,6 +29,25 @@ class NoRoom(ValueError):
 
 def available_memory() -> int:
     """Bytes that can be taken without swapping; 0 where the machine does not say."""
+    free, allowed = _free_memory(), _address_space()
+    return free if allowed is None else min(free or allowed, allowed)
+
+
+def _address_space() -> int | None:
+    """Bytes that this process may still map; None where nothing limits them."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return None
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):  # there is no such limit on Windows, and no /proc on macOS
+        return None
+    return max(1, limit - used * resource.getpagesize())
+
+
+def _free_memory() -> int:
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -81,18 +101,21 @@ def check_choice(key: str, value: str | bool) -> None:
         raise BadInput(key, value, "must be one of auto, true, false")
 
 
-def check_room(size: int, what: str) -> None:
+def check_room(
+    size: int, what: str, fix: str = "use fewer rows or columns, or a machine with more memory"
+) -> None:
     """Raise `NoRoom` where `size` bytes are more than `MOST` of the memory that is free.
 
     Args:
         size: all that is held at the same time, before any of it is allocated.
         what: begins the message: "the array x".
+        fix: ends it.
     """
     available = available_memory()
     if available and size > available * MOST:
         raise NoRoom(
             f"{what} would take {_shown(size)} of memory, more than three quarters of the "
-            f"{_shown(available)} that are free; use fewer rows or columns, or a machine with more memory"
+            f"{_shown(available)} that are free; {fix}"
         )
 
 

@@ -15,11 +15,12 @@ from isthmus.core.scaling import Scaling
 from isthmus.core.types import Batch, Group
 from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
 from isthmus.data.loaders import loader
-from isthmus.data.memory import check_choice, fits_on_device
+from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
 from isthmus.data.splits import draw_split
 
 GROUP_BYTES = 32 << 20  # as float32, of the batches that are handed over together at most
+TRAINED, JUDGED = 3, 2  # copies of a batch: the examples, their reconstructions and the gradients of these
 
 
 class DataModule(LightningDataModule):
@@ -27,8 +28,8 @@ class DataModule(LightningDataModule):
 
     Args:
         source: the checked data.
-        batch_size: examples in a training batch of one process.
-        eval_batch_size: examples in a batch when nothing is trained.
+        batch_size: examples in a training batch of one process; all of them where there are fewer.
+        eval_batch_size: the same for a batch when nothing is trained.
         val_size: fraction of the training rows, or a count, that is held out to choose the model; 0 for none.
         test_size: the same for the test rows; None where the source has an official test set.
         split_seed: of the split, apart from `seed` so that runs with other seeds are tested on the same rows.
@@ -38,6 +39,9 @@ class DataModule(LightningDataModule):
             and one process.
         on_device: whether data in memory are copied to the GPU that trains, and batches taken there: True,
             False, or "auto" for what takes less than a quarter of its free memory.
+
+    Raises:
+        BadInput: for a setting that cannot work, and for batches that would take more memory than there is.
 
     Attributes:
         train_batches: batches in an epoch of one process, once the training loader is made.
@@ -79,7 +83,19 @@ class DataModule(LightningDataModule):
             test_size=test_size,
             seed=whole("split_seed", split_seed, least=0, most=LARGEST_SEED),
         )
+        self._check_batch("batch_size", batch_size, len(self.split.train), TRAINED)
+        held_out = max(len(self.split.val), len(self.split.test))
+        self._check_batch("eval_batch_size", eval_batch_size, held_out, JUDGED)
         self.scaling: Scaling = source.scaling(self.split.train)
+
+    def _check_batch(self, key: str, asked: int, rows: int, copies: int) -> None:
+        """Refuse batches too large for the memory, whatever the model takes besides."""
+        count = min(asked, rows)
+        size = count * math.prod(self.source.shape) * torch.float32.itemsize * copies
+        try:
+            check_room(size, f"a batch of {count:,} examples", f"use a smaller data.{key}")
+        except NoRoom as error:
+            raise BadInput(key, asked, str(error)) from error
 
     def start_at(self, epoch: int, batch: int) -> int:
         """Begin with this batch of this epoch; returns how many items the loader of the epoch leaves out."""

@@ -81,6 +81,8 @@ class Table(TensorSource):
             check_room(table.rows * (ROW + len(self.columns) * value), "the table")
             labels, label_names = (None, None) if self.label is None else classes_of(table, self.label)
             values = _values(table, str(path), self.columns)
+        del table
+        _give_back()
         super().__init__(
             torch.from_numpy(values),
             value_range=UNBOUNDED if self.scaling_name == "standardize" else None,
@@ -100,6 +102,13 @@ class Table(TensorSource):
     def describe(self) -> dict[str, Any]:
         own = {"columns": self.columns, "label": self.label, "scaling": self.scaling_name}
         return {**super().describe(), **own}
+
+
+def _give_back() -> None:
+    """Return the memory that Arrow has used and keeps, of which measuring the columns needs as much again."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 @contextmanager
