@@ -85,6 +85,15 @@ def test_a_sweep_that_no_run_came_of_may_begin_again(here):
     assert here(*SWEEP, "latent.dim=1,2").code == 0
 
 
+def test_a_sweep_that_was_killed_before_its_first_run_began_may_begin_again(here):
+    assert here(*SWEEP, "seed=0,1").code == 0
+    shutil.rmtree("sweep/1")
+    for path in Path("sweep/0").iterdir():
+        if path.name not in ("status.json", "provenance.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert here(*SWEEP, "seed=0,1").code == 0
+
+
 def test_a_sweep_beside_other_runs(here):
     assert here("train", *QUICK, "hydra.run.dir=sweep/mine").code == 0
     before = content("sweep/mine")

@@ -16,7 +16,7 @@ def names(folder):
 
 
 def test_replaced_when_all_went_well(tmp_path):
-    path = tmp_path / "new" / "file"
+    path = tmp_path / "file"
     write_text(path, "one")
     with pytest.raises(ZeroDivisionError), replacing(path) as beside:
         beside.write_text(f"tw{1 // 0}")

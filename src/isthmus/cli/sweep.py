@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from isthmus.runs import BadInput
 from isthmus.runs.compose import is_follower
+from isthmus.runs.folder import RunFolder
 
 KEY = "hydra.sweep.dir"
 _held: list[FileLock] = []  # the system lets go of them when the process ends, however it ends
@@ -75,8 +76,11 @@ def release() -> None:
 
 
 def _run_of_a_sweep(path: Path) -> Path | None:
-    """A run that a sweep left in a folder; other runs there keep their folders and are no matter."""
+    """A run that a sweep left in a folder; other runs there keep their folders and are no matter.
+
+    One that was killed before it began left nothing, and begins anew.
+    """
     if not (path / "multirun.yaml").is_file():
         return None
-    status = next(path.rglob("status.json"), None)
-    return None if status is None else status.parent
+    runs = (status.parent for status in path.rglob("status.json"))
+    return next((run for run in runs if not RunFolder(run).is_free), None)
