@@ -81,6 +81,14 @@ def test_one_of_refuses(value):
         one_of("reduction", value, ("sum", "mean"))
 
 
+@pytest.mark.parametrize("long", ["key", "value", "fix"])
+def test_bad_input_is_short_whatever_is_repeated_in_it(long):
+    parts = {"key": "dim", "value": 3, "fix": "fix it", long: "x" * 100_000}
+    line = str(BadInput(**parts))
+    assert len(line) < 1_100
+    assert f"{'x' * 300}..." in line or f"{'x' * 1_000}..." in line
+
+
 def test_bad_input_is_one_line_with_key_value_and_fix():
     error = BadInput("dim", -3, "must be a whole number of at least 1")
     assert str(error) == "dim=-3: must be a whole number of at least 1"

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from isthmus.core.errors import cut
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage, signals
-from isthmus.runs.streams import guard_streams, write_error
+from isthmus.runs.streams import escaped, guard_streams, write_error
 
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
@@ -32,6 +33,7 @@ TRAINING = ("train", "resume", "reproduce")
 PRINTING = ("-h", "--help", "--json", "--cfg", "-c", "--info", "-i", "--hydra-help")
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+LONGEST = 1_900  # characters of what is wrong, after those that a terminal would act on are escaped
 
 
 def usage() -> str:
@@ -97,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rest = _trusting(rest)
             return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
-        return _say(str(error), MISTAKE)
+        return _say(cut(escaped(str(error)), LONGEST), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
         return _say(f"training failed: {error}", FAILED)
     except Stopped as stop:

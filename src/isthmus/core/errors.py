@@ -10,8 +10,8 @@ MOST = (
     10**15
 )  # of a whole number: far above what can be counted here, and no product of two small ones overflows
 LARGEST_SEED = 2**63 - 1  # that a generator of PyTorch's and a tensor of int64 take
-LONGEST = 300  # characters of a value that are shown
-LONGEST_FIX = 1000  # characters of the rest, which may have names from the data or the config in it
+LONGEST = 300  # characters of a key or a value that are shown
+LONGEST_FIX = 1_000  # characters of what is wrong, where values may be repeated
 
 
 class BadInput(ValueError):
@@ -40,10 +40,11 @@ class BadInput(ValueError):
             shown = str(value)
         except ValueError:  # Python prints no whole number of more than 4300 digits
             shown = "a number of thousands of digits"
-        return f"{self.key}={_shortened(shown, LONGEST)}: {_shortened(self.fix, LONGEST_FIX)}"
+        return f"{cut(str(self.key))}={cut(shown)}: {cut(self.fix, LONGEST_FIX)}"
 
 
-def _shortened(text: str, most: int) -> str:
+def cut(text: str, most: int = LONGEST) -> str:
+    """At most `most` characters of a text, and dots where there were more."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from isthmus.core.errors import BadInput
+from isthmus.core.errors import BadInput, cut
 from isthmus.runs.compose import compose
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import read_strings
@@ -57,7 +57,9 @@ def check_trained(recorded: Any, cfg: DictConfig) -> None:
     for key, value in recorded.items() if isinstance(recorded, dict) else ():
         if now.get(key) != value:
             raise BadInput(
-                key, now.get(key), f"was {value} when the run was trained; put its config.yaml right"
+                key,
+                now.get(key),
+                f"was {cut(str(value))} when the run was trained; put its config.yaml right",
             )
 
 
