@@ -7,6 +7,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +210,10 @@ def short_weights(path, canary):
     swapped(path, "data/0", b"\0" * 4)
 
 
+def long_name(path, canary):
+    swapped(path, "data.pkl", b"\x80\x02c" + b"a\x1b" * 50_000 + b"\nb\n.")
+
+
 def no_dict(path, canary):
     torch.save([1, 2], path)
 
@@ -219,6 +224,10 @@ def no_weights(path, canary):
 
 def no_numbers(path, canary):
     torch.save({"state_dict": {}, "epoch": "x", "global_step": None}, path)
+
+
+def endless_numbers(path, canary):
+    inside(path, canary, lambda state, evil: {**state, "epoch": 10**400})
 
 
 def weights_of_another(path, canary):
@@ -272,9 +281,11 @@ ATTACKS = {
     one_compressed: "is compressed",
     overlapping: "is compressed",
     short_weights: "is damaged",
+    long_name: "which could run anyone's code",
     no_dict: "no checkpoint",
     no_weights: "no checkpoint",
     no_numbers: "no checkpoint",
+    endless_numbers: "no checkpoint",
     weights_of_another: "weights do not fit",
     weights_that_are_none: "weights do not fit",
     weights_as_a_list: "weights do not fit",
@@ -290,6 +301,12 @@ ATTACKS = {
 def test_a_hostile_checkpoint(attack, name, run, refused, canary):
     attack(run / "checkpoints" / f"{name}.ckpt", canary)
     refused("evaluate", run, "--checkpoint", name, says=(f"RUN={run}: ", ATTACKS[attack]))
+
+
+def test_a_pickle_of_another_protocol_is_read_in_silence(tmp_path, recwarn):
+    torch.save({"state_dict": {}}, tmp_path / "x.ckpt", pickle_protocol=3)
+    assert read_checkpoint(tmp_path / "x.ckpt") == {"state_dict": {}}
+    assert not recwarn.list
 
 
 def test_the_pickle_would_touch_the_canary(tmp_path, canary):
@@ -398,6 +415,8 @@ STATES = {
     "figures": (set_("callbacks", "Figures", value={}), "lacks 'drawn_at'"),
     "metrics": (set_("metrics", "val/mse", value="\x1b[31m"), "val/mse is"),
     "an epoch of text": (set_("epoch", value="1"), "epoch is '1'"),
+    "an endless epoch": (set_("epoch", value=10**400), "epoch is a number above 9007199254740992"),
+    "an endless metric": (set_("metrics", "val/mse", value=-(10**400)), "val/mse is a number below"),
     "a huge step": (set_("position", "step", value=10**30), "does not tell how far"),
     "no means": (set_("position", "means", value=[]), "does not tell how far"),
     "other means": (
@@ -468,6 +487,20 @@ def test_show_verifies(flipped, trained, command):
         assert said.code == 1
         assert f"{path.name} is damaged" in last
     assert command("show", trained).code == 0
+
+
+def sparse(path):
+    with path.open("wb") as file:
+        file.truncate(64 << 30)
+
+
+@pytest.mark.parametrize("kind", [Path.mkdir, os.mkfifo, sparse])
+@pytest.mark.parametrize("name", ["checkpoints/x.ckpt", "latents/x.safetensors"])
+def test_show_verifies_what_is_no_file_of_a_run(name, kind, trained, command):
+    kind(trained / name)
+    said = command("show", trained, "--verify")
+    what = "is damaged" if kind is sparse else "is not a file"
+    assert (said.code, f"{Path(name).name} {what}" in said.out.splitlines()[-1]) == (1, True)
 
 
 def test_each_flipped_bit_of_latents_is_noticed(trained):

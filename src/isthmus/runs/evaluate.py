@@ -21,7 +21,7 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.reading import check_opened
 from isthmus.runs.rules import check
 from isthmus.training.callbacks.checkpoints import CONFIG
-from isthmus.training.checkpoint_check import check_weights
+from isthmus.training.checkpoint_check import check_weights, is_count
 from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.trainer import NOWHERE, check_devices, quiet, set_threads
 
@@ -65,7 +65,7 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     except BadInput as error:
         raise error.under("trainer") from error
     name, state, damage = _read(folder, checkpoint)
-    if not all(isinstance(state.get(key), int) for key in COUNTS):
+    if not all(is_count(state.get(key)) for key in COUNTS):
         raise BadInput("RUN", folder.path, f"{name}.ckpt is no checkpoint of a run")
     check_trained(state.get(CONFIG), trained)
     parts = build(cfg)

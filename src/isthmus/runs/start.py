@@ -11,7 +11,7 @@ from isthmus.core.errors import BadInput
 from isthmus.runs.folder import RunFolder
 from isthmus.training import metrics_file
 from isthmus.training.callbacks.checkpoints import CONFIG
-from isthmus.training.checkpoint_check import LARGEST
+from isthmus.training.checkpoint_check import is_count
 from isthmus.training.checkpoint_io import read_checkpoint
 from isthmus.training.loggers import event_files
 from isthmus.training.position import KEY
@@ -97,7 +97,7 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
         return False
     told = (place.get(name) for name in ("epoch", "batch", "step"))
     counts = (*told, logs.get("metrics"), *events.values())
-    return all(isinstance(count, int) and 0 <= count <= LARGEST for count in counts)
+    return all(map(is_count, counts))
 
 
 def rewind(folder: RunFolder, start: Start | None) -> None:

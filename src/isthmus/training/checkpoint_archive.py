@@ -25,6 +25,8 @@ def check_archive(path: Path) -> None:
     """Raise `ValueError` for a file that is damaged or no checkpoint of PyTorch, could unpack to any size, or
     names more than tensors and plain values are made of.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path.name} is not a file")
     try:
         archive = ZipFile(path)
     except (BadZipFile, NotImplementedError, ValueError) as error:
@@ -78,7 +80,7 @@ def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
         raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
     for name in named:
         if not NEEDED.fullmatch(name):
-            raise ValueError(f"{path.name} names {name}, which could run anyone's code; it is not read")
+            raise ValueError(f"{path.name} names {name[:100]}, which could run anyone's code; it is not read")
 
 
 def first_line(error: BaseException) -> str:

@@ -48,6 +48,11 @@ CALLBACKS: dict[str, Any] = {
 SINCE = ("judged_by", "stopping_reason", "stopping_reason_message")  # keys that older checkpoints lack
 
 
+def is_count(value: Any) -> bool:
+    """Whether a value in a checkpoint can be a number of epochs, steps, rows or bytes."""
+    return isinstance(value, int) and 0 <= value <= LARGEST
+
+
 def check_weights(checkpoint: dict[str, Any], module: AutoencoderModule) -> None:
     """Raise `ValueError` where the weights in a checkpoint are not those of `module`, or not finite.
 
@@ -192,7 +197,8 @@ def _is_like(found: Any, expected: Any) -> bool:
         return found.dtype in kinds and not bool(found.isnan().any())
     if isinstance(expected, type):
         kind = (int, float) if expected is float else expected
-        return isinstance(found, kind) and not isinstance(found, bool)
+        endless = isinstance(found, int) and abs(found) > LARGEST
+        return isinstance(found, kind) and not isinstance(found, bool) and not endless
     if isinstance(expected, int | float) and not isinstance(expected, bool):
         number = isinstance(found, int | float) and not isinstance(found, bool)
         return number and (abs(found) <= LARGEST or found == expected)
@@ -218,4 +224,6 @@ def _short(value: Any) -> str:
         return {float: "a number", int: "a whole number", str: "text"}[value]
     if isinstance(value, dict | list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"a number {'below -' if value < 0 else 'above '}{LARGEST:.0f}"
     return ascii(value)[:60]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -101,10 +102,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     check_archive(path)
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings(action="ignore"):  # such as of the pickle's protocol
+            content = torch.load(path, weights_only=True, map_location="cpu")
     except UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"names {named.group(1)}" if named else "holds more than tensors and plain values"
+        what = f"names {named.group(1)[:100]}" if named else "holds more than tensors and plain values"
         raise ValueError(f"{path.name} {what}, which could run anyone's code; it is not read") from error
     except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error

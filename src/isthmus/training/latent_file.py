@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 KEY = "isthmus"  # of the one entry in the metadata: several come in any order, and equal runs would differ
+LONGEST = 64 << 20  # bytes of a header
+CHUNK = 1 << 20  # bytes
 OLDER = {"step", "label_names"}  # what the metadata say in files without a checksum
 
 
@@ -23,28 +26,40 @@ def metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
         about: what else the metadata say, in plain types.
         content: the file as it would be without metadata.
     """
-    header, data = _parts(content)
-    return {KEY: json.dumps({**about, "crc32": _sum(header, about, data)})}
+    file = BytesIO(content)
+    before = _sum(json.loads(_header(file)), about)
+    crc32 = zlib.crc32(memoryview(content)[file.tell() :], before)
+    return {KEY: json.dumps({**about, "crc32": crc32})}
 
 
 def check_latents(path: Path) -> None:
     """Raise `ValueError` where a file is damaged. One that was written without a checksum is not judged."""
-    try:
-        header, data = _parts(path.read_bytes())
-        about = json.loads(header.pop("__metadata__")[KEY])
-        recorded = about.pop("crc32", None)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path.name} is damaged (its header cannot be read)") from error
-    unjudged = recorded is None and about.keys() == OLDER
-    if not unjudged and recorded != _sum(header, about, data):
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path.name} is not a file")
+    with path.open("rb") as file:
+        try:
+            header = json.loads(_header(file))
+            about = json.loads(header.pop("__metadata__")[KEY])
+            recorded = about.pop("crc32", None)
+            found = _sum(header, about)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path.name} is damaged (its header cannot be read)") from error
+        if recorded is None and about.keys() == OLDER:
+            return
+        while chunk := file.read(CHUNK):
+            found = zlib.crc32(chunk, found)
+    if recorded != found:
         raise ValueError(f"{path.name} is damaged (its checksum is wrong)")
 
 
-def _parts(content: bytes) -> tuple[dict[str, Any], memoryview]:
-    """The header of a file, and its numbers."""
-    begin = 8 + int.from_bytes(content[:8], "little")
-    return json.loads(content[8:begin]), memoryview(content)[begin:]
+def _header(file: BinaryIO) -> bytes:
+    """The header of a file, which is then read up to its numbers."""
+    length = int.from_bytes(file.read(8), "little")
+    if length > LONGEST:
+        raise ValueError("the header is too long")
+    return file.read(length)
 
 
-def _sum(header: Mapping[str, Any], about: Mapping[str, Any], data: memoryview) -> int:
-    return zlib.crc32(data, zlib.crc32(json.dumps([header, about], sort_keys=True).encode()))
+def _sum(header: Mapping[str, Any], about: Mapping[str, Any]) -> int:
+    """The CRC-32 of what comes before the numbers."""
+    return zlib.crc32(json.dumps([header, about], sort_keys=True).encode())
