@@ -67,8 +67,11 @@ def test_sweep_removes_what_was_left_and_nothing_else(tmp_path):
     (tmp_path / "inner" / ".projector.12.part" / "file").touch()
     for name in ("kept.part", ".kept", "kept", ".left.12.part"):
         (tmp_path / "inner" / name).touch()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "inner" / ".link.12.part").symlink_to(tmp_path / "outside")
     sweep(tmp_path)
     assert names(tmp_path / "inner") == [".kept", "kept", "kept.part"]
+    assert (tmp_path / "outside").is_dir()
 
 
 def _no_links(*arguments):

@@ -45,6 +45,8 @@ YAML = {
     "a list": ("- 1\n", "must hold keys and values"),
     "a number": ("7\n", "cannot be read as YAML"),
     "several documents": ("a: 1\n---\nb: 2\n", "cannot be read as YAML"),
+    "a long number": ("seed: 0x" + "f" * 10_000 + "\n", "a number of more than 1,000 digits"),
+    "a long number in base 60": ("seed: 1" + ":59" * 1_000_000 + "\n", "a number of more than 1,000 digits"),
     "a key twice": ("a: 1\na: 2\n", "cannot be read as YAML"),
     "no YAML": ("a: [1,\n", "cannot be read as YAML"),
     "a tab": ("a:\n\t- 1\n", "cannot be read as YAML"),
@@ -57,6 +59,7 @@ JSON = {
     "a number": ("7", "must hold a JSON object"),
     "deep": ("[" * 200_000, "nested too deeply"),
     "deep objects": ('{"a":' * 200_000, "nested too deeply"),
+    "deeper than is walked through": ('{"a":' * 101 + "1" + "}" * 101, "nested too deeply"),
     "a long number": ('{"a": ' + "9" * 100_000 + "}", "cannot be read as JSON"),
     "no JSON": ("{", "cannot be read as JSON"),
     "no text": (b"\xff\xfe\x00", "is not text"),
@@ -225,3 +228,14 @@ def test_what_isthmus_writes_is_read(run):
     cfg = read_config(run / "config.yaml")
     assert cfg == OmegaConf.load(run / "config.yaml")
     assert read_json(run / "status.json")["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    "name", ["results.json", "metrics.csv", "events.out.tfevents.1", "latents/x.safetensors"]
+)
+def test_a_folder_in_place_of_a_file(name, run):
+    """Training would write there, after everything else in the folder has changed."""
+    (run / name).unlink(missing_ok=True)
+    (run / name).mkdir(parents=True)
+    with pytest.raises(BadInput, match=f"{name}: is a folder"):
+        check_inside(run)

@@ -86,7 +86,7 @@ def unfinished_of(path: Path) -> list[Path]:
 def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written in `folder` and below it."""
     for left in list(folder.rglob(f".*{UNFINISHED}")):
-        if left.is_dir():
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
         else:
             left.unlink()

@@ -25,7 +25,11 @@ MOST_YAML = 4 << 20  # bytes
 MOST_JSON = 64 << 20  # bytes
 MOST_VALUES = 200_000  # in a config: OmegaConf takes some kilobytes for each
 FOLDERS = ("checkpoints", "latents", "figures", "projector")
+FILES = ("*.json", "*.yaml", "*.csv", "*.pbtxt", "events.*", "checkpoints/*.ckpt", "latents/*.safetensors")
 DEEPEST = 30  # groups within groups
+DEEPEST_JSON = 100
+LONGEST_NUMBER = 1_000  # characters of YAML's
+DIGITS = "+-0123456789"  # that one begins with
 
 
 def read_config(path: Path) -> DictConfig:
@@ -67,6 +71,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise _refused(path, f"cannot be read as JSON ({_first_line(error)})") from error
     if not isinstance(content, dict):
         raise _refused(path, "must hold a JSON object")
+    if _is_deeper(content, DEEPEST_JSON):
+        raise _refused(path, "is nested too deeply")
     return content
 
 
@@ -74,7 +80,7 @@ def check_inside(folder: Path) -> None:
     """Raise `BadInput` where writing into `folder` would write elsewhere, or wait for somebody to read.
 
     Symbolic links are refused unless they lead to another place in the folder, and so is what is neither
-    file nor folder, or a file in place of a folder.
+    file nor folder, a file in place of a folder, or a folder in place of a file.
     """
     home = folder.resolve()
     for name in FOLDERS:
@@ -91,6 +97,10 @@ def check_inside(folder: Path) -> None:
                     )
             elif not (path.is_dir() or path.is_file()):
                 raise _refused(path, "is neither a file nor a folder; remove it")
+    for pattern in FILES:
+        for path in folder.glob(pattern):
+            if path.is_dir():
+                raise _refused(path, "is a folder, and a run keeps a file there; remove it")
 
 
 def check_opened(cfg: DictConfig, typed: Sequence[str] = ()) -> None:
@@ -158,17 +168,34 @@ def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
             raise _refused(path, "holds YAML anchors or aliases, which a run's config never does")
         if getattr(event, "tag", None) and event.tag != "!":
             raise _refused(path, f"holds the YAML tag {event.tag}, which a run's config never does")
-        if not references and isinstance(event, yaml.ScalarEvent) and "${" in event.value:
-            raise _refused(
-                path,
-                f"refers to {event.value[:80]}; a run's config is resolved, and looks nothing up",
-            )
+        if isinstance(event, yaml.ScalarEvent):
+            if not references and "${" in event.value:
+                raise _refused(
+                    path,
+                    f"refers to {event.value[:80]}; a run's config is resolved, and looks nothing up",
+                )
+            # in base 16 or 60 it may be longer than Python prints or, in base 60, reads in time
+            if event.implicit[0] and len(event.value) > LONGEST_NUMBER and event.value[0] in DIGITS:
+                raise _refused(path, f"holds a number of more than {LONGEST_NUMBER:,} digits")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         values += isinstance(event, yaml.NodeEvent)
         if depth > DEEPEST:
             raise _refused(path, f"is nested more than {DEEPEST} deep")
         if values > MOST_VALUES:
             raise _refused(path, f"holds more than {MOST_VALUES:,} values")
+
+
+def _is_deeper(content: Any, most: int) -> bool:
+    """Whether lists and dicts are nested more than `most` deep; what walks through them may recurse then."""
+    level = [content]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _text(path: Path, most: int) -> str:
