@@ -242,3 +242,9 @@ def test_a_whole_number_that_no_float_can_hold(here, run):
     edit(run / "results.json", **{"test/mse": 10**400, "val/mse": -(10**400)})
     said = here("show", "run")
     assert (said.code, row(said.out, "mse")[-2:]) == (0, ["-inf", "inf"])
+
+
+def test_json_has_no_infinities(here, run):
+    (run / "results.json").write_text('{"test/mse": 1e400, "test/mae": NaN}')
+    shown = json.loads(here("show", "run", "--json").out)
+    assert shown["results"] == {"test/mse": None, "test/mae": None}

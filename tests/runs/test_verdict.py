@@ -87,6 +87,7 @@ MSE = json.loads((V1 / "results.json").read_text())["test/mse"]
         ({"test_mse": MSE * 1.001}, [OTHER_THREADS, OTHER_DATA], DIFFERENT),
         ({"test_mse": MSE * (1 + 2 * TOLERANCE)}, [OTHER_THREADS], DIFFERENT),
         ({"test_mse": None}, [OTHER_THREADS], DIFFERENT),
+        ({"test_mse": 10**400}, [OTHER_THREADS], DIFFERENT),
         ({"test_new": 1.0}, [OTHER_THREADS], DIFFERENT),
         ({"test_kl_per_dimension": [1.0, 2.0]}, [OTHER_THREADS], WITHIN),
         ({"epoch": 7}, [OTHER_THREADS], WITHIN),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,11 +32,12 @@ def run(argv: Sequence[str]) -> int:
     from isthmus.cli.report import by_stage, printable, table
     from isthmus.runs import signals
     from isthmus.runs.evaluate import evaluate
+    from isthmus.runs.status import as_json
 
     signals.unwind()
     results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)
     if arguments.json:
-        print(json.dumps(results, indent=2))
+        print(as_json(results), end="")
         return 0
     if results["damaged"]:
         print(f"{results['damaged']}; {results['checkpoint']}.ckpt is tested instead")

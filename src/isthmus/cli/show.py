@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,12 +30,13 @@ def run(argv: Sequence[str]) -> int:
 
     from isthmus.cli.report import printable
     from isthmus.runs.show import damaged, describe
+    from isthmus.runs.status import as_json
 
     run = describe(arguments.run)
     if arguments.verify:
         run["damaged"] = damaged(arguments.run)
     if arguments.json:
-        print(json.dumps(run, indent=2))
+        print(as_json(run), end="")
     else:
         print("\n\n".join(section for section in sections(run) if section))
         if arguments.verify:

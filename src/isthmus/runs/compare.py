@@ -199,7 +199,10 @@ def _numbers(value: Any) -> list[float] | None:
     values = value if isinstance(value, list) else [value]
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
         return None
-    return [float(v) for v in values]
+    try:
+        return [float(v) for v in values]
+    except OverflowError:  # whole numbers that no float can hold
+        return None
 
 
 def _compare_rows(original: Sequence[Mapping[str, str]], reproduced: Sequence[Mapping[str, str]]) -> Rows:

@@ -169,7 +169,7 @@ def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _listed(names: list[Any]) -> str:
-    shown = ", ".join(map(str, names[:SHOWN]))
+    shown = ", ".join(map(_short, names[:SHOWN]))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{shown}{more}" or "none"
 
