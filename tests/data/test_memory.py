@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import resource
 from pathlib import Path
@@ -14,7 +15,7 @@ from pyarrow import parquet
 
 from isthmus.core.errors import BadInput
 from isthmus.data import memory
-from isthmus.data.memory import take_rows
+from isthmus.data.memory import take_rows, unpack
 from isthmus.data.module import DataModule
 from isthmus.data.source import TensorSource
 from isthmus.data.table import Table
@@ -120,3 +121,14 @@ def _resident() -> int:
     """Bytes of this process in memory."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+@pytest.mark.parametrize("size", [0, 3, 5, 7])
+def test_unpack_takes_what_there_is(size):
+    assert unpack(io.BytesIO(b"12345"), size, "x").tobytes() == b"12345"[:size]
+
+
+def test_a_header_that_lies_takes_no_memory() -> None:
+    before = _resident()
+    content = unpack(io.BytesIO(b"12345"), 1 << 28, "x")
+    assert (len(content), _resident() - before < 1 << 27) == (5, True)

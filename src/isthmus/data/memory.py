@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -124,7 +125,7 @@ def _shown(size: int) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
-def unpack(file: IO[bytes], size: int, what: str) -> bytearray:
+def unpack(file: IO[bytes], size: int, what: str) -> np.ndarray:
     """The next `size` bytes of a compressed file, fewer where it ends early, and never more.
 
     Args:
@@ -133,15 +134,12 @@ def unpack(file: IO[bytes], size: int, what: str) -> bytearray:
         what: see `check_room`, which is asked first.
     """
     check_room(size, what)
-    content = bytearray(size)
-    left = memoryview(content)
+    content = np.empty(size, np.uint8)  # memory is taken as it is written to, and the header may lie
+    left = content.data
     while left and (block := file.read(min(BLOCK, len(left)))):
         left[: len(block)] = block
         left = left[len(block) :]
-    missing = len(left)
-    left.release()
-    del content[size - missing :]
-    return content
+    return content[: size - len(left)]
 
 
 def take_rows(values: Tensor, rows: Tensor) -> Tensor:
