@@ -109,6 +109,14 @@ def test_a_done_run_is_only_ended_again(overrides, run):
     assert any(folder.path.rglob("projector_config.pbtxt")) == bool(overrides)
 
 
+def test_a_done_run_that_lost_its_checkpoints_keeps_its_results(run):
+    folder = run("done")
+    shutil.rmtree(folder.checkpoints)
+    with pytest.raises(BadInput, match="is done, and has lost its checkpoints"):
+        resume(folder.path, overrides=["trainer.max_epochs=9"])
+    assert folder.results.is_file()
+
+
 def with_key(folder, key, value):
     cfg = yaml.safe_load(folder.config.read_text())
     *groups, last = key.split(".")

@@ -92,6 +92,8 @@ def reopen(
     start = newest(folder)
     # all that can be refused is refused before the folder changes
     check_origin(folder, origin, parts)
+    if start is None and folder.is_done:
+        raise BadInput("RUN", folder.path, "is done, and has lost its checkpoints; train it again")
     if start is not None:
         check_start(folder, start, cfg, parts, overrides)
         for damage in start.damaged.values():
