@@ -244,6 +244,15 @@ def test_a_whole_number_that_no_float_can_hold(here, run):
     assert (said.code, row(said.out, "mse")[-2:]) == (0, ["-inf", "inf"])
 
 
+def test_what_was_typed_is_cut_where_it_is_long(here, run):
+    (run / "overrides.yaml").write_text(f"- latent.dim=2\n- a={'x' * 100_000}\n")
+    edit(run / "provenance.json", command="y" * 100_000)
+    said = here("show", "run")
+    assert said.code == 0
+    assert max(map(len, said.out.splitlines())) < 4_100
+    assert len(json.loads(here("show", "run", "--json").out)["typed"][1]) > 100_000
+
+
 def test_json_has_no_infinities(here, run):
     (run / "results.json").write_text('{"test/mse": 1e400, "test/mae": NaN}')
     shown = json.loads(here("show", "run", "--json").out)

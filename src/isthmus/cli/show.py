@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+LONGEST = 4_000  # characters of what was typed; --json has all of it
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # of which the versions are printed
 
 
@@ -51,8 +52,9 @@ def sections(run: Mapping[str, Any]) -> Iterator[str]:
 
     yield _status(run)
     provenance = list(_provenance(run["provenance"]))
-    typed = " ".join(printable(override) for override in run["typed"])
-    rows = [("command", printable(run["provenance"].get("command", ""))), ("overrides", typed), *provenance]
+    typed = printable(" ".join(run["typed"]), LONGEST)
+    command = printable(run["provenance"].get("command", ""), LONGEST)
+    rows = [("command", command), ("overrides", typed), *provenance]
     yield aligned([row for row in rows if row[1]]) if any(row[1] for row in rows) else ""
     yield _config(run["config"])
     if columns := by_stage(run["results"] or run["latest"], ("train", "val", "test")):
