@@ -175,3 +175,11 @@ def test_memory_is_flat(tmp_path, scaling):
     # before training scikit-learn may be imported; the libraries are files too, of some 110 MB
     assert np.ptp(anonymous[2:]) < 40
     assert of_files.max() - of_files.min() < 200
+
+
+def test_a_file_of_python_2_is_read_in_silence(tmp_path, recwarn):
+    header = "{'descr': '<i2', 'fortran_order': False, 'shape': (2L, 3L), }".ljust(117) + "\n"
+    content = b"\x93NUMPY\x01\x00v\x00" + header.encode() + np.arange(6, dtype="<i2").tobytes()
+    (tmp_path / "x.npy").write_bytes(content)
+    assert map_npy(tmp_path / "x.npy").shape == (2, 3)
+    assert not recwarn.list

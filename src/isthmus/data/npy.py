@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO
@@ -66,7 +67,8 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
             width, parse = HEADERS[version]
             length = file.read(width)
             header = file.read(min(LONGEST_HEADER, int.from_bytes(length, "little")))
-            shape, fortran_order, dtype = parse(io.BytesIO(length + header))
+            with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+                shape, fortran_order, dtype = parse(io.BytesIO(length + header))
     except STRANGE as error:
         raise ValueError(f"is truncated, or not in the .npy format: {str(error)[:200]}") from error
     if version not in HEADERS:  # 3.0 is for names of fields alone
