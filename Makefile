@@ -36,7 +36,7 @@ test-slow: $(VENV)/installed-dev  ## run the tests that take long
 test-kill: $(VENV)/installed-dev  ## kill training at random moments, and resume it to the same bits
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m kill tests/crash
 
-fuzz: $(VENV)/installed-dev  ## give mutated files to every reader of data; FUZZ_CASES=N sets how many
+fuzz: $(VENV)/installed-dev  ## give mutated files to every reader of data and of run folders; FUZZ_CASES=N sets how many
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m fuzz tests/fuzz
 
 lint: $(VENV)/installed-dev  ## check style and types
