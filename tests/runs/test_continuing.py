@@ -294,12 +294,3 @@ def test_early_stopping_by_a_training_metric_where_validation_is_rare(tmp_path):
     )
     cfg.trainer.max_epochs = 10
     assert train(cfg, tmp_path / "run").read_status()["epoch"] == 2
-
-
-@pytest.mark.parametrize("name", ["checkpoints", "latents", "figures", "projector"])
-def test_a_file_in_place_of_a_folder(name, run):
-    folder = run("stopped")
-    shutil.rmtree(folder.path / name, ignore_errors=True)
-    (folder.path / name).touch()
-    with pytest.raises(BadInput, match=f"{name}: is a file"):
-        resume(folder.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 from omegaconf import OmegaConf
@@ -238,4 +239,12 @@ def test_a_folder_in_place_of_a_file(name, run):
     (run / name).unlink(missing_ok=True)
     (run / name).mkdir(parents=True)
     with pytest.raises(BadInput, match=f"{name}: is a folder"):
+        check_inside(run)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "latents", "figures", "projector"])
+def test_a_file_in_place_of_a_folder(name, run):
+    shutil.rmtree(run / name, ignore_errors=True)
+    (run / name).touch()
+    with pytest.raises(BadInput, match=f"{name}: is a file"):
         check_inside(run)
