@@ -301,3 +301,12 @@ def test_key_is_for_npz(tmp_path: Path):
 def test_labels_of_an_npy_are_a_file(tmp_path: Path):
     with pytest.raises(BadInput, match=r"labels=y: must be a .npy file"):
         source(save(tmp_path, np.ones((2, 2))), labels="y")
+
+
+def test_a_signalling_nan_is_refused_without_a_warning(tmp_path, recwarn):
+    values = np.zeros((4, 3))
+    values.view(np.uint64)[1, 2] = 0x7FF0_0000_0000_0001
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(BadInput, match="NaN"):
+        Arrays(path=str(tmp_path / "x.npy"), key=None, labels=None, scaling="none", in_memory=True)
+    assert not recwarn.list

@@ -28,7 +28,7 @@ class Layout(NamedTuple):
         """The values of some rows, C-contiguous. Shapes: [B, as stored] -> [B, *shape]."""
         if self.channels_last:
             stored = stored.transpose(0, 3, 1, 2)
-        with np.errstate(over="ignore"):  # beyond float32 becomes inf, which the check refuses
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes inf or NaN, the check refuses
             return np.ascontiguousarray(stored.reshape(len(stored), *self.shape), dtype=self.dtype)
 
 
