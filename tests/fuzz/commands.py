@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ from .places import tree
 FREE = 200 << 20  # bytes of memory that a model may believe in
 LONGEST = 2_000  # characters of the line that refuses
 WIDEST = 10_000  # characters of any line
+DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # of text: UAX 9
 LOCK = ".lock"
 RECORDED = ("status.json", LOCK)  # a run whose process is gone is put right when it is looked at
 RESUMED = (*RECORDED, "config.yaml", "provenance.json", "results.json", "reproduction.json", "metrics.csv")
@@ -159,7 +161,7 @@ class Home:
             assert line.endswith("\n"), (arguments, err)
             assert len(line) < LONGEST, (arguments, len(line), line)
         for text in (out, err):
-            assert all(c.isprintable() or c in "\n\t" for c in text), (arguments, text)
+            assert not any(map(_steers, text)), (arguments, text)
         if "--json" not in arguments:
             assert all(len(line) < WIDEST for line in out.splitlines()), (arguments, out)
         assert tree(self.path, without=(self.run, other)) == around, arguments
@@ -228,6 +230,12 @@ class Home:
 
 
 FOLDERS = ("checkpoints/", "latents/", "figures/", "projector/", "projector_config.pbtxt")
+
+
+def _steers(character: str) -> bool:
+    """Whether a terminal would act on a character, or write others in another direction."""
+    steers = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") and character not in "\n\t"
+    return steers or unicodedata.bidirectional(character) in DIRECTIONS
 
 
 def _nothing(*arguments: object) -> None:

@@ -286,8 +286,8 @@ def fuzz(target: Target, folder: Path) -> None:
     changed = st.one_of([mutations(content) for content in target.files])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # the picture is whole, and who has it may want to know
-        warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
+        # of EXIF data: the picture is whole, and its owner may want to know
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         explore(changed.map(target.pack), once, count=CASES)
 
 
