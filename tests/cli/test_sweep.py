@@ -91,6 +91,7 @@ def test_a_sweep_that_was_killed_before_its_first_run_began_may_begin_again(here
     for path in Path("sweep/0").iterdir():
         if path.name not in ("status.json", "provenance.json"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    Path("sweep/0/status.json").write_text('{"status": "running"}')
     assert here(*SWEEP, "seed=0,1").code == 0
 
 
