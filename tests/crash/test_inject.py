@@ -48,7 +48,7 @@ COMMANDS = {
     ),
 }
 INTERRUPTED_AT = 60  # of `train`: where what is resumed was killed
-EVERY = {"SIGKILL": 1, "SIGTERM": 4, "SIGHUP": 7, "ENOSPC": 4, "EIO": 4}  # how many operations apart
+EVERY = {"SIGKILL": 1, "SIGTERM": 8, "SIGHUP": 12, "ENOSPC": 8, "EIO": 8}  # how many operations apart
 SLICES = 4  # of the operations of a command, for as many tests
 
 
