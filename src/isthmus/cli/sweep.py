@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from isthmus.runs import BadInput
 from isthmus.runs.compose import is_follower
+from isthmus.runs.errors import Carried
 from isthmus.runs.folder import RunFolder
 
 KEY = "hydra.sweep.dir"
@@ -25,14 +26,12 @@ class ClaimFolder(Callback):
     """Claims the folder of a sweep for this process before anything is written to it."""
 
     def on_multirun_start(self, config: DictConfig, **keywords: Any) -> None:
-        from isthmus.cli.train import Failed
-
         if is_follower():
             return
         try:
             claim(Path(config.hydra.sweep.dir))
         except BadInput as error:
-            raise Failed(error) from None  # of an Exception Hydra would make a warning
+            raise Carried(error) from None  # of an Exception Hydra would make a warning
 
 
 def claim(path: Path) -> None:

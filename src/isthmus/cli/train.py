@@ -12,6 +12,7 @@ from isthmus.cli.choices import config_dirs, groups
 from isthmus.core.atomic import discard_empty
 from isthmus.runs import BadInput, RunFailed, signals
 from isthmus.runs.compose import CONFIG_NAME, conf_dir, experiment_name, is_follower, register_resolvers
+from isthmus.runs.errors import Carried
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -62,8 +63,8 @@ def run(argv: Sequence[str]) -> int:
         with explained(argv):
             check_hydra_section(arguments, _task)
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(_task)()
-    except Failed as failed:
-        raise failed.error from None
+    except Carried as carried:
+        raise carried.error from None
     finally:
         release()
     return 0
@@ -98,7 +99,7 @@ def _task(cfg: DictConfig) -> None:
         # of the jobs of a sweep, which may run elsewhere, Hydra brings the errors back
         if hydra_cfg.mode == RunMode.MULTIRUN:
             raise
-        raise Failed(error) from error
+        raise Carried(error) from error
     finally:
         signals.leave_at_once(cleanup=_discard_folder)  # Hydra makes the folder of a sweep's next job
     if not is_follower():
@@ -123,14 +124,6 @@ def _discard_folder() -> None:
     path = _folder(hydra_cfg)
     chosen = any(override.startswith("hydra.run.dir") for override in hydra_cfg.overrides.hydra)
     discard_empty(path, *([] if chosen else path.parents[:2]))
-
-
-class Failed(BaseException):
-    """Carries an error through Hydra, which would print a line of its own before an Exception."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 def help_text(argv: Sequence[str]) -> str:

@@ -25,6 +25,14 @@ def lost(error: FolderLost) -> RunFailed:
     )
 
 
+class Carried(BaseException):
+    """Carries an error through Hydra, which would print a line of its own before an Exception."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Stopped(KeyboardInterrupt):
     """Training was stopped from outside.
 
