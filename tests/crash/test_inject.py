@@ -49,6 +49,7 @@ COMMANDS = {
 }
 INTERRUPTED_AT = 60  # of `train`: where what is resumed was killed
 EVERY = {"SIGKILL": 1, "SIGTERM": 8, "SIGHUP": 12, "ENOSPC": 8, "EIO": 8}  # how many operations apart
+BESIDES = ("warning: ", "Error executing job ")  # lines beside the one; Hydra says which job of a sweep it is
 SLICES = 4  # of the operations of a command, for as many tests
 
 
@@ -106,7 +107,7 @@ class Scene:
             assert ran.code in (0, -number if what == "SIGKILL" else 128 + number), (ran.code, ran.err)
         if ran.code > 0:
             assert what.startswith("SIG") or ran.code in (1, 2), (ran.code, ran.err)
-            complaints = [line for line in ran.err.splitlines() if not line.startswith("warning: ")]
+            complaints = [line for line in ran.err.splitlines() if not line.startswith(BESIDES)]
             assert len(complaints) == 1, ran.err
             assert complaints[0].startswith("isthmus: "), ran.err
 

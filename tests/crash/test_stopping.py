@@ -83,7 +83,8 @@ def test_ctrl_c_twice_leaves_at_once(moment, victim):
     assert ended.err.count("Ctrl+C once more") <= 1  # the second time there is nothing left to say
     check_whole(left.run, interrupted=True)
     said = RunFolder.open(left.run).read_status()["status"]
-    assert said in {0: ["done"], 130: ["stopped"]}.get(ended.code, ["killed", "done"])
+    # the second one may come when the first one's stop is recorded, or everything is done
+    assert said in {0: ["done"], 130: ["stopped"]}.get(ended.code, ["killed", "stopped", "done"])
     left.check(said)
     left.finish()
 

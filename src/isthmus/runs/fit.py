@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGINT
@@ -100,7 +101,7 @@ def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in DISK_ERRORS and _is_in(folder, cause.filename):
-            place = relative(Path(cause.filename) if cause.filename else folder.path)
+            place = relative(Path(os.fsdecode(cause.filename)) if cause.filename else folder.path)
             return RunFailed(
                 f"{place} cannot be written ({cause.strerror}); "
                 f"mend that, then: {command_line('isthmus', 'resume', relative(folder.path))}"
@@ -109,9 +110,9 @@ def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
     return None
 
 
-def _is_in(folder: RunFolder, filename: str | None) -> bool:
+def _is_in(folder: RunFolder, filename: str | bytes | None) -> bool:
     """Whether it is the run folder that cannot be written, and not the data that cannot be read."""
-    return filename is None or Path(filename).resolve().is_relative_to(folder.path.resolve())
+    return filename is None or Path(os.fsdecode(filename)).resolve().is_relative_to(folder.path.resolve())
 
 
 def config_row(cfg: DictConfig) -> dict[str, int | float | str]:

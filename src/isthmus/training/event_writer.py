@@ -71,7 +71,10 @@ class _EventFile(EventFileWriter):
         name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
         self._file_name = str(folder.path / name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        file = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.descriptor), "wb")
+        try:
+            file = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.descriptor), "wb")
+        except OSError as error:  # which knows the name alone
+            raise OSError(error.errno, error.strerror, self._file_name) from error
         self._async_writer = _AsyncWriter(RecordWriter(file), max_queue, flush_secs)
         source = SourceMetadata(writer="tensorboard.summary.writer.event_file_writer")
         self.add_event(Event(wall_time=time.time(), file_version=VERSION, source_metadata=source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -59,7 +60,8 @@ def write_projector(
                 tag="codes",
             )
         check_held(folder)
-        shutil.rmtree(folder / SUBFOLDER, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder / SUBFOLDER)
         (beside / SUBFOLDER).rename(folder / SUBFOLDER)
         (beside / CONFIG).replace(folder / CONFIG)
     finally:
