@@ -27,7 +27,7 @@ from isthmus.core.errors import BadInput
 from isthmus.runs import configs, drive, fit, model_size, slurm
 from isthmus.runs.compose import compose
 from isthmus.runs.folder import RunFolder
-from isthmus.runs.status import as_json
+from isthmus.runs.json_text import as_json
 from isthmus.training.background import Background
 from isthmus.training.callbacks.checkpoints import Checkpoints
 from isthmus.training.stopping import StopRequests

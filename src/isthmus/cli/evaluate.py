@@ -32,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
     from isthmus.cli.report import by_stage, printable, table
     from isthmus.runs import signals
     from isthmus.runs.evaluate import evaluate
-    from isthmus.runs.status import as_json
+    from isthmus.runs.json_text import as_json
 
     signals.unwind()
     results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +54,7 @@ def run(argv: Sequence[str]) -> int:
 
     from isthmus.runs import signals
     from isthmus.runs.compose import is_follower
+    from isthmus.runs.json_text import as_json
     from isthmus.runs.reproduce import prepare, reproduce
 
     signals.unwind()
@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     folder, verdict = done
     if arguments.json:
-        print(json.dumps(folder.read_json(folder.reproduction), indent=2))
+        print(as_json(folder.read_json(folder.reproduction)), end="")
     else:
         print(f"\n{report(verdict)}")
     return exit_code(verdict)

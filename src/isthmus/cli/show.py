@@ -30,8 +30,8 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
 
     from isthmus.cli.report import printable
+    from isthmus.runs.json_text import as_json
     from isthmus.runs.show import damaged, describe
-    from isthmus.runs.status import as_json
 
     run = describe(arguments.run)
     if arguments.verify:

@@ -17,8 +17,9 @@ from isthmus.core.atomic import UNFINISHED, create_text, unfinished_of, write_te
 from isthmus.core.errors import BadInput
 from isthmus.runs.errors import command_line
 from isthmus.runs.formats import FORMAT, upgraded
+from isthmus.runs.json_text import as_json
 from isthmus.runs.reading import read_config, read_json
-from isthmus.runs.status import as_json, is_alive, status_of
+from isthmus.runs.status import is_alive, status_of
 
 
 class RunFolder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
@@ -34,18 +33,3 @@ def status_of(state: str, **details: Any) -> dict[str, Any]:
         **({"job": job} if (job := os.environ.get("SLURM_JOB_ID")) else {}),
         **details,
     }
-
-
-def as_json(content: dict[str, Any]) -> str:
-    """JSON text; infinities and NaN become null, since JSON has no numbers for them."""
-    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return None
-    return value
