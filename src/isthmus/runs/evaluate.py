@@ -138,7 +138,7 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
     )
     garbage.go_on()
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
-    provenance = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    provenance = folder.read_provenance()
     recorded = provenance.get("data")
     trained_on = recorded if isinstance(recorded, dict) else {}
     now = parts.data.describe()

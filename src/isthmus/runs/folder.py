@@ -174,6 +174,10 @@ class RunFolder:
         """The resolved config."""
         return upgraded(read_config(self.config), self.format)
 
+    def read_provenance(self) -> dict[str, Any]:
+        """Where the run came from, empty where it has no provenance.json."""
+        return self.read_json(self.provenance) if self.provenance.is_file() else {}
+
     def checkpoint(self, name: str = "best") -> Path:
         """The checkpoint best or last.
 

@@ -50,12 +50,7 @@ def read_original(folder: RunFolder) -> Original:
     """
     config, record = folder.read_config(), read_record(folder)
     check_trained(record.config, config)
-    return Original(folder, config, record, provenance_of(folder))
-
-
-def provenance_of(folder: RunFolder) -> dict[str, Any]:
-    """The provenance of a run, empty where it has none."""
-    return folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    return Original(folder, config, record, folder.read_provenance())
 
 
 def reference(original: RunFolder, *, tolerance: float) -> dict[str, Any]:
@@ -69,7 +64,7 @@ def reference(original: RunFolder, *, tolerance: float) -> dict[str, Any]:
 
 def is_reproduction(folder: RunFolder) -> bool:
     """Whether a run was begun by `isthmus reproduce`."""
-    return provenance_of(folder).get(KEY) is not None
+    return folder.read_provenance().get(KEY) is not None
 
 
 def conclude_resumed(folder: RunFolder) -> Verdict:
@@ -78,7 +73,7 @@ def conclude_resumed(folder: RunFolder) -> Verdict:
     Raises:
         BadInput: the record is damaged, or the original is gone or is not as it was when it was recorded.
     """
-    recorded = provenance_of(folder).get(KEY)
+    recorded = folder.read_provenance().get(KEY)
     found = recorded if isinstance(recorded, Mapping) else {}
     name, tolerance = found.get("run"), _tolerance(found.get("tolerance"))
     if not isinstance(name, str) or "\0" in name or not Path(name).is_absolute() or tolerance is None:
@@ -104,7 +99,7 @@ def conclude(folder: RunFolder, original: Original, *, tolerance: float) -> Verd
     changes = changes_between(original.config, folder.read_config())
     verdict = judge(
         compare(original.record, read_record(folder)),
-        differences_between(original.provenance, provenance_of(folder), changes),
+        differences_between(original.provenance, folder.read_provenance(), changes),
         changed=changes,
         tolerance=tolerance,
     )

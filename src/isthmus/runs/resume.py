@@ -54,7 +54,7 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
 
 def threads_as_before(folder: RunFolder, cfg: DictConfig) -> AbstractContextManager[None]:
     """Train with as many threads as the run was begun with, unless its config says how many."""
-    origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    origin = folder.read_provenance()
     processes = devices_of(cfg) * cfg.trainer.num_nodes
     return threads_restored(threads_to_restore(cfg, origin, processes=processes))
 
@@ -88,7 +88,7 @@ def reopen(
     """
     check_inside(folder.path)
     stack.enter_context(folder.held())
-    origin = folder.read_json(folder.provenance) if folder.provenance.is_file() else {}
+    origin = folder.read_provenance()
     start = newest(folder)
     # all that can be refused is refused before the folder changes
     check_origin(folder, origin, parts)
