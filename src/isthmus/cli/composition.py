@@ -82,13 +82,13 @@ def _check_chosen(argv: Sequence[str]) -> None:
     """Refuse choices that are not names, of which Hydra takes some and fails over others."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    known = groups(config_dirs(argv))
+    known, parser = groups(config_dirs(argv)), OverridesParser.create()
     for argument in argv:
         group, _, value = argument.partition("=")
         if group not in known or not value:
             continue
         try:
-            override = OverridesParser.create().parse_override(argument)
+            override = parser.parse_override(argument)
         except (HydraException, ValueError):
             continue  # Hydra will not read it either
         if override.is_sweep_override():
