@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,23 +22,13 @@ from isthmus.runs.folder import RunFolder
 from isthmus.runs.reproduce import prepare
 from isthmus.runs.verdict import DIFFERENT, IDENTICAL, NOT_JUDGED, WITHIN
 
+from .reproducing import edit, inside
+
 QUICK = (
     *("model=vae", "loss=bce", "noise=gaussian", "latent.dim=2", "architecture.hidden=[8]"),
     *("trainer.max_epochs=2", "trainer.log_every_n_steps=5", "logger=csv"),
     *(f"callbacks.{name}.enabled=false" for name in ("latents", "figures", "projector")),
 )
-
-
-@contextlib.contextmanager
-def inside(place):
-    """Commands run in `place` with one thread, as from no repository; nothing stays set."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setattr(sys, "argv", ["isthmus"])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setattr(provenance, "repository", lambda folder: None)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +38,6 @@ def trained(tmp_path_factory):
     with inside(place):
         assert main(["train", *QUICK, "hydra.run.dir=run"]) == 0
     return place / "run"
-
-
-@pytest.fixture
-def original(trained, tmp_path):
-    """A copy of the quick run, to tamper with."""
-    return RunFolder(Path(shutil.copytree(trained, tmp_path / "run")))
 
 
 @pytest.fixture
@@ -71,12 +53,6 @@ def again(tmp_path, capsys):
         return code, printed.out + printed.err, json.loads(found[0].read_text()) if found else None
 
     return run
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def nudge(folder, name, by):

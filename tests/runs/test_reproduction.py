@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from isthmus.cli.main import main
-from isthmus.runs import provenance
 from isthmus.runs.folder import RunFolder
 from isthmus.training.module import AutoencoderModule
+
+from .reproducing import edit, inside
 
 QUICK = (
     *("latent.dim=2", "architecture.hidden=[8]", "trainer.max_epochs=2", "trainer.threads=1", "logger=csv"),
@@ -23,11 +23,9 @@ QUICK = (
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["isthmus"])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(provenance, "repository", lambda folder: None)
+def _here(tmp_path):
+    with inside(tmp_path):
+        yield
 
 
 @pytest.fixture
@@ -45,18 +43,11 @@ def said(capsys):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
+    """A quick run on digits; tests copy it."""
     place = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setattr(sys, "argv", ["isthmus"])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
+    with inside(place):
         assert main(["train", *QUICK, "hydra.run.dir=run"]) == 0
     return place / "run"
-
-
-@pytest.fixture
-def original(trained, tmp_path):
-    return RunFolder(Path(shutil.copytree(trained, tmp_path / "run")))
 
 
 @pytest.fixture
@@ -78,12 +69,6 @@ def stopped(original, said, monkeypatch):
         return RunFolder(Path("again").resolve())
 
     return interrupt
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def test_a_killed_reproduction_is_compared_when_it_is_resumed(isthmus, starting, original, tmp_path):
