@@ -20,6 +20,8 @@ import yaml
 from isthmus.cli.main import main
 from isthmus.core.errors import BadInput
 from isthmus.data import memory
+from isthmus.runs.compose import compose
+from isthmus.runs.train import train
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "run_v1"
 
@@ -181,3 +183,18 @@ def state_of(folder: Path) -> dict[str, tuple[int, int] | None]:
             told = os.lstat(os.path.join(parent, name))
             found[os.path.join(parent, name)] = (told.st_mtime_ns, told.st_size)
     return found
+
+
+@pytest.fixture(scope="session")
+def _once(tmp_path_factory):
+    """A run that was trained once, with figures and latents."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    typed = ("data.batch_size=140", "architecture.hidden=[8]", "latent.dim=2", "trainer.max_epochs=1")
+    train(compose([*typed, "trainer=cpu", "trainer.threads=1", "trainer.progress_bar=none"]), path)
+    return path
+
+
+@pytest.fixture
+def trained(_once, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(_once, tmp_path / "trained")
