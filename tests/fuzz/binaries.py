@@ -64,18 +64,19 @@ def checkpoint_values(run: Path) -> st.SearchStrategy[Change]:
     """Values, names and tensors replaced in a checkpoint that is whole."""
     content = dictionaries(torch.load(run / CHECKPOINTS[0], weights_only=True))
     tensors = [
-        *(torch.zeros(()), torch.zeros(0), torch.full((8,), torch.nan), torch.full((8, 64), 1e38)),
-        *(
-            torch.zeros(8, 64, dtype=torch.float64),
-            torch.ones(8, dtype=torch.int64),
-            torch.zeros(2, 2).bool(),
-        ),
-        *(torch.zeros(8, 64, dtype=torch.complex64), torch.zeros(1).expand(2**40), torch.zeros(8, 64).T),
-        *(
-            torch.zeros(8, 64, dtype=torch.bfloat16),
-            torch.zeros(8, 64).to_sparse(),
-            torch.zeros(3, dtype=torch.uint8),
-        ),
+        torch.zeros(()),
+        torch.zeros(0),
+        torch.full((8,), torch.nan),
+        torch.full((8, 64), 1e38),
+        torch.zeros(8, 64, dtype=torch.float64),
+        torch.ones(8, dtype=torch.int64),
+        torch.zeros(2, 2).bool(),
+        torch.zeros(8, 64, dtype=torch.complex64),
+        torch.zeros(1).expand(2**40),
+        torch.zeros(8, 64).T,
+        torch.zeros(8, 64, dtype=torch.bfloat16),
+        torch.zeros(8, 64).to_sparse(),
+        torch.zeros(3, dtype=torch.uint8),
     ]
     nested: list[Any] = []
     for _ in range(300):

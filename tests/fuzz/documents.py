@@ -17,34 +17,13 @@ MOST_EDITS = 4
 TEXTS = (
     *("", " ", "\0", "\n", "\r\n\t", "\x1b[31mred\x1b]0;title\x07", "\x9b2J\u202eback", "\u2028", "\ud800"),
     *("x" * 301, "x" * 100_000, "\U0001f600" * 5_000, "\x1b" * 5_000, "9" * 5_000, "1e400", "nan", "-inf"),
-    *(
-        "/dev/zero",
-        "../../outside",
-        "~",
-        "$HOME",
-        "${oc.env:HOME}",
-        "${seed}",
-        "a.b",
-        "a[0]",
-        "*",
-        "%s",
-        "{0}",
-    ),
+    *("/dev/zero", "../../outside", "~", "$HOME", "${oc.env:HOME}", "${seed}"),
+    *("a.b", "a[0]", "*", "%s", "{0}"),
     *("os.mkdir", "os.system", "builtins.exec", "isthmus.core.losses.mse.MSE", "torch.optim.SGD", "a=b"),
 )
 WORDS = (
-    "running",
-    "killed",
-    "done",
-    "stopped",
-    "failed",
-    "auto",
-    "none",
-    "cpu",
-    "gpu",
-    "min",
-    "max",
-    "_target_",
+    *("running", "killed", "done", "stopped", "failed"),
+    *("auto", "none", "cpu", "gpu", "min", "max", "_target_"),
 )
 NUMBERS = (
     *(0, 1, 2, 3, 255, 2**16, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, 10**400),
@@ -60,17 +39,8 @@ TOKENS = (
 )
 YAML = (
     *("0x" + "f" * 10_000, "0b" + "1" * 40_000, "1" + ":59" * 3_000, "1_000", "0777", "010", ".inf", "-.inf"),
-    *(
-        ".nan",
-        "~",
-        "yes",
-        "2001-01-01",
-        "2001-99-99",
-        "2001-01-01 00:00:00 +99:99",
-        "=",
-        "<<",
-        "{<<: {a: 1}}",
-    ),
+    *(".nan", "~", "yes", "2001-01-01", "2001-99-99", "2001-01-01 00:00:00 +99:99"),
+    *("=", "<<", "{<<: {a: 1}}"),
     *("!!python/object/apply:os.mkdir [fallen]", "!!binary AAAA", "!!set {a, b}", "! a", "&a [*a]", "*a"),
     *("{1: 2}", "{null: 1}", "{true: 1}", "{1.5: 1}", "{[a]: 1}", "{? a}", "[a: b]", "|", "'", "# x", "???"),
 )

@@ -101,6 +101,19 @@ def test_a_table_of_lists(tmp_path, small, unusable):
     unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "holds list<element: double>")
 
 
+def test_a_table_that_has_the_same_rows_again_and_again(tmp_path, unusable):
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"a": np.arange(2000.0)}), path, compression="none", use_dictionary=False)
+    again = parquet.read_metadata(path)
+    for _ in range(100):
+        again.append_row_groups(parquet.read_metadata(path))
+    footer = io.BytesIO()
+    again.write_metadata_file(footer)
+    path.write_bytes(path.read_bytes() + footer.getvalue())
+    assert parquet.read_metadata(path).num_rows == 101 * 2000
+    unusable(lambda: Table(path=str(path)), "larger than the file")
+
+
 @pytest.mark.parametrize("options", [{"drop": ["text"]}, {"label": "text"}])
 def test_a_long_text_in_every_row_is_held_once(options, tmp_path):
     texts = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), pa.array(["x" * 500_000]))

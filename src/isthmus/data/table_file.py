@@ -67,7 +67,11 @@ class _Cost(NamedTuple):
 
 
 class Parquet:
-    """The table in a .parquet file. Attributes and errors: see `CSV`."""
+    """The table in a .parquet file. Attributes and errors: see `CSV`.
+
+    Raises:
+        ValueError: its columns are larger than the file.
+    """
 
     def __init__(self, file: Path) -> None:
         from pyarrow import parquet
@@ -76,6 +80,7 @@ class Parquet:
         with parquet.ParquetFile(file) as opened:
             self._metadata = opened.metadata
             self._schema = opened.schema
+        _check_chunks(file, self._metadata)
         self._file = file
         self._leaves: defaultdict[str, list[int]] = defaultdict(list)  # by path
         # texts stay what they are in the file: each once, and its number for every row
@@ -131,6 +136,14 @@ class Parquet:
         return parquet.ParquetFile(
             self._file, metadata=self._metadata, read_dictionary=self._texts, pre_buffer=False
         )
+
+
+def _check_chunks(file: Path, metadata: parquet.FileMetaData) -> None:
+    """Refuse a file whose columns lie over one another: a small one could take hours to read."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    chunks = (group.column(at) for group in groups for at in range(group.num_columns))
+    if sum(max(0, chunk.total_compressed_size) for chunk in chunks) > file.stat().st_size:
+        raise ValueError("it says that its columns are larger than the file")
 
 
 def _check_csv(file: Path) -> None:
