@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 
 import pytest
@@ -219,3 +220,22 @@ def test_a_long_diff_is_cut(much, mine):
     assert len(found["diff"]) <= LONGEST_DIFF
     assert found["diff_cut"] == (len(much) < 32 << 20)  # larger files are compared by their hashes
     assert list(changed_files(found["diff"])) == ["b.py"]
+
+
+def test_without_room_for_a_temporary_folder_the_commit_is_recorded(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    found = repository(mine)
+    assert found["commit"] == run(mine, "rev-parse", "HEAD")
+    assert (found["dirty"], found["diff"]) == (None, "")
+    assert found["left_out"] == "they cannot be read: No such file or directory"
+
+
+def test_a_temporary_folder_that_cannot_be_removed_loses_nothing(mine, tmp_path, monkeypatch):
+    whole = repository(mine)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def refuse(path, *, dir_fd=None):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.unlink", refuse)
+    assert repository(mine) == whole

@@ -111,11 +111,16 @@ def repository(folder: Path) -> dict[str, Any] | None:
     deadline = time.monotonic() + SECONDS
     try:
         place = _find(_Git(top, deadline))
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return None
+    try:
         with _without_its_configuration(place, deadline) as git:
             git("ls-files", "--error-unmatch", ".", folder=folder, most=1)
             return {"commit": place.commit, **_changes(place, git, folder)}
-    except (OSError, ValueError, subprocess.CalledProcessError):
+    except (ValueError, subprocess.CalledProcessError):
         return None
+    except OSError as error:  # such as a disk without room for the temporary directory
+        return {"commit": place.commit, **_nothing(f"they cannot be read: {error.strerror}")}
 
 
 def _find(git: _Git) -> _Place:
@@ -132,7 +137,7 @@ def _without_its_configuration(place: _Place, deadline: float) -> Iterator[_Git]
     """Git for the same work tree, index and objects, with a git directory of our own."""
     kept = ((name, place.settings[name]) for name in KEPT if name in place.settings)
     settings = tuple(name if value is None else f"{name}={value}" for name, value in kept)
-    with tempfile.TemporaryDirectory(prefix="isthmus-git-") as name:
+    with tempfile.TemporaryDirectory(prefix="isthmus-git-", ignore_cleanup_errors=True) as name:
         own = Path(name)
         (own / "refs").mkdir()
         (own / "HEAD").write_text(f"{place.commit}\n")
