@@ -233,6 +233,27 @@ def another_archive(path, canary):
     packed(path, {"../../../evil": b"x", "/etc/evil": b"x"})
 
 
+def deep_tuple(path, canary):
+    """A key that holds a tuple twice, which holds another one twice, and so on."""
+    data = next(data for name, data in members(path).items() if name.endswith("data.pkl"))
+    tuples = b"K\x01" + b"".join(b"q%cq%ch%c\x86" % (at, at, at) for at in range(200, 250))
+    swapped(path, "data.pkl", data[:-1] + tuples + b"K\x01s.")
+
+
+def deep_list(path, canary):
+    """The same of lists, which are no keys."""
+    content = [1]
+    for _ in range(60):
+        content = [content, content]
+    inside(path, canary, lambda state, evil: {**state, "config": content})
+
+
+def list_in_itself(path, canary):
+    content = []
+    content.append(content)
+    inside(path, canary, lambda state, evil: {**state, "config": content})
+
+
 def nothing_in_it(path, canary):
     packed(path, {})
 
@@ -272,6 +293,9 @@ ATTACKS = {
     empty: "is damaged",
     another_archive: "no checkpoint of PyTorch",
     nothing_in_it: "no checkpoint of PyTorch",
+    deep_tuple: "unfolds into more than 10,000,000 values",
+    deep_list: "unfolds into more than 1,000,000 values",
+    list_in_itself: "unfolds into more than 1,000,000 values",
 }
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from pickle import UnpicklingError
-from pickletools import genops
+from pickletools import OpcodeInfo, genops, markobject
+from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 CHUNK = 1 << 20  # bytes
 MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
+MOST_REPEATED = 10_000_000  # values
 # What tensors, parameters and plain values are made of.
 NEEDED = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.Size|torch\.device"
@@ -65,22 +67,69 @@ def _check_sum(path: Path, archive: ZipFile, member: ZipInfo) -> None:
 
 
 def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
-    """Refuse names that a checkpoint has no use for; some that PyTorch allows make objects of any size."""
+    """Refuse names that a checkpoint has no use for, of which some that PyTorch allows make objects of any
+    size, and values inside of values without end.
+    """
     if member.file_size > MOST_PICKLE:
         raise ValueError(
             f"{path.name} holds more than {MOST_PICKLE >> 20} MB besides tensors; it is not read"
         )
+    named = []
+    repeats = _Repeats()
     try:
-        named = [
-            str(argument).replace(" ", ".")
-            for operation, argument, _ in genops(archive.read(member))
-            if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL")
-        ]
-    except (ValueError, UnpicklingError) as error:
+        for operation, argument, _ in genops(archive.read(member)):
+            if operation.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
+                named.append(str(argument).replace(" ", "."))
+            repeats.follow(operation, argument)
+            if repeats.count > MOST_REPEATED:
+                raise ValueError(f"it unfolds into more than {MOST_REPEATED:,} values")
+    except (ValueError, LookupError, TypeError, UnpicklingError) as error:
         raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
     for name in named:
         if not NEEDED.fullmatch(name):
             raise ValueError(f"{path.name} names {name[:100]}, which could run anyone's code; it is not read")
+
+
+class _Repeats:
+    """How many values a pickle takes again from its memo, each counted with those that it was made of.
+
+    A tuple that holds another one twice, and so on sixty times, is small, and no key of a dict: to hash it
+    takes 2^60 steps.
+
+    Attributes:
+        count: so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._stack: list[int | None] = []  # how many values each is made of; None for a mark
+        self._memo: dict[int, int] = {}
+
+    def follow(self, operation: OpcodeInfo, argument: Any) -> None:
+        """Do to the numbers what an operation does to the values.
+
+        Raises:
+            LookupError, TypeError: no pickle does this.
+        """
+        match operation.name:
+            case "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
+                place = len(self._memo) if argument is None else argument
+                self._memo[place] = self._stack[-1]  # type: ignore[assignment]
+            case "BINGET" | "LONG_BINGET":
+                self._stack.append(self._memo[argument])
+                self.count += self._memo[argument]
+            case _:
+                self._stack += self._made_of(operation)
+
+    def _made_of(self, operation: OpcodeInfo) -> list[int | None]:
+        taken, size = operation.stack_before, 1
+        if markobject in taken:
+            taken = taken[: taken.index(markobject)]
+            while (part := self._stack.pop()) is not None:
+                size += part
+        for _ in taken:
+            size += self._stack.pop()  # type: ignore[operator]
+        return [None if kind is markobject else size for kind in operation.stack_after]
 
 
 def first_line(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from isthmus.core.atomic import make_subfolder, replacing, same_content
 from isthmus.training.background import Background
 from isthmus.training.checkpoint_archive import check_archive, first_line
 
+MOST_VALUES = 1_000_000  # tensors, numbers and what holds them
 ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
 
 
@@ -112,20 +113,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__} and no checkpoint")
-    _check_tensors(path, content)
+    _check_size(path, content)
     return content
 
 
-def _check_tensors(path: Path, content: dict[str, Any]) -> None:
-    """Refuse tensors that are not dense: a few bytes that are repeated would stand for one of any size."""
+def _check_size(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what stands for more than there is in the file: tensors that are not dense, and values inside of
+    themselves or in many places.
+    """
     waiting: list[Any] = [content]
-    seen = set()
+    count = 0
     while waiting:
         each = waiting.pop()
+        count += 1
+        if count + len(waiting) > MOST_VALUES:
+            raise ValueError(f"{path.name} unfolds into more than {MOST_VALUES:,} values; it is not read")
         if isinstance(each, Tensor):
             dense = torch.empty_like(each, device="meta").stride() == each.stride()
             if not dense or each.is_neg() or each.is_conj():
                 raise ValueError(f"{path.name} holds a tensor that is a view of another; it is not read")
-        elif isinstance(each, dict | list | tuple) and id(each) not in seen:
-            seen.add(id(each))
+        elif isinstance(each, dict | list | tuple):
             waiting += each.values() if isinstance(each, dict) else each
