@@ -211,6 +211,30 @@ def test_a_parquet_file_cut_short(tmp_path: Path, frame: pa.Table) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        # fields 1 to 3 are the kind and the sizes of a page; 5 is how its values are encoded
+        (b"\x15\x00\x15\x10\x15\x10\x21\x00", "how the page is encoded"),  # true
+        (b"\x15\x00\x15\x10\x15\x10\x2c\x25\x0c\x00\x00", "no number"),  # as text, but not of how many
+        (b"\x15\x00\x15\x10\x15\x0f\x00", "no number"),  # a size of -8
+        (b"\x15\x00\x15\x10\x11\x00", "no number"),  # true
+        (b"\x15\x00\x15" + b"\xff" * 10, "a number without end"),
+        (b"\x1f", "of the type 15"),
+        (b"\x1c" * 12, "too deep"),
+    ],
+)
+def test_a_parquet_file_whose_page_header_lies(tmp_path: Path, header: bytes, says: str) -> None:
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"x": np.arange(99.0)}), path, use_dictionary=False)
+    at = parquet.read_metadata(path).row_group(0).column(0).data_page_offset
+    content = path.read_bytes()
+    path.write_bytes(content[:at] + header + content[at + len(header) :])
+    fix = refused(path=str(path)).fix
+    assert fix.startswith("cannot be read (")
+    assert says in fix
+
+
+@pytest.mark.parametrize(
     ("choice", "key", "says"),
     [
         ({"path": None}, "path", "give data.path=FILE.csv"),

@@ -51,10 +51,12 @@ def pages_of(file: Path, metadata: parquet.FileMetaData, column: int) -> Pages:
             for header in _headers(opened, chunk):
                 kind = next((kind for kind in ENCODING if kind in header), DATA)
                 detail = header.get(kind, {})
+                if not isinstance(detail, dict):
+                    raise ValueError("a page header does not say how the page is encoded")
                 encoding = detail.get(ENCODING[kind])
-                size = header[UNCOMPRESSED_SIZE]
+                size = _number(header, UNCOMPRESSED_SIZE)
                 if encoding in DELTA_LENGTHS:
-                    size += detail.get(VALUES, 0) * LENGTHS
+                    size += _number(detail, VALUES) * LENGTHS
                 largest = max(largest, size)
                 if kind == DICTIONARY:
                     dictionary = max(dictionary, size)
@@ -71,11 +73,15 @@ def _headers(file: IO[bytes], chunk: parquet.ColumnChunkMetaData) -> Iterator[di
     while 0 <= place < end:
         file.seek(place)
         header = _struct(file)
-        sizes = [header.get(field) for field in (UNCOMPRESSED_SIZE, COMPRESSED_SIZE)]
-        if not all(isinstance(size, int) and size >= 0 for size in sizes):
-            raise ValueError("a page has no size")
+        place = file.tell() + _number(header, COMPRESSED_SIZE)
         yield header
-        place = file.tell() + header[COMPRESSED_SIZE]
+
+
+def _number(fields: dict[int, Any], field: int) -> int:
+    value = fields.get(field)
+    if type(value) is not int or value < 0:
+        raise ValueError("a page header has no number where one belongs")
+    return value
 
 
 def _struct(file: IO[bytes], depth: int = 0) -> dict[int, Any]:
