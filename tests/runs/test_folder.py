@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.atomic import discard_empty
+from isthmus.core.atomic import UNFINISHED, discard_empty
 from isthmus.core.errors import BadInput
+from isthmus.runs.errors import Stopped
 from isthmus.runs.folder import RunFolder
 
 MANY = 20
@@ -203,6 +204,21 @@ def test_a_full_disk_leaves_nothing_half_made(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space") as raised:
         RunFolder.create(tmp_path / "run")
     assert raised.value.filename == str(tmp_path / "run" / "status.json")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_while_the_first_file_is_written_leaves_nothing(tmp_path, monkeypatch):
+    remove = Path.unlink
+
+    def interrupted(path, **keywords):
+        if path.suffix == UNFINISHED:
+            monkeypatch.setattr(Path, "unlink", remove)
+            raise Stopped(15)
+        remove(path, **keywords)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(Stopped):
+        RunFolder.create(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -105,6 +106,28 @@ def test_one_that_was_killed_while_it_was_compared(stopped, said):
     assert (code, "identical: " in printed) == (0, True)
     assert again.reproduction.exists()
     assert "identical: " not in said("resume", "again")[1], "it was compared already"
+
+
+def test_a_verdict_that_cannot_be_written_is_said_and_can_be_had_again(original, said, monkeypatch):
+    write = RunFolder.write_json
+
+    def full(path, content):
+        if path.name == "reproduction.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_json", staticmethod(full))
+        code, printed = said("reproduce", "run", "--to", "again")
+        assert (code, printed.splitlines()[-1]) == (
+            2,
+            "isthmus: RUN=again/reproduction.json: cannot be written (No space left on device); "
+            "to compare once more: isthmus resume again",
+        )
+        code, printed = said("resume", "again")
+        assert (code, "again/reproduction.json: cannot be written (No space" in printed) == (0, True)
+    code, printed = said("resume", "again")
+    assert (code, "identical: " in printed) == (0, True)
 
 
 def test_one_that_is_trained_further_is_compared_anew_and_not_judged(stopped, said):

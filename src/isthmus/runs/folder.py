@@ -154,7 +154,7 @@ class RunFolder:
     def remove(self) -> None:
         """Remove the files of a run that has not begun to train, and the folder, if nothing else is in it."""
         with contextlib.suppress(OSError):
-            for file in (self.provenance, self.overrides, self.config, self.status):
+            for file in (*self._beginnings(), self.config):
                 file.unlink(missing_ok=True)
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self.path.rmdir()

@@ -17,7 +17,7 @@ from isthmus.runs.compose import is_follower
 from isthmus.runs.configs import typed_overrides
 from isthmus.runs.differences import Difference
 from isthmus.runs.drive import devices_of
-from isthmus.runs.errors import command_line
+from isthmus.runs.errors import command_line, relative
 from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.provenance import environment
@@ -120,6 +120,9 @@ def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | No
 
     Returns:
         The new run and the verdict; None in a process that only helped to train.
+
+    Raises:
+        BadInput: for what the person can mend; the new run is there when its verdict cannot be written.
     """
     helps = is_follower()
     with threads_restored(plan.threads):
@@ -130,7 +133,14 @@ def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | No
             experiment=plan.experiment,
             reproduces=reference(plan.original.folder, tolerance=tolerance),
         )
-    return None if helps else (folder, conclude(folder, plan.original, tolerance=tolerance))
+    if helps:
+        return None
+    try:
+        return folder, conclude(folder, plan.original, tolerance=tolerance)
+    except OSError as error:
+        again = command_line("isthmus", "resume", relative(folder.path))
+        fix = f"cannot be written ({error.strerror}); to compare once more: {again}"
+        raise BadInput("RUN", relative(folder.reproduction), fix) from error
 
 
 def experiment_name(provenance: Mapping[str, Any]) -> str:

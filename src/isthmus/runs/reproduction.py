@@ -71,7 +71,8 @@ def conclude_resumed(folder: RunFolder) -> Verdict:
     """Compare a reproduction that was resumed with the original that its provenance names.
 
     Raises:
-        BadInput: the record is damaged, or the original is gone or is not as it was when it was recorded.
+        BadInput: the record is damaged, the original is gone or is not as it was when it was recorded, or
+            the verdict cannot be written.
     """
     recorded = folder.read_provenance().get(KEY)
     found = recorded if isinstance(recorded, Mapping) else {}
@@ -90,8 +91,11 @@ def conclude_resumed(folder: RunFolder) -> Verdict:
             "RUN", name, "is not the original any more: it was trained further, changed or replaced since"
         )
     with folder.held():
-        sweep(folder.path)  # the verdict may have been written when the process was killed
-        return conclude(folder, read_original(original), tolerance=tolerance)
+        try:
+            sweep(folder.path)  # the verdict may have been written when the process was killed
+            return conclude(folder, read_original(original), tolerance=tolerance)
+        except OSError as error:
+            raise BadInput("RUN", folder.reproduction, f"cannot be written ({error.strerror})") from error
 
 
 def conclude(folder: RunFolder, original: Original, *, tolerance: float) -> Verdict:
