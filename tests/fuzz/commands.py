@@ -170,9 +170,7 @@ class Home:
         changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
         if changes and not refused:
             allowed += tuple(
-                name
-                for name in changed
-                if f"{name}/".startswith(("events.", *FOLDERS)) or name.endswith(".part")
+                name for name in changed if f"{name}/".startswith(("events.", *FOLDERS)) or ".part" in name
             )
         assert changed <= {*allowed}, (arguments, code, err, changed)
         if "status.json" in changed and not (changes and not refused):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -294,3 +295,31 @@ def test_early_stopping_by_a_training_metric_where_validation_is_rare(tmp_path):
     )
     cfg.trainer.max_epochs = 10
     assert train(cfg, tmp_path / "run").read_status()["epoch"] == 2
+
+
+def test_the_patience_that_is_typed_counts_from_now_on(tmp_path):
+    stops = ("enabled=true", "patience=1", "min_delta=1000")
+    cfg = compose([*SMALL, *(f"callbacks.early_stopping.{key}" for key in stops)])
+    assert train(cfg, tmp_path / "run").read_status()["epoch"] == 2
+    again = resume(
+        tmp_path / "run", overrides=["trainer.max_epochs=9", "callbacks.early_stopping.patience=4"]
+    )
+    assert again.read_status()["epoch"] == 5
+
+
+def test_what_is_resumed_in_a_copy_of_links_stays_what_it_is(run):
+    """`cp -al` and backups share the files of both folders."""
+    stopped = run("stopped")
+    for path in stopped.path.glob("events.*"):
+        with path.open("ab") as file:
+            file.write(b"written after the checkpoint")
+    before = contents(stopped)
+    copy = shutil.copytree(
+        stopped.path,
+        stopped.path.with_name("copy"),
+        copy_function=lambda source, place: os.link(source, place),
+    )
+    assert resume(copy).is_done
+    assert {path: content for path, content in contents(stopped).items() if path.name != ".lock"} == {
+        path: content for path, content in before.items() if path.name != ".lock"
+    }

@@ -6,7 +6,8 @@ from signal import SIGINT, SIGTERM, SIGUSR1
 
 import pytest
 
-from isthmus.runs.slurm import requeue_after
+from isthmus.runs.compose import is_follower
+from isthmus.runs.slurm import requeue_after, was_requeued
 from isthmus.training.distributed import cluster
 
 PREEMPTED = "JobId=7 JobState=RUNNING PreemptTime=2026-11-22T19:00:00 Partition=low"
@@ -86,3 +87,13 @@ def test_tasks_that_nobody_started_are_not_waited_for(monkeypatch):
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert cluster() is None
+
+
+def test_a_process_that_nobody_started_with_others_makes_its_own_run(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.delenv("SLURM_STEP_ID", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert (cluster(), is_follower()) == (None, False)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "x")
+    assert was_requeued()

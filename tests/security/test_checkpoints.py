@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -254,6 +255,47 @@ def list_in_itself(path, canary):
     inside(path, canary, lambda state, evil: {**state, "config": content})
 
 
+def list_as_a_function(path, canary):
+    """PyTorch would say which list it cannot call."""
+    lists = b"".join(b"]q%ch%cah%ca" % (at, at - 1, at - 1) for at in range(2, 60))
+    swapped(path, "data.pkl", b"\x80\x02]q\x01K\x01a" + lists + b")R.")
+
+
+class Grown:
+    """A tensor whose memory is not of the file: PyTorch makes it larger while it reads."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def __reduce_ex__(self, protocol):
+        empty = torch._utils._rebuild_tensor_v2
+        storage = torch.zeros(1).untyped_storage()
+        typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+        strides = tuple(torch.empty(self.shape, device="meta").stride())
+        inner = Reset(empty, (typed, 0, (1,), (1,), False, OrderedDict()), ())
+        return empty, (typed, 0, (1,), (1,), False, OrderedDict()), (inner, 0, self.shape, strides)
+
+
+class Reset:
+    def __init__(self, *how):
+        self.how = how
+
+    def __reduce_ex__(self, protocol):
+        return self.how
+
+
+def memory_of_the_process(path, canary):
+    def changed(state, evil):
+        state["state_dict"]["autoencoder.encoder.1.bias"] = Grown((8,))
+        return state
+
+    inside(path, canary, changed)
+
+
+def many_values(path, canary):
+    swapped(path, "data.pkl", b"\x80\x02](" + b"N" * 6_000_000 + b"e.")
+
+
 def nothing_in_it(path, canary):
     packed(path, {})
 
@@ -293,9 +335,12 @@ ATTACKS = {
     empty: "is damaged",
     another_archive: "no checkpoint of PyTorch",
     nothing_in_it: "no checkpoint of PyTorch",
-    deep_tuple: "unfolds into more than 10,000,000 values",
-    deep_list: "unfolds into more than 1,000,000 values",
-    list_in_itself: "unfolds into more than 1,000,000 values",
+    deep_tuple: "unfolds into more than 5,000,000 values",
+    deep_list: "unfolds into more than 5,000,000 values",
+    list_in_itself: "unfolds into more than 5,000,000 values",
+    list_as_a_function: "unfolds into more than 5,000,000 values",
+    memory_of_the_process: "holds a tensor without numbers in the file",
+    many_values: "has more than 5,000,000 values",
 }
 
 
@@ -304,6 +349,27 @@ ATTACKS = {
 def test_a_hostile_checkpoint(attack, name, run, refused, canary):
     attack(run / "checkpoints" / f"{name}.ckpt", canary)
     refused("evaluate", run, "--checkpoint", name, says=(f"RUN={run}: ", ATTACKS[attack]))
+
+
+ATTRIBUTES = {
+    "_metadata": [5, {"": 7}, {"autoencoder.encoder.1": {"assign_to_params_buffers": True, "version": 1}}],
+    "values": [5],
+    "keys": [5],
+}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_attributes_of_a_state_do_not_count(name, run, command):
+    """PyTorch would put tensors in the place of parameters, or fail."""
+    path = run / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    expected = command("evaluate", run, "--json").out
+    for value in ATTRIBUTES[name]:
+        vars(content["state_dict"])[name] = value
+        torch.save(content, path)
+        assert set(vars(read_checkpoint(path)["state_dict"])) <= {"_metadata"}
+        said = command("evaluate", run, "--json")
+        assert (said.code, said.out) == (0, expected), said.err
 
 
 def test_a_pickle_of_another_protocol_is_read_in_silence(tmp_path, recwarn):

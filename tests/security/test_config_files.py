@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
+
+from isthmus.runs.compose import conf_dir
 
 HEAD = "# @package _global_\n"
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x]\n" + "".join(
@@ -37,6 +42,38 @@ def test_a_file_that_cannot_be_used(name, refused, tmp_path):
 def test_a_folder_in_place_of_a_file(refused, tmp_path):
     (tmp_path / "theirs" / "loss" / "x.yaml").mkdir(parents=True)
     refused("train", "--config-dir", tmp_path / "theirs", says=("x.yaml", "Is a directory"))
+
+
+def test_a_pipe_is_not_waited_for(refused, command, tmp_path):
+    (tmp_path / "theirs" / "loss").mkdir(parents=True)
+    os.mkfifo(tmp_path / "theirs" / "loss" / "x.yaml")
+    refused("train", "--config-dir", tmp_path / "theirs", says=("x.yaml", "is not a file"))
+    (tmp_path / "theirs" / "loss" / "y.yaml").write_bytes(b"# \xff")
+    (tmp_path / "theirs" / "loss" / "z.yaml").symlink_to("/dev/zero")
+    assert command("train", "--help", "--config-dir", tmp_path / "theirs").code == 0
+
+
+def test_a_link_to_another_folder(refused, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.yaml").write_text(HEAD + "data:\n  root: ${oc.env:HOME}\n")
+    (tmp_path / "theirs" / "experiment").symlink_to("../elsewhere")
+    says = ("theirs/experiment: is a link to a folder", "trust=true")
+    refused("train", "--config-dir", tmp_path / "theirs", "experiment=x", says=says)
+
+
+@pytest.mark.parametrize("form", ["--config-dir", "--config-path", "hydra.searchpath"])
+def test_what_is_put_together_reads_no_environment(form, refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET_PIN", "57")
+    path = tmp_path / "theirs"
+    shutil.copytree(conf_dir(), path)
+    text = "'{oc.env:SECRET_PIN}'" if form == "--config-dir" else "${oc.env:SECRET_PIN}"
+    seed = "${oc.decode:${oc.decode:'$${callbacks.early_stopping.monitor}'}}"
+    (path / "experiment" / "x.yaml").write_text(
+        f'{HEAD}callbacks:\n  early_stopping:\n    monitor: {text}\nseed: "{seed}"\n'
+    )
+    named = [f"{form}=[file://{path}]"] if form == "hydra.searchpath" else [form, path]
+    refused("train", *named, "experiment=x", says=("looks up the environment's SECRET_PIN", "trust=true"))
 
 
 def test_what_is_innocent(command, tmp_path):

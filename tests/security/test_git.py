@@ -305,6 +305,20 @@ def test_a_named_pipe_does_not_hang_it(place, theirs, monkeypatch):
     assert found is None or len(found["commit"]) == 40
 
 
+def test_objects_deep_inside_of_folders(theirs):
+    place = theirs / ".git" / "objects"
+    for _ in range(600):
+        place /= "d"
+    os.makedirs(place)
+    assert repository(theirs)["commit"] == run(theirs, "rev-parse", "HEAD")
+
+
+def test_an_index_of_many_long_names_is_not_read_whole(theirs, monkeypatch):
+    monkeypatch.setattr(git, "LONGEST_LIST", 10)
+    found = repository(theirs)
+    assert (found["left_out"], found["untracked"]) == ("it has too many files", [])
+
+
 def test_a_long_diff_is_not_read_whole(theirs, frugal):
     with (theirs / "file.txt").open("w") as file:
         file.writelines(itertools.repeat("a line of text\n", 2_000_000))

@@ -95,6 +95,12 @@ def test_a_table_of_equal_values(tmp_path, small, unusable):
     unusable(lambda: Table(path=str(tmp_path / "x.parquet")), "the table would take ")
 
 
+@pytest.mark.parametrize("before", ["", "\n\r\n", '"a\n",'])
+def test_a_table_of_many_columns(before, tmp_path, small, unusable):
+    (tmp_path / "x.csv").write_text(f"{before}{',' * 5000}\n{',' * 5000}\n")
+    unusable(lambda: Table(path=str(tmp_path / "x.csv")), "the table would take ")
+
+
 def test_a_table_of_lists(tmp_path, small, unusable):
     lists = pa.array([np.zeros(1_400_000)])
     parquet.write_table(pa.table({"a": lists}), tmp_path / "x.parquet", compression="zstd")

@@ -27,6 +27,9 @@ ORDER = (
 )
 
 
+LONGEST = 10_000  # characters of a YAML in which its comment is looked for
+
+
 def config_dirs(argv: Sequence[str]) -> list[Path]:
     """The folders that --config-dir names in what was typed."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -47,7 +50,11 @@ def groups(config_dirs: Sequence[Path] = ()) -> dict[str, dict[str, str]]:
 
 def summary(path: Path) -> str:
     """The first comment line of a YAML that is not a directive to Hydra."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = file.read(LONGEST).splitlines()
+    for line in lines:
         if line.startswith("#") and not line.startswith("# @"):
             return line.lstrip("# ")
         if line and not line.startswith("#"):

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from isthmus.runs import BadInput
-from isthmus.runs.compose import CONFIG_NAME, conf_dir
+from isthmus.runs.compose import CONFIG_NAME, conf_dir, let_look_up_environment
 from isthmus.runs.reading import check_opened
 from isthmus.runs.targets import trusted
 
@@ -40,6 +40,7 @@ def check_hydra_section(arguments: Sequence[str], task: Callable[..., Any]) -> N
         arguments: as Hydra will read them.
         task: that Hydra will run, since relative paths begin at its file.
     """
+    let_look_up_environment(True)
     if trusted():
         return
     from hydra._internal.utils import get_args_parser
@@ -54,6 +55,7 @@ def check_hydra_section(arguments: Sequence[str], task: Callable[..., Any]) -> N
     searched = any(override.partition("=")[0].lstrip("+") == SEARCH_PATH for override in options.overrides)
     if not (searched or options.config_dir or options.config_path or options.config_name):
         return
+    let_look_up_environment(False)
     ours = _ours(options.overrides)
     for cfg in _jobs(options, task):
         _check_section(_flat(cfg.hydra), ours, searched=searched)

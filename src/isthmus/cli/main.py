@@ -99,8 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rest = _trusting(rest)
             return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
+        signals.leave_at_once()
         return _say(cut(escaped(str(error)), LONGEST), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
+        signals.leave_at_once()
         return _say(f"training failed: {error}", FAILED)
     except Stopped as stop:
         signals.leave_at_once()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,13 +83,14 @@ def unfinished_of(path: Path) -> list[Path]:
     return list(path.parent.glob(f".{path.name}.*{UNFINISHED}"))
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written in `folder` and below it."""
-    for left in list(folder.rglob(f".*{UNFINISHED}")):
+def sweep(folder: Path, *inner: str) -> None:
+    """Remove what a killed process left half-written in a folder and in some that are in it."""
+    folders = [folder, *(folder / name for name in inner if not (folder / name).is_symlink())]
+    for left in [path for each in folders for path in each.glob(f".*{UNFINISHED}")]:
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
         else:
-            left.unlink()
+            left.unlink(missing_ok=True)
 
 
 def discard_empty(*folders: Path) -> None:
@@ -116,4 +117,5 @@ def _writing_beside(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{UNFINISHED}")
+    # random, so that in a stranger's folder no link can lie there already
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}{UNFINISHED}")

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from isthmus.data.memory import NoRoom, check_room
 from isthmus.data.parquet_pages import pages_of
@@ -150,13 +150,24 @@ def _check_csv(file: Path) -> None:
     """Refuse what takes more memory than there is."""
     size = file.stat().st_size
     with file.open("rb") as opened:
-        columns = (opened.readline(BLOCK).count(b",") + 1) * CSV_COLUMN
+        columns = (_first_row(opened).count(b",") + 1) * CSV_COLUMN
         opened.seek(0)
         try:
             check_room(columns + size * CSV_VALUE // 2, "the table")  # a value and what ends it
         except NoRoom:
             values = sum(map(_values_in, iter(lambda: opened.read(BLOCK), b"")))
             check_room(columns + max(size, values * CSV_VALUE), "the table")
+
+
+def _first_row(file: IO[bytes]) -> bytes:
+    """The first row of at most a block: lines before it may be empty, and a name may have a line break."""
+    row, quotes = [], 0
+    for line in file.read(BLOCK).splitlines(keepends=True):
+        row.append(line)
+        quotes += line.count(b'"')
+        if line.strip() and quotes % 2 == 0:
+            break
+    return b"".join(row)
 
 
 def _values_in(block: bytes) -> int:

@@ -6,8 +6,10 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
 
 CONFIG_NAME = "config"
 
@@ -31,12 +33,26 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("isthmus.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
 
 
+def let_look_up_environment(allowed: bool) -> None:
+    """Say whether configs may read environment variables, which may be secrets, into the files of a run."""
+    resolver: Any = oc.env if allowed else _refused
+    OmegaConf.register_new_resolver("oc.env", resolver, replace=True)
+
+
+def _refused(name: Any, *default: Any) -> NoReturn:
+    raise ValueError(
+        f"looks up the environment's {name}, which may be a secret; type the value on the command line, "
+        "or add trust=true if the configs are yours"
+    )
+
+
 def is_follower() -> bool:
     """Whether torchrun or Slurm started this process as one that joins another's run."""
     environment = os.environ
     if "TORCHELASTIC_RUN_ID" in environment:
         return environment.get("RANK", "0") != "0"
-    return "SLURM_NTASKS" in environment and environment.get("SLURM_PROCID", "0") != "0"
+    started = "SLURM_NTASKS" in environment and "SLURM_STEP_ID" in environment
+    return started and environment.get("SLURM_PROCID", "0") != "0"
 
 
 def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str | Path] = ()) -> DictConfig:

@@ -25,8 +25,19 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def check_config_files(folder: Path) -> None:
     """Raise `BadInput` for the first file in `folder` that is no YAML, too large or reads the environment."""
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and path.is_dir() and not trusted():
+            raise BadInput(
+                "--config-dir",
+                path,
+                "is a link to a folder, which may lead anywhere; put the folder itself there, or add "
+                "trust=true if the configs are yours",
+            )
+        if path.suffix != ".yaml":
+            continue
         try:
+            if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+                raise BadInput("--config-dir", path, "is not a file")
             with path.open("rb") as file:
                 content = file.read(MOST_YAML + 1)
             if len(content) > MOST_YAML:

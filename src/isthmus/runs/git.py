@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LONGEST_DIFF = 1_000_000  # characters
+LONGEST_LIST = 10_000_000  # characters of the names of files; an index of 1 MB can stand for gigabytes
 SECONDS = 60  # for all of it; git would wait forever for a named pipe
 KEPT = (  # how files on this disk compare with what is committed
     *("core.autocrlf", "core.checkstat", "core.eol", "core.filemode", "core.ignorecase"),
@@ -159,7 +160,7 @@ def _changes(place: _Place, git: _Git, folder: Path) -> dict[str, Any]:
     """What differs from the commit; of untracked files those below `folder`."""
     try:
         _check(place, git)
-        others = git("ls-files", "--others", "--exclude-standard", "--full-name", folder=folder)
+        others = _names(git, "--others", "--exclude-standard", "--full-name", folder=folder)
         untracked = others.strip().splitlines()
         # diff-index, unlike diff, does not obey settings that change how a diff looks.
         how = ("-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv")
@@ -200,9 +201,16 @@ def _check(place: _Place, git: _Git) -> None:
     objects = common / "objects"
     if objects.is_symlink() or _shares(objects):
         raise _LeftOut("it has objects of another repository")
-    names = git("ls-files", "-z").split("\0")
+    names = _names(git, "-z").split("\0")
     if any(name.startswith("/") or ".." in name.split("/") for name in names):
         raise _LeftOut("its index names files of another folder")
+
+
+def _names(git: _Git, *arguments: str, folder: Path | None = None) -> str:
+    said = git("ls-files", *arguments, folder=folder, most=LONGEST_LIST)
+    if len(said) == LONGEST_LIST:
+        raise _LeftOut("it has too many files")
+    return said
 
 
 def _names_file(pointer: Path) -> Path | None:
@@ -215,8 +223,12 @@ def _names_file(pointer: Path) -> Path | None:
 
 def _shares(objects: Path) -> bool:
     """Whether a folder of objects has some elsewhere."""
-    with os.scandir(objects) as entries:
-        return any(
-            entry.is_symlink() or entry.name == "alternates" or (entry.is_dir() and _shares(Path(entry.path)))
-            for entry in entries
-        )
+    waiting = [str(objects)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() or entry.name == "alternates":
+                    return True
+                if entry.is_dir():
+                    waiting.append(entry.path)
+    return False

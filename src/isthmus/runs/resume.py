@@ -21,7 +21,7 @@ from isthmus.runs.evaluate import overridden
 from isthmus.runs.folder import RunFolder
 from isthmus.runs.formats import RESUMABLE
 from isthmus.runs.provenance import environment
-from isthmus.runs.reading import check_inside, check_opened
+from isthmus.runs.reading import FOLDERS, check_inside, check_opened
 from isthmus.runs.rules import check
 from isthmus.runs.start import newest, rewind
 from isthmus.runs.threads import threads_restored, threads_to_restore
@@ -101,7 +101,7 @@ def reopen(
         if start.path.stem != "last" and not start.damaged:
             print(f"last.ckpt is missing; {start.path.name} takes its place", flush=True)
     folder.write_status("running")
-    sweep(folder.path)
+    sweep(folder.path, *FOLDERS)
     if start is not None and start.path.stem != "last":  # a kill came between the two, perhaps at the end
         same_content(start.path, folder.checkpoints / "last.ckpt")
     rewind(folder, start)

@@ -76,7 +76,8 @@ def files(path: Path) -> Iterator[tuple[str, int]]:
     for place, _, names in os.walk(path):
         for name in names:
             file = Path(place, name)
-            yield file.relative_to(path).as_posix(), file.lstat().st_size
+            with contextlib.suppress(FileNotFoundError):  # of a run that trains
+                yield file.relative_to(path).as_posix(), file.lstat().st_size
 
 
 def _number(name: str, text: str) -> dict[str, float]:

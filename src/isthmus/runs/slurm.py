@@ -63,7 +63,7 @@ def _scontrol(*arguments: str) -> subprocess.CompletedProcess[str] | None:
 
 def was_requeued() -> bool:
     """Whether this process belongs to a job that was put into the queue again."""
-    return bool(int(os.environ.get("SLURM_RESTART_COUNT") or 0))
+    return os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0")
 
 
 def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from isthmus.core.atomic import replacing
 from isthmus.core.errors import BadInput
 from isthmus.runs.folder import RunFolder
 from isthmus.training import metrics_file
@@ -100,6 +102,16 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
     return all(map(is_count, counts))
 
 
+def _truncate(path: Path, size: int) -> None:
+    """Cut a file in place, since TensorBoard may have it open; of one that another folder shares, a copy."""
+    if path.stat().st_nlink == 1:
+        os.truncate(path, size)
+        return
+    with replacing(path) as beside:
+        shutil.copyfile(path, beside)
+        os.truncate(beside, size)
+
+
 def rewind(folder: RunFolder, start: Start | None) -> None:
     """Cut metrics.csv and the event files back to what they were at a checkpoint; without one, to nothing.
 
@@ -115,6 +127,6 @@ def rewind(folder: RunFolder, start: Start | None) -> None:
         if size is None:
             path.unlink()
         elif size < path.stat().st_size:
-            os.truncate(path, size)
+            _truncate(path, size)
     for judged in (folder.results, folder.reproduction):
         judged.unlink(missing_ok=True)

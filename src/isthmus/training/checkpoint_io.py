@@ -24,7 +24,6 @@ from isthmus.core.atomic import make_subfolder, replacing, same_content
 from isthmus.training.background import Background
 from isthmus.training.checkpoint_archive import check_archive, first_line
 
-MOST_VALUES = 1_000_000  # tensors, numbers and what holds them
 ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
 
 
@@ -113,24 +112,39 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__} and no checkpoint")
-    _check_size(path, content)
+    _check_tensors(path, content)
     return content
 
 
-def _check_size(path: Path, content: dict[str, Any]) -> None:
-    """Refuse what stands for more than there is in the file: tensors that are not dense, and values inside of
-    themselves or in many places.
-    """
+def _keep_versions(state: OrderedDict[Any, Any]) -> None:
+    """Of the attributes that a state can have, keep the versions of modules; others change what is loaded."""
+    attributes = vars(state)
+    told = attributes.get("_metadata")
+    attributes.clear()
+    if isinstance(told, dict):
+        versions = {
+            name: {"version": about["version"]}
+            for name, about in dict.items(told)
+            if isinstance(about, dict) and isinstance(about.get("version"), int)
+        }
+        attributes["_metadata"] = versions
+
+
+def _check_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Refuse tensors that are not dense: a few bytes that are repeated would stand for one of any size."""
     waiting: list[Any] = [content]
-    count = 0
+    seen = set()
     while waiting:
         each = waiting.pop()
-        count += 1
-        if count + len(waiting) > MOST_VALUES:
-            raise ValueError(f"{path.name} unfolds into more than {MOST_VALUES:,} values; it is not read")
         if isinstance(each, Tensor):
             dense = torch.empty_like(each, device="meta").stride() == each.stride()
             if not dense or each.is_neg() or each.is_conj():
                 raise ValueError(f"{path.name} holds a tensor that is a view of another; it is not read")
-        elif isinstance(each, dict | list | tuple):
+            if each.untyped_storage().resizable():  # what a file holds is not; it would be any memory
+                raise ValueError(f"{path.name} holds a tensor without numbers in the file; it is not read")
+            continue
+        if isinstance(each, OrderedDict):
+            _keep_versions(each)
+        if isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
             waiting += each.values() if isinstance(each, dict) else each

@@ -16,7 +16,7 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from isthmus.core.errors import BadInput
@@ -37,6 +37,7 @@ IRRELEVANT = (
     ".*Checkpoint directory.*exists and is not empty.*",
     ".*`srun` command is available.*",
     ".*LeafSpec.*",
+    ".*callbacks used to create the checkpoint need to be provided.*",  # those that were switched off
     ".*Total length of `list` across ranks is zero.*",
     ".*lr_scheduler.step.*before.*optimizer.step.*",
     # the metrics that we log are of all processes already, and a process may have no rows to judge
@@ -106,6 +107,13 @@ def build_trainer(
     return trainer
 
 
+class EarlyStopping(LightningEarlyStopping):
+    """A checkpoint tells what happened so far; the patience from now on is that of the config."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
 def early_stopping(keys: Mapping[str, Any], *, mode: str) -> EarlyStopping:
     """From the keys of callbacks.early_stopping. Divergence is noticed elsewhere, with its step."""
     return EarlyStopping(
@@ -168,6 +176,16 @@ def set_threads(threads: int | None, *, processes: int) -> None:
     torch.set_num_threads(threads_of(threads, processes=processes))
 
 
+def _openmp_threads() -> int | None:
+    """The first number of OMP_NUM_THREADS, which may have one for each level of nesting (OpenMP 5.2)."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not first:
+        return None
+    if not first.isdecimal() or int(first) == 0:
+        raise BadInput("OMP_NUM_THREADS", first, "must be a number of threads; or set trainer.threads")
+    return int(first)
+
+
 def threads_of(threads: int | None, *, processes: int) -> int:
     """CPU threads of each process.
 
@@ -175,6 +193,6 @@ def threads_of(threads: int | None, *, processes: int) -> int:
         threads: how many; None for what OMP_NUM_THREADS says, or else all cores divided among the processes.
         processes: how many of them train together on this machine.
     """
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or None
+    threads = threads or _openmp_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return threads or max(1, cores // processes)
