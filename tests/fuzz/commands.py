@@ -170,7 +170,10 @@ class Home:
         changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
         if changes and not refused:
             allowed += tuple(
-                name for name in changed if f"{name}/".startswith(("events.", *FOLDERS)) or ".part" in name
+                name
+                for name in changed
+                if f"{name}/".startswith(("events.", *FOLDERS))
+                or any(part.endswith(".part") for part in Path(name).parts)
             )
         assert changed <= {*allowed}, (arguments, code, err, changed)
         if "status.json" in changed and not (changes and not refused):

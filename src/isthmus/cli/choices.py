@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isthmus.runs.compose import conf_dir
 
+LONGEST = 10_000  # characters of a YAML in which its comment is looked for
 # in the order in which an experiment reads; groups of a person's own come after
 ORDER = (
     "experiment",
@@ -25,9 +26,6 @@ ORDER = (
     "logger",
     "callbacks",
 )
-
-
-LONGEST = 10_000  # characters of a YAML in which its comment is looked for
 
 
 def config_dirs(argv: Sequence[str]) -> list[Path]:

@@ -99,13 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rest = _trusting(rest)
             return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
     except BadInput as error:
-        signals.leave_at_once()
         return _say(cut(escaped(str(error)), LONGEST), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
-        signals.leave_at_once()
         return _say(f"training failed: {error}", FAILED)
     except Stopped as stop:
-        signals.leave_at_once()
         return _say(str(stop), stop.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", INTERRUPTED)
@@ -137,6 +134,8 @@ def _is_for_reading(arguments: Sequence[str]) -> bool:
 
 
 def _say(message: str, code: int) -> int:
+    """Say how the command ends; from now on a signal ends the process at once."""
+    signals.leave_at_once()
     print(f"isthmus: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
     return code
 
