@@ -131,8 +131,8 @@ def _keep_versions(state: OrderedDict[Any, Any]) -> None:
 
 
 def _check_tensors(path: Path, content: dict[str, Any]) -> None:
-    """Refuse tensors whose numbers are not in the file: a few bytes that are repeated would stand for any size,
-    and some PyTorch enlarges with whatever is in memory. Of states, drop the attributes but the versions.
+    """Refuse tensors whose numbers are not in the file: repeated bytes would stand for any size, and
+    PyTorch enlarges some with whatever is in memory. Of states, drop the attributes but the versions.
     """
     waiting: list[Any] = [content]
     seen = set()
