@@ -12,17 +12,17 @@ import yaml
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data.fashion_mnist import DEBIAN
 from isthmus.data.module import DataModule
 from isthmus.data.source import UNBOUNDED, TensorSource
-from isthmus.runs import build
-from isthmus.runs.compose import compose, conf_dir
-from isthmus.runs.rules import check
+from isthmus.runs.config import build
+from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.validation import check
 from isthmus.runs.train import train
-from isthmus.training.optimizers import make_optimizer
-from isthmus.training.recording import COMPARED, WATCHED, Recorder
-from isthmus.training.step import Update, training_step
+from isthmus.training.step.capture import COMPARED, WATCHED, StepCapture
+from isthmus.training.step.eager import Update, training_step
+from isthmus.training.step.optimizers import make_optimizer
 from isthmus.training.trainer import check_devices
 
 
@@ -177,9 +177,9 @@ def test_trains_and_every_parameter_has_its_gradient(overrides, shape):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("overrides", MODELS, ids="_".join)
 def test_can_be_recorded_with_the_bits_of_python(overrides, shape):
-    """What is shipped decides nothing anew in Python at each batch; see `training.recording`."""
+    """What is shipped decides nothing anew in Python at each batch; see `training.step.capture`."""
     model, data = built(overrides, shape)
-    recorder = Recorder(model.train())
+    recorder = StepCapture(model.train())
     [x] = batches(data, 1)
     for step in range(WATCHED + COMPARED + 1):
         torch.manual_seed(step)
@@ -187,7 +187,7 @@ def test_can_be_recorded_with_the_bits_of_python(overrides, shape):
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.mul_(0.999)
-    assert recorder.replays == COMPARED + 1
+    assert recorder.replay_count == COMPARED + 1
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

@@ -16,15 +16,15 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from isthmus.cli.composition import explained
-from isthmus.core.errors import BadInput
+from isthmus.cli.hydra.errors import explained
+from isthmus.common.errors import BadInput
 from isthmus.data import fashion_mnist
-from isthmus.runs import drive, fit
-from isthmus.runs.compose import compose, conf_dir
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.rules import check
-from isthmus.training.background import Background
-from isthmus.training.stopping import StopRequests
+from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.validation import check
+from isthmus.runs.execution import fit, launch
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.training.signals import StopRequests
+from isthmus.training.writers.background import Background
 
 # as typed on the command line
 VALUES = (
@@ -98,10 +98,10 @@ def _before_training(tmp_path, monkeypatch):
         rows = 40 if file.shape[0] == 60_000 else 10
         return torch.zeros((rows, *file.shape[1:]), dtype=torch.uint8)
 
-    monkeypatch.setattr(drive, "fit_and_test", until_training)
+    monkeypatch.setattr(launch, "fit_and_test", until_training)
     # a thousand threads are fine, and their stacks need more than `ROOM`: OpenMP would end the process
-    monkeypatch.setattr(drive, "set_threads", lambda threads, *, processes: None)
-    monkeypatch.setattr(drive, "_train_together", lambda folder, processes: None)
+    monkeypatch.setattr(launch, "set_threads", lambda threads, *, processes: None)
+    monkeypatch.setattr(launch, "_train_together", lambda folder, processes: None)
     monkeypatch.setattr(fashion_mnist, "_read", read)
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "home"
@@ -150,7 +150,7 @@ def refusal(cfg, folder):
 
     try:
         check(cfg)
-        drive.drive(cfg, begin)
+        launch.launch(cfg, begin)
     except BadInput as error:
         return error
     return None

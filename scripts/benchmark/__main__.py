@@ -24,7 +24,7 @@ from plot import draw
 from registry import REFERENCE
 from report import Report
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data.fashion_mnist import FashionMNIST
 
 WITHOUT_FASHION_MNIST = ("digits", "startup")

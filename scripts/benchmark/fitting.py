@@ -14,7 +14,7 @@ from clock import now
 from pytorch_lightning import Trainer
 from settings import Turn
 
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 
 

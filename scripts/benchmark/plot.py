@@ -9,7 +9,7 @@ from pathlib import Path
 from registry import CONTESTANTS, REFERENCE
 from turns import Rounds
 
-from isthmus.core.atomic import replacing
+from isthmus.common.atomic_files import replacing
 
 OWN, OTHER = "#c44e52", "#8c9bb0"  # colours of isthmus and of all others
 

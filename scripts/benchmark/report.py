@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from isthmus.core.atomic import write_text
+from isthmus.common.atomic_files import write_text
 
 
 class Report:

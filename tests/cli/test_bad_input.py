@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from isthmus.runs import rules
+from isthmus.runs.config import validation
 
 IDX = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 
@@ -244,8 +244,8 @@ def test_a_compiled_step_needs_a_compiler(here, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("package", ["mlflow", "wandb"])
 def test_a_logger_that_is_not_installed(package, here, monkeypatch, tmp_path):
-    found = rules.find_spec
-    monkeypatch.setattr(rules, "find_spec", lambda name: None if name == package else found(name))
+    found = validation.find_spec
+    monkeypatch.setattr(validation, "find_spec", lambda name: None if name == package else found(name))
     one_line(*here("train", f"logger={package}"), (f"logger={package}", f'pip install "isthmus[{package}]"'))
     assert not list(tmp_path.iterdir())
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from isthmus.training.event_writer import EventWriter
 from isthmus.training.loggers import EventFiles, event_files
+from isthmus.training.writers.event_writer import EventWriter
 
 RUN = (
     *("data=digits", "architecture.hidden=[8]", "trainer=cpu", "trainer.threads=1"),

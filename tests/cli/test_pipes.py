@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli import main as cli
-from isthmus.runs.streams import GuardedStream, escaped
+from isthmus.runs.execution.broken_pipes import GuardedStream, escaped
 
 RUN = Path(__file__).parents[1] / "fixtures" / "run_v3"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.cli.report import aligned, printable
-from isthmus.runs.formats import FORMAT
+from isthmus.cli.tables import aligned, printable
+from isthmus.runs.folder.migrations import FORMAT
 
 V1 = Path(__file__).parents[1] / "fixtures" / "run_v1"
 HEAVY = {"torch", "pytorch_lightning", "numpy", "tensorboard", "safetensors"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.cli.sweep import claim, release
-from isthmus.core.errors import BadInput
+from isthmus.cli.hydra.sweep_folder import claim, release
+from isthmus.common.errors import BadInput
 
 QUICK = (
     *("architecture=linear", "trainer=cpu", "trainer.threads=1", "trainer.max_steps=2", "logger=csv"),

@@ -219,7 +219,7 @@ OWN_PYTHON = """
 import math
 from torch import nn
 from isthmus.core.architectures.base import Architecture
-from isthmus.core.types import Coder
+from isthmus.core.types import EncoderDecoder
 
 class Narrow(Architecture):
     def __init__(self, *, width: int) -> None:
@@ -229,7 +229,7 @@ class Narrow(Architecture):
         features = math.prod(shape)
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(features, self.width), nn.ReLU())
         decoder = nn.Sequential(nn.Linear(dim, features), nn.Unflatten(1, shape))
-        return Coder(encoder, self.width, decoder)
+        return EncoderDecoder(encoder, self.width, decoder)
 """
 
 
@@ -283,7 +283,7 @@ def test_ctrl_c_before_it_begins_leaves_no_folder(here, tmp_path, monkeypatch):
         assert list(tmp_path.glob("outputs/*/*")), "there is a folder"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isthmus.runs.drive.build", interrupted)
+    monkeypatch.setattr("isthmus.runs.execution.launch.build", interrupted)
     said = here("train", *SMALL)
     assert (said.code, said.err) == (130, "isthmus: stopped\n")
     assert not (tmp_path / "outputs").exists()

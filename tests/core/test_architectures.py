@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from isthmus.common.errors import BadInput
 from isthmus.core.architectures.base import features
 from isthmus.core.architectures.conv import Conv
 from isthmus.core.architectures.layers import ACTIVATIONS, normalization_2d
 from isthmus.core.architectures.linear import Linear
 from isthmus.core.architectures.mlp import MLP
 from isthmus.core.architectures.resnet import ResidualBlock, ResNet
-from isthmus.core.errors import BadInput
 
 
 def mlp(hidden=(16, 8), activation="relu", normalization="none", dropout=0.0):

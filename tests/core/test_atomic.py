@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from isthmus.core import atomic
-from isthmus.core.atomic import create_text, replacing, same_content, sweep, write_text
+from isthmus.common import atomic_files
+from isthmus.common.atomic_files import create_text, replacing, same_content, sweep, write_text
 
 
 def names(folder):
@@ -41,7 +41,9 @@ def test_created_once(links, monkeypatch, tmp_path):
 
     if links:  # threads share a process number, and so the file beside
         with ThreadPoolExecutor(8) as pool:
-            monkeypatch.setattr(atomic, "_beside", lambda place: tmp_path / f".{os.urandom(8).hex()}.part")
+            monkeypatch.setattr(
+                atomic_files, "_beside", lambda place: tmp_path / f".{os.urandom(8).hex()}.part"
+            )
             winners = [number for number in pool.map(attempt, range(50)) if number is not None]
     else:
         winners = [number for number in range(5) if attempt(number) is not None]

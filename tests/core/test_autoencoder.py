@@ -108,12 +108,14 @@ def test_weights_follow_the_epoch_in_training_and_are_full_without_one(x):
     assert {name: weight.item() for name, weight in full.weights.items()} == {"kl": 0.5, "sparse": 2.0}
 
     for epoch, weight in [(0.0, 0.0), (1.0, 0.125), (2.5, 0.3125), (9.0, 0.5)]:
-        terms = model.judge(result, torch.tensor(epoch))
+        terms = model.compute_terms(result, torch.tensor(epoch))
         assert terms.weights["kl"].item() == weight
         assert terms.weights["sparse"].item() == 2.0
         expected = terms.reconstruction + weight * terms.values["kl"] + 2.0 * terms.values["sparse"]
         torch.testing.assert_close(terms.objective, expected)
-    assert torch.equal(model.judge(result).objective, full.objective)  # training did not advance anything
+    assert torch.equal(
+        model.compute_terms(result).objective, full.objective
+    )  # training did not advance anything
 
 
 def test_the_encoder_sees_noise_and_the_target_is_clean(x):

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from isthmus.core.errors import BadInput, one_of, real, whole
+from isthmus.common.errors import BadInput, check_float, check_int, one_of
 
 NO_NUMBERS = [True, False, None, "3", "nan", [3], 3j]
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
@@ -16,7 +16,7 @@ NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
 
 @pytest.mark.parametrize("value", [1, 3, 10**15, np.int64(3), np.uint8(3)])
 def test_whole_accepts(value):
-    result = whole("dim", value)
+    result = check_int("dim", value)
     assert result == value
     assert type(result) is int
 
@@ -24,21 +24,21 @@ def test_whole_accepts(value):
 @pytest.mark.parametrize("value", [0, -3, 2.5, 3.0, np.float64(3), np.bool_(True), *NOT_FINITE, *NO_NUMBERS])
 def test_whole_refuses(value):
     with pytest.raises(BadInput, match="must be a whole number of at least 1") as refusal:
-        whole("dim", value)
+        check_int("dim", value)
     assert refusal.value.key == "dim"
     assert refusal.value.value is value
 
 
 @pytest.mark.parametrize("least", [-2, 0, 5])
 def test_whole_starts_at_least(least):
-    assert whole("n", least, least=least) == least
+    assert check_int("n", least, least=least) == least
     with pytest.raises(BadInput, match=f"of at least {least}"):
-        whole("n", least - 1, least=least)
+        check_int("n", least - 1, least=least)
 
 
 @pytest.mark.parametrize("value", [0, -3, 2.5, 1e-300, -1e300, np.int64(3), np.float32(0.5), np.float64(0.1)])
 def test_real_accepts(value):
-    result = real("std", value)
+    result = check_float("std", value)
     assert result == value
     assert type(result) is float
 
@@ -47,7 +47,7 @@ def test_real_accepts(value):
 @pytest.mark.parametrize("value", [*NOT_FINITE, *NO_NUMBERS, np.bool_(True)])
 def test_real_refuses_what_is_no_finite_number(value, bounds):
     with pytest.raises(BadInput, match="must be a number") as refusal:
-        real("std", value, **bounds)
+        check_float("std", value, **bounds)
     assert refusal.value.value is value
 
 
@@ -65,10 +65,10 @@ def test_real_refuses_what_is_no_finite_number(value, bounds):
 )
 def test_real_keeps_its_bounds(bounds, inside, outside, says):
     for value in inside:
-        assert real("p", value, **bounds) == value
+        assert check_float("p", value, **bounds) == value
     for value in outside:
         with pytest.raises(BadInput, match=f"^p={value}: must be a number {says}$"):
-            real("p", value, **bounds)
+            check_float("p", value, **bounds)
 
 
 def test_one_of():

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.core.regularizers.kl import KL, kl_to_standard_normal
-from isthmus.core.types import Code, DiagonalGaussian, Pass
+from isthmus.core.types import Code, DiagonalGaussian, ForwardResult
 
 NOTHING = torch.empty(0)  # for the parts of a pass that a KL does not look at
 
@@ -22,7 +22,7 @@ def posterior(batch=6, dim=4, *, requires_grad=False):
 
 
 def passed(q):
-    return Pass(NOTHING, NOTHING, Code(q.mean, q), NOTHING)
+    return ForwardResult(NOTHING, NOTHING, Code(q.mean, q), NOTHING)
 
 
 def build(*, weight=1.0, warmup_epochs=0.0, free_bits=0.0):

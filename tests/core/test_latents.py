@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.core.latents.gaussian import LOG_VAR_RANGE, Gaussian
 from isthmus.core.latents.plain import Plain
 

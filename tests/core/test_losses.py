@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from scipy import special, stats
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.core.losses.bce import BCE
 from isthmus.core.losses.gaussian import Gaussian
 from isthmus.core.losses.huber import Huber

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.core.noise.gaussian import Gaussian
 from isthmus.core.noise.masking import Masking
 from isthmus.core.noise.none import NoNoise

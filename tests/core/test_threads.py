@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from isthmus.core.threads import work_alone
+from isthmus.common.threads import work_alone
 
 
 def test_a_thread_works_alone_and_the_others_as_before():

@@ -151,9 +151,9 @@ def prepare() -> None:
         if name != "isthmus.__main__":
             with contextlib.suppress(ImportError):  # of packages that are no part of an installation
                 importlib.import_module(name)
-    from isthmus.training import background
+    from isthmus.training.writers import background
 
-    background.REST = 0.0
+    background.DEBOUNCE_SECONDS = 0.0
 
 
 if __name__ == "__main__":

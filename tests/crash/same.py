@@ -11,7 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.event_pb2 import Event
 
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 
 from .whole import records
 

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 

@@ -10,8 +10,8 @@ import yaml
 from hydra.core.utils import setup_globals
 from omegaconf import OmegaConf
 
-from isthmus.runs.compose import conf_dir, register_resolvers
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.config.compose import conf_dir, register_resolvers
+from isthmus.runs.folder.run_folder import RunFolder
 
 MANY = 20
 QUICK = ("trainer=cpu", "trainer.threads=1", "trainer.max_steps=2", "architecture=linear", "logger=csv")

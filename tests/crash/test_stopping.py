@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 
 from .kill import Moment, once
 from .victim import check_one_line

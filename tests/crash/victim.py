@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 
 from .kill import Ended, Moment, Reference, Stop, killing, run_until
 from .same import check_same

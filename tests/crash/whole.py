@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.summary.writer.record_writer import masked_crc32c
 
-from isthmus.core.atomic import UNFINISHED
+from isthmus.common.atomic_files import UNFINISHED
 
 
 def check_whole(run: Path, *, interrupted: bool) -> None:

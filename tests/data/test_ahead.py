@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from isthmus.data.ahead import made_ahead
+from isthmus.data.loading.prefetch import prefetch
 
 
 def threads():
@@ -28,7 +28,7 @@ class Made:
     def __init__(self, orders, *, size=1, most=3, room=100, fails_at=None):
         self.made = []
         self.fails_at = fails_at
-        self.items = made_ahead(orders, self.make, size=lambda order: size, most=most, room=room)
+        self.items = prefetch(orders, self.make, size=lambda order: size, most=most, room=room)
 
     def make(self, order):
         assert threading.current_thread() in threads()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.core.errors import BadInput
-from isthmus.data import array_scan
+from isthmus.common.errors import BadInput
 from isthmus.data.arrays import Arrays
+from isthmus.data.formats import array_scan
 from isthmus.data.module import DataModule
 from isthmus.data.source import UNBOUNDED, Reading
 

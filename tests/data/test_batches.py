@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
+from isthmus.data.loading.samplers import BatchGroups, EvaluationBatches, TrainBatches
 
 SIZES = [1, 2, 7, 8, 20, 97]  # below, at and beside multiples of the batch sizes and numbers of processes
 BATCH_SIZES = [1, 4, 50]
@@ -156,7 +156,7 @@ def test_a_resumed_epoch_gives_the_rest_of_its_groups(size, skip):
 
     def groups(*, skip=0):
         batches = TrainBatches(rows(24), batch_size=4, seed=0, epoch=2)
-        return Groups(batches, size, skip=skip)
+        return BatchGroups(batches, size, skip=skip)
 
     whole = [[block.rows.tolist() for block in group] for group in groups()]
     resumed = groups(skip=skip)

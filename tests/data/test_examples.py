@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_sample_image
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data.examples import EXAMPLES, locate
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data import fashion_mnist
 from isthmus.data.download import DownloadFailed
 from isthmus.data.fashion_mnist import DEBIAN, FashionMNIST

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.data.idx import read_idx
+from isthmus.data.formats.idx import read_idx
 
 
 def idx_bytes(values: np.ndarray, kind: int = 0x08) -> bytes:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data import memory
 from isthmus.data.images import Images
 from isthmus.data.module import DataModule

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from isthmus.core.errors import BadInput
-from isthmus.data import mapped
-from isthmus.data.npy import map_npy
+from isthmus.common.errors import BadInput
+from isthmus.data.formats import mapped_array
+from isthmus.data.formats.npy import map_npy
 
 RNG = np.random.default_rng(0)
 ROWS = np.array([7, 0, 7, 599, 3])
@@ -21,13 +21,13 @@ ROWS = np.array([7, 0, 7, 599, 3])
 def advice(monkeypatch):
     """What the system is told."""
     told = []
-    advise = mapped.MappedArray._advise
+    advise = mapped_array.MappedArray._advise
 
     def noted(self, name, *where):
         told.append((name, *where))
         advise(self, name, *where)
 
-    monkeypatch.setattr(mapped.MappedArray, "_advise", noted)
+    monkeypatch.setattr(mapped_array.MappedArray, "_advise", noted)
     return told
 
 
@@ -41,8 +41,8 @@ def saved(tmp_path, values):
 @pytest.mark.parametrize("shape", [(600,), (600, 5), (600, 3, 4)])
 @pytest.mark.parametrize("most", [0, 1 << 30])
 def test_rows_equal_numpys(tmp_path, monkeypatch, shape, dtype, order, most):
-    monkeypatch.setattr(mapped, "MOST", most)
-    monkeypatch.setattr(mapped, "PIECE", 20)
+    monkeypatch.setattr(mapped_array, "MOST", most)
+    monkeypatch.setattr(mapped_array, "PIECE", 20)
     values = np.asarray(RNG.integers(0, 2, shape).astype(dtype), order=order)
     array = saved(tmp_path, values)
     assert (len(array), array.shape, array.dtype) == (600, values.shape, values.dtype)
@@ -74,7 +74,7 @@ def test_values_that_are_not_aligned(tmp_path):
     """As they lie in an .npz."""
     values = RNG.random((600, 5))
     (tmp_path / "x.bin").write_bytes(b"abc" + values.tobytes())
-    array = mapped.MappedArray(
+    array = mapped_array.MappedArray(
         tmp_path / "x.bin", offset=3, shape=values.shape, dtype=values.dtype, order="C"
     )
     np.testing.assert_array_equal(array[ROWS], values[ROWS])
@@ -89,8 +89,8 @@ def test_rows_that_are_not_there(tmp_path, row):
 
 
 def test_neighbours_are_read_where_they_are_wanted(tmp_path, monkeypatch, advice):
-    monkeypatch.setattr(mapped, "WORTH", 50)
-    monkeypatch.setattr(mapped, "SLOW", 10.0)
+    monkeypatch.setattr(mapped_array, "WORTH", 50)
+    monkeypatch.setattr(mapped_array, "SLOW", 10.0)
     array = saved(tmp_path, np.zeros((600, 10), np.uint8))
     for rows in ([1, 2, 5], [9, 8, 7], [0, 599], [590, 10], [3, 4]):
         array[np.array(rows)]
@@ -98,13 +98,13 @@ def test_neighbours_are_read_where_they_are_wanted(tmp_path, monkeypatch, advice
 
 
 def test_what_the_disk_is_slow_to_give_is_asked_for_together(tmp_path, monkeypatch, advice):
-    monkeypatch.setattr(mapped, "WORTH", 0)
+    monkeypatch.setattr(mapped_array, "WORTH", 0)
     array = saved(tmp_path, np.zeros((600, 1000), np.uint8))
-    monkeypatch.setattr(mapped, "SLOW", -1.0)
+    monkeypatch.setattr(mapped_array, "SLOW", -1.0)
     array[ROWS]
     assert advice == [("MADV_RANDOM",)]
     array[ROWS]
-    page = mapped.mmap.PAGESIZE
+    page = mapped_array.mmap.PAGESIZE
     for row, (name, start, length) in zip(ROWS, advice[1:], strict=True):
         begin = 128 + row * 1000
         assert name == "MADV_WILLNEED"
@@ -117,24 +117,24 @@ def test_what_the_disk_is_slow_to_give_is_asked_for_together(tmp_path, monkeypat
 def test_systems_that_take_no_advice(tmp_path, monkeypatch, what):
     values = RNG.random((600, 5))
     array = saved(tmp_path, values)
-    monkeypatch.setattr(mapped, "MOST", 0)
+    monkeypatch.setattr(mapped_array, "MOST", 0)
     if what == "/proc":
-        monkeypatch.setattr(mapped, "_mapped_memory", lambda: None)
+        monkeypatch.setattr(mapped_array, "_mapped_memory", lambda: None)
     else:
-        names = [name for name in dir(mapped.mmap) if name.startswith("MADV")]
+        names = [name for name in dir(mapped_array.mmap) if name.startswith("MADV")]
         for name in names if what == "madvise" else [what]:
-            monkeypatch.delattr(mapped.mmap, name)
+            monkeypatch.delattr(mapped_array.mmap, name)
     np.testing.assert_array_equal(array[ROWS], values[ROWS])
 
 
 WALK = """
 import json, sys
-from isthmus.data import mapped
+from isthmus.data.formats import mapped_array
 from isthmus.data.arrays import Arrays
 from isthmus.data.module import DataModule
 
 MB = 1 << 20
-mapped.MOST = 40 * MB
+mapped_array.MOST = 40 * MB
 seen = []
 
 def look():

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data import memory
 from isthmus.data.memory import take_rows, unpack
 from isthmus.data.module import DataModule

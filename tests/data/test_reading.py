@@ -11,14 +11,14 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from isthmus.core.types import Group
+from isthmus.core.types import BatchGroup
 from isthmus.data import memory, module
 from isthmus.data.arrays import Arrays
-from isthmus.data.batches import Block
-from isthmus.data.loaders import Batches
+from isthmus.data.loading.loaders import SourceDataset
+from isthmus.data.loading.samplers import BatchRows
 from isthmus.data.module import DataModule
 from isthmus.data.source import Reading, TensorSource
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import Stopped
 from isthmus.runs.evaluate import evaluate
 from isthmus.runs.resume import resume
@@ -150,10 +150,10 @@ def source(rows=50):
 
 @pytest.mark.parametrize("lengths", [[3, 4, 1], [5], [], [0]])
 def test_a_group_is_its_batches(lengths):
-    blocks = [Block(10 + k, torch.arange(k, k + length)) for k, length in enumerate(lengths)]
-    batches = Batches(source())
+    blocks = [BatchRows(10 + k, torch.arange(k, k + length)) for k, length in enumerate(lengths)]
+    batches = SourceDataset(source())
     group = batches[blocks]
-    assert isinstance(group, Group)
+    assert isinstance(group, BatchGroup)
     assert (group.blocks, group.sizes) == (tuple(range(10, 10 + len(lengths))), tuple(lengths))
     assert group.x.shape == (sum(lengths), 3)
     parts = group.split(group.x.double())
@@ -163,7 +163,7 @@ def test_a_group_is_its_batches(lengths):
 
 
 def test_aligned_batches_are_views():
-    group = Group(torch.zeros(384, 3), torch.arange(384), (0, 1, 2), (128, 128, 128))
+    group = BatchGroup(torch.zeros(384, 3), torch.arange(384), (0, 1, 2), (128, 128, 128))
     assert [part.storage_offset() for part in group.split(group.x)] == [0, 384, 768]
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data.splits import amount, draw_split
 
 OFFICIAL = torch.tensor([50, 3, 4, 99, 17])

@@ -12,7 +12,7 @@ import torch
 from pyarrow import csv, parquet
 from sklearn.preprocessing import StandardScaler
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data.module import DataModule
 from isthmus.data.source import UNBOUNDED
 from isthmus.data.table import Table

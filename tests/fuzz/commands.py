@@ -21,16 +21,17 @@ from unittest.mock import patch
 
 import pytest
 
-from isthmus.cli import sweep
+from isthmus.cli.hydra import sweep_folder
 from isthmus.cli.main import main
-from isthmus.core.errors import BadInput
-from isthmus.runs import configs, drive, fit, model_size, slurm
-from isthmus.runs.compose import compose
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.json_text import as_json
-from isthmus.training.background import Background
+from isthmus.common.errors import BadInput
+from isthmus.runs.config import keys, model_size
+from isthmus.runs.config.compose import compose
+from isthmus.runs.execution import fit, launch, slurm
+from isthmus.runs.folder.json_text import as_json
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.callbacks.checkpoints import Checkpoints
-from isthmus.training.stopping import StopRequests
+from isthmus.training.signals import StopRequests
+from isthmus.training.writers.background import Background
 
 from .harness import bounded
 from .places import tree
@@ -150,7 +151,7 @@ class Home:
             other: a folder that it makes.
         """
         before, around = tree(self.run), tree(self.path, without=(self.run, other))
-        with patch.object(drive, "fit_and_test", fit or drive.fit_and_test), _watched(), bounded():
+        with patch.object(launch, "fit_and_test", fit or launch.fit_and_test), _watched(), bounded():
             code, out, err = said(*arguments)
         assert code in (*codes, 2), (arguments, code, out, err)
         refused = code == 2
@@ -207,9 +208,9 @@ class Home:
         """A sweep looks whether it may have the folder."""
         try:
             with suppress(BadInput):
-                sweep.claim(self.run)
+                sweep_folder.claim(self.run)
         finally:
-            sweep.release()
+            sweep_folder.release()
 
     def finish(self, cfg: Any, parts: Any, folder: RunFolder) -> None:
         """In place of training: all of it but the steps."""
@@ -273,4 +274,4 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_audit)
-configs.compose = functools.cache(compose)  # the defaults, which no case changes
+keys.compose = functools.cache(compose)  # the defaults, which no case changes

@@ -215,9 +215,9 @@ def test_mutated_data(target, tmp_path):
 
 def sources(read: str, file: Path) -> list[Callable[[], object]]:
     """The ways in which a file is opened."""
-    from isthmus.core.errors import BadInput
+    from isthmus.common.errors import BadInput
     from isthmus.data.arrays import Arrays
-    from isthmus.data.idx import read_idx
+    from isthmus.data.formats.idx import read_idx
     from isthmus.data.images import Images
     from isthmus.data.source import TensorSource
     from isthmus.data.table import Table
@@ -245,7 +245,7 @@ def sources(read: str, file: Path) -> list[Callable[[], object]]:
 
 def check(make: Callable[[], object]) -> None:
     """The source gives finite rows of its shape, or is refused in one line."""
-    from isthmus.core.errors import BadInput
+    from isthmus.common.errors import BadInput
 
     try:
         source = make()

@@ -51,8 +51,8 @@ def provenance(run: Path) -> st.SearchStrategy[Change]:
 
 def reproduction(run: Path) -> st.SearchStrategy[Change]:
     """Of a run that reproduces another one: what it says of that, and its verdict."""
-    from isthmus.runs.folder import RunFolder
-    from isthmus.runs.reproduction import reference
+    from isthmus.runs.comparison.reproduction import reference
+    from isthmus.runs.folder.run_folder import RunFolder
 
     named = reference(RunFolder(run), tolerance=0.02)
     texts = [

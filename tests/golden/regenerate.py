@@ -11,7 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 
 FOLDER = Path(__file__).parent

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from isthmus.data.fashion_mnist import DEBIAN
-from isthmus.runs.build import build
-from isthmus.runs.compose import compose
+from isthmus.runs.config.build import build
+from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 
 STEPS = 100

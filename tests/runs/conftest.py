@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 
 
 @pytest.fixture

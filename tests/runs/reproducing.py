@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from isthmus.runs import provenance
+from isthmus.runs.folder import provenance
 
 
 @contextlib.contextmanager

@@ -12,17 +12,17 @@ import pytest
 import torch
 import yaml
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.runs import resume as resuming
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import Stopped
 from isthmus.runs.evaluate import evaluate
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.reproduce import prepare
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
-from isthmus.training.checkpoint_io import read_checkpoint
+from isthmus.training.checkpoint.io import read_checkpoint
 
 SMALL = (
     *("data.batch_size=140", "data.val_size=0.25", "architecture.hidden=[8]", "latent.dim=2"),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.atomic import UNFINISHED, discard_empty
-from isthmus.core.errors import BadInput
+from isthmus.common.atomic_files import UNFINISHED, discard_empty
+from isthmus.common.errors import BadInput
 from isthmus.runs.errors import Stopped
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 
 MANY = 20
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.validation import check
 from isthmus.runs.evaluate import evaluate
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.formats import FORMAT, RESUMABLE
+from isthmus.runs.folder.migrations import FORMAT, RESUMABLE
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.resume import resume
-from isthmus.runs.rules import check
 
 FIXTURES = sorted(Path(__file__).parents[1].glob("fixtures/run_v*"))
 

@@ -10,7 +10,7 @@ import pytest
 from pytorch_lightning import Callback, Trainer
 
 from isthmus.cli import main as command
-from isthmus.runs import garbage
+from isthmus.runs.execution import gc_pause
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +21,9 @@ def collector() -> Iterator[None]:
 
 
 def test_postponed_until_it_goes_on():
-    with garbage.postponed():
+    with gc_pause.postponed():
         assert not gc.isenabled()
-        garbage.go_on()
+        gc_pause.go_on()
         assert gc.isenabled()
         assert gc.get_freeze_count()
     assert gc.isenabled()
@@ -34,23 +34,23 @@ class Made:
 
 
 def test_the_next_job_lets_go_of_what_the_first_one_made():
-    with garbage.postponed():
+    with gc_pause.postponed():
         circle = [Made()]
         circle.append(circle)
         gone = weakref.ref(circle[0])
-        garbage.go_on()
+        gc_pause.go_on()
         del circle
         gc.collect()
         assert gone() is not None
-        garbage.go_on()
+        gc_pause.go_on()
         gc.collect()
         assert gone() is None
 
 
 def test_a_collector_that_was_off_stays_off():
     gc.disable()
-    with garbage.postponed():
-        garbage.go_on()
+    with gc_pause.postponed():
+        gc_pause.go_on()
         assert not gc.isenabled()
         assert not gc.get_freeze_count()
 

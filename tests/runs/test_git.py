@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from isthmus.runs.differences import changed_files
-from isthmus.runs.git import LONGEST_DIFF, repository
+from isthmus.runs.comparison.provenance_diff import changed_files
+from isthmus.runs.folder.git import LONGEST_DIFF, repository
 
 IDENTITY = ("-c", "user.name=me", "-c", "user.email=me@here", "-c", "commit.gpgsign=false")
 LIKES = """

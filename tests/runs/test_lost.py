@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 
 LONG = (
     *("trainer=cpu", "trainer.threads=1", "trainer.max_epochs=100000", "architecture.hidden=[8]"),

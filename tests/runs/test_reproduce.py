@@ -14,13 +14,13 @@ import torch
 
 from isthmus.cli.main import main
 from isthmus.cli.reproduce import beginning
-from isthmus.core.errors import BadInput
-from isthmus.runs import provenance
-from isthmus.runs.compare import CHECKPOINTS
-from isthmus.runs.configs import NEUTRAL, typed_overrides
-from isthmus.runs.folder import RunFolder
+from isthmus.common.errors import BadInput
+from isthmus.runs.comparison.run_diff import CHECKPOINTS
+from isthmus.runs.comparison.verdict import DIFFERENT, IDENTICAL, NOT_JUDGED, WITHIN
+from isthmus.runs.config.keys import NEUTRAL, typed_overrides
+from isthmus.runs.folder import provenance
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.reproduce import prepare
-from isthmus.runs.verdict import DIFFERENT, IDENTICAL, NOT_JUDGED, WITHIN
 
 from .reproducing import edit, inside
 

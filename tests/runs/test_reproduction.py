@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli.main import main
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.module import AutoencoderModule
 
 from .reproducing import edit, inside

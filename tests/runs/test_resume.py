@@ -12,18 +12,18 @@ import pytest
 import torch
 from tensorboard.summary.writer import event_file_writer
 
-from isthmus.core.errors import BadInput
-from isthmus.runs import build
-from isthmus.runs.compose import compose
+from isthmus.common.errors import BadInput
+from isthmus.runs.config import build
+from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import Stopped
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.formats import FORMAT
+from isthmus.runs.execution.restart import newest
+from isthmus.runs.folder.migrations import FORMAT
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.reproduce import prepare, reproduce
 from isthmus.runs.resume import resume
-from isthmus.runs.start import newest
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
-from isthmus.training.checkpoint_io import read_checkpoint
+from isthmus.training.checkpoint.io import read_checkpoint
 
 from ..crash.same import differences
 
@@ -162,9 +162,9 @@ def test_a_checkpoint_from_weights_in_another_layout(tmp_path, monkeypatch):
     """As `auto` may have it on another machine; fused optimizers take one layout for granted."""
     small = [each for each in SMALL if not each.startswith("architecture.hidden")]
     typed = [*small, "architecture=conv", "trainer.max_epochs=1"]
-    for name, laid_out in (("same", build.lay_out), ("other", lambda *arguments, **keywords: None)):
+    for name, laid_out in (("same", build.set_memory_format), ("other", lambda *arguments, **keywords: None)):
         with monkeypatch.context() as patched:
-            patched.setattr(build, "lay_out", laid_out)
+            patched.setattr(build, "set_memory_format", laid_out)
             train(compose(typed), tmp_path / name)
         resume(tmp_path / name, overrides=["trainer.max_epochs=2"])
     paths = [tmp_path / name / "checkpoints" / "last.ckpt" for name in ("same", "other")]
@@ -310,7 +310,7 @@ def test_refused(stopped):
 
 def test_one_process_at_a_time(stopped):
     hold = (
-        "import sys, pathlib; from isthmus.runs.folder import RunFolder\n"
+        "import sys, pathlib; from isthmus.runs.folder.run_folder import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).held(): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
@@ -374,9 +374,9 @@ def test_a_sweep_that_is_queued_again_goes_on(queued_again, stopping, monkeypatc
 
 
 def test_another_number_of_processes_in_the_middle_of_an_epoch(stopped, monkeypatch):
-    monkeypatch.setattr("isthmus.training.position.processes", lambda: 2)
+    monkeypatch.setattr("isthmus.training.progress.processes", lambda: 2)
     content = torch.load(stopped.checkpoint("last"), weights_only=True)
-    from isthmus.training.position import recorded
+    from isthmus.training.progress import recorded
 
     with pytest.raises(BadInput, match="in the middle of an epoch that 1 processes began"):
         recorded(content, rank=0)

@@ -6,8 +6,8 @@ from signal import SIGINT, SIGTERM, SIGUSR1
 
 import pytest
 
-from isthmus.runs.compose import is_follower
-from isthmus.runs.slurm import requeue_after, was_requeued
+from isthmus.runs.config.compose import is_follower
+from isthmus.runs.execution.slurm import requeue_after, was_requeued
 from isthmus.training.distributed import cluster
 
 PREEMPTED = "JobId=7 JobState=RUNNING PreemptTime=2026-11-22T19:00:00 Partition=low"

@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus.runs.compare import compare, compare_weights, read_record, same_bits
-from isthmus.runs.differences import Difference
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.verdict import DIFFERENT, IDENTICAL, NOT_JUDGED, TOLERANCE, WITHIN, judge
+from isthmus.runs.comparison.provenance_diff import Difference
+from isthmus.runs.comparison.run_diff import compare, compare_weights, read_record, same_bits
+from isthmus.runs.comparison.verdict import (
+    DIFFERENT,
+    IDENTICAL,
+    NOT_JUDGED,
+    TOLERANCE,
+    WITHIN,
+    compute_verdict,
+)
+from isthmus.runs.folder.run_folder import RunFolder
 
 V1 = Path(__file__).parents[1] / "fixtures" / "run_v1"
 OTHER_THREADS = Difference("threads", 1, 2, rounds=True)
@@ -95,11 +102,11 @@ MSE = json.loads((V1 / "results.json").read_text())["test/mse"]
 )
 def test_verdicts(results, found, verdict):
     comparison = against(**results)
-    judged = judge(comparison, found, changed={})
+    judged = compute_verdict(comparison, found, changed={})
     assert judged.verdict == verdict
     moved = [name.replace("_", "/", 1) for name in results if name in ("test_mse", "test_new")]
     assert [judged.farthest.name] == moved if moved else judged.farthest is None
-    assert judge(comparison, found, changed={"latent.dim": (1, 2)}).verdict == NOT_JUDGED
+    assert compute_verdict(comparison, found, changed={"latent.dim": (1, 2)}).verdict == NOT_JUDGED
 
 
 @pytest.mark.parametrize(

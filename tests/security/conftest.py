@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from isthmus.cli.main import main
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data import memory
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "run_v1"

@@ -15,7 +15,7 @@ import pytest
 
 from isthmus.data.arrays import Arrays
 from isthmus.data.fashion_mnist import TEST_LABELS, FashionMNIST
-from isthmus.data.idx import read_idx
+from isthmus.data.formats.idx import read_idx
 
 MB = 1 << 20
 

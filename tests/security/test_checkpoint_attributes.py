@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.training.checkpoint_io import read_checkpoint
+from isthmus.training.checkpoint.io import read_checkpoint
 
 ATTRIBUTES = {
     "_metadata": [5, {"": 7}, {"autoencoder.encoder.1": {"assign_to_params_buffers": True, "version": 1}}],

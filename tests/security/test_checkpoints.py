@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.training.background import Background
-from isthmus.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.writers.background import Background
 
 
 class Touches:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from isthmus.runs.compose import conf_dir
+from isthmus.runs.config.compose import conf_dir
 
 HEAD = "# @package _global_\n"
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x]\n" + "".join(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus.training.checkpoint_io import read_checkpoint
-from isthmus.training.latent_file import check_latents
+from isthmus.training.checkpoint.io import read_checkpoint
+from isthmus.training.writers.latent_file import check_latents
 
 FLIPS = 18
 

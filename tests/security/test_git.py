@@ -12,8 +12,8 @@ import subprocess
 
 import pytest
 
-from isthmus.runs import git
-from isthmus.runs.git import repository
+from isthmus.runs.folder import git
+from isthmus.runs.folder.git import repository
 
 IDENTITY = ("-c", "user.name=someone", "-c", "user.email=someone@example.org", "-c", "commit.gpgsign=false")
 SECRET = "password-of-the-person"

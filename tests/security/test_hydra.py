@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from isthmus.cli import hydra_section
+from isthmus.cli.hydra import guard
 from isthmus.data import fashion_mnist
 
 GLOBAL = "# @package _global_\n"
@@ -205,8 +205,8 @@ def composed_once(section, overrides):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Write a folder of configs; gives its path."""
-    section = hydra_section._ours
-    monkeypatch.setattr(hydra_section, "_ours", lambda typed: composed_once(section, tuple(typed)))
+    section = guard._ours
+    monkeypatch.setattr(guard, "_ours", lambda typed: composed_once(section, tuple(typed)))
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "nothing")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
 
@@ -258,7 +258,7 @@ def test_a_config_that_is_rerun_is_a_pickle(tmp_path, refused, canary):
 
 
 def test_more_combinations_than_can_be_looked_at(folder, refused, monkeypatch):
-    monkeypatch.setattr(hydra_section, "MOST_JOBS", 3)
+    monkeypatch.setattr(guard, "MOST_JOBS", 3)
     path = folder({f"experiment/x{n}.yaml": GLOBAL + f"seed: {n}\n" for n in range(5)})
     refused(
         "train", "--config-dir", path, "-m", "experiment=x0,x1,x2,x3,x4", says=("--multirun", "trust=true")

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from isthmus.core.errors import BadInput
-from isthmus.runs.reading import check_opened, read_config
+from isthmus.common.errors import BadInput
+from isthmus.runs.folder.untrusted import check_opened, read_config
 
 # modules that something imports if it finds them, and some that everything imports
 SHADOWS = (

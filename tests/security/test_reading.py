@@ -8,11 +8,11 @@ import shutil
 import pytest
 from omegaconf import OmegaConf
 
-from isthmus.core.errors import BadInput
-from isthmus.core.rows import read_rows
-from isthmus.runs import reading
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.reading import check_inside, read_config, read_json
+from isthmus.common.csv_rows import read_rows
+from isthmus.common.errors import BadInput
+from isthmus.runs.folder import untrusted
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.folder.untrusted import check_inside, read_config, read_json
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{after}: &{after} [{', '.join(f'*{before}' for _ in range(9))}]\n"
@@ -86,7 +86,7 @@ def test_hostile_json(name, run, refused):
 
 
 def test_large_json(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MOST_JSON", 1 << 20)
+    monkeypatch.setattr(untrusted, "MOST_JSON", 1 << 20)
     written(tmp_path / "x.json", '{"a": "' + "x" * (1 << 20) + '"}')
     with pytest.raises(BadInput, match="larger than 1 MB"):
         read_json(tmp_path / "x.json")
@@ -123,7 +123,7 @@ def test_hostile_overrides(verb, content, says, run, refused):
 
 def test_what_was_typed_may_refer_to_other_keys(run):
     (run / "overrides.yaml").write_text("- latent.dim=${seed}\n- 3\n")
-    assert reading.read_strings(run / "overrides.yaml") == ["latent.dim=${seed}"]
+    assert untrusted.read_strings(run / "overrides.yaml") == ["latent.dim=${seed}"]
 
 
 def long_line(path):

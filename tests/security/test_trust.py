@@ -7,10 +7,10 @@ import os
 import pytest
 import yaml
 
-from isthmus.core.errors import BadInput
-from isthmus.runs.compose import compose, conf_dir
-from isthmus.runs.rules import check
-from isthmus.runs.targets import check_targets, resolve
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.allowlist import check_targets, resolve
+from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.validation import check
 
 OWN = """
 from torch import nn

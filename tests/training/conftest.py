@@ -7,7 +7,7 @@ import csv
 import pytest
 import torch
 
-from isthmus.runs.compose import compose
+from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 
 

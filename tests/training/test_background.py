@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from isthmus.training import background as background_module
-from isthmus.training.background import Background
+from isthmus.training.writers import background as background_module
+from isthmus.training.writers.background import Background
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_newest_of_a_name_takes_the_place_of_those_that_have_not_begun(held)
         ("last", 4),
         ("last", 5),
     ]:
-        background.renew(name, lambda name=name, value=value: done.append((name, value)))
+        background.replace(name, lambda name=name, value=value: done.append((name, value)))
         background.add(lambda value=value: done.append(("kept", value)))
     go.set()
     background.flush()
@@ -61,22 +61,22 @@ def test_the_newest_of_a_name_takes_the_place_of_those_that_have_not_begun(held)
 
 
 def test_what_may_be_replaced_rests_and_what_may_not_does_not(monkeypatch):
-    monkeypatch.setattr(background_module, "REST", 1e6)
+    monkeypatch.setattr(background_module, "DEBOUNCE_SECONDS", 1e6)
     done = []
     with Background() as background:
-        background.renew("last", lambda: done.append("first"))
+        background.replace("last", lambda: done.append("first"))
         background.flush()
-        background.renew("last", lambda: done.append("late"))
+        background.replace("last", lambda: done.append("late"))
         time.sleep(0.05)
         assert done == ["first"]
-        background.renew("last", lambda: done.append("newest"))
+        background.replace("last", lambda: done.append("newest"))
         background.flush()  # whoever waits does not wait for the rest
     assert done == ["first", "newest"]
 
 
 def test_newer_ones_do_not_put_off_what_waits(monkeypatch):
     """However long what comes before takes, what has rested is done next; newer ones rest again."""
-    monkeypatch.setattr(background_module, "REST", 0.05)
+    monkeypatch.setattr(background_module, "DEBOUNCE_SECONDS", 0.05)
     done, before = [], threading.Semaphore(0)
     with Background() as background:
 
@@ -85,11 +85,11 @@ def test_newer_ones_do_not_put_off_what_waits(monkeypatch):
             done.append("metrics")
 
         for number in range(4):
-            background.renew("metrics", slow)
-            background.renew("last", lambda number=number: done.append(number))
+            background.replace("metrics", slow)
+            background.replace("last", lambda number=number: done.append(number))
             time.sleep(0.1)  # it rests no more, and is in `slow`
-            background.renew("metrics", slow)
-            background.renew("last", lambda number=number: done.append(f"newer {number}"))
+            background.replace("metrics", slow)
+            background.replace("last", lambda number=number: done.append(f"newer {number}"))
             before.release(2)
             deadline = time.monotonic() + 10
             while done.count("metrics") < 2 * number + 2 and time.monotonic() < deadline:
@@ -105,7 +105,7 @@ def test_a_job_comes_after_all_that_came_before_it(held):
     done = []
     for step in (1, 2, 3):
         background.add(lambda step=step: done.append(f"latents {step}"))
-        background.renew("last", lambda step=step: done.append(f"last {step}"))
+        background.replace("last", lambda step=step: done.append(f"last {step}"))
     go.set()
     background.flush()
     assert done == ["latents 1", "latents 2", "latents 3", "last 3"]
@@ -114,10 +114,10 @@ def test_a_job_comes_after_all_that_came_before_it(held):
 def test_one_job_takes_the_place_of_those_that_it_does_as_well(held):
     background, go = held
     done = []
-    background.renew("best", lambda: done.append("best 1"), over=["last"])
-    background.renew("last", lambda: done.append("last 2"))
-    background.renew("best", lambda: done.append("best 3"), over=["last"])
-    background.renew("last", lambda: done.append("last 4"))
+    background.replace("best", lambda: done.append("best 1"), over=["last"])
+    background.replace("last", lambda: done.append("last 2"))
+    background.replace("best", lambda: done.append("best 3"), over=["last"])
+    background.replace("last", lambda: done.append("last 4"))
     go.set()
     background.flush()
     assert done == ["best 3", "last 4"]
@@ -135,14 +135,14 @@ def test_what_waits_has_limited_room(name, monkeypatch, held):
     if name is None:
         background.add(large, size=1000)  # alone it may be larger
     else:
-        background.renew(name, large, size=1000)
+        background.replace(name, large, size=1000)
     timer = threading.Timer(0.2, go.set)
     timer.start()
     began = time.monotonic()
     if name is None:
         background.add(lambda: done.append("small"), size=1)
     else:
-        background.renew("best", lambda: done.append("small"), size=1)
+        background.replace("best", lambda: done.append("small"), size=1)
     assert time.monotonic() - began > 0.1
     assert "large" in done or background._running
     background.flush()
@@ -157,7 +157,7 @@ def test_errors_are_raised_at_the_next_call_and_end_what_was_to_come(held):
     def fails():
         raise OSError(28, "No space left on device", "last.ckpt")
 
-    background.renew("last", fails)
+    background.replace("last", fails)
     background.add(lambda: done.append("never"))
     go.set()
     with pytest.raises(OSError, match="No space") as raised:
@@ -169,12 +169,12 @@ def test_errors_are_raised_at_the_next_call_and_end_what_was_to_come(held):
     assert done == ["after"]
 
 
-@pytest.mark.parametrize("call", ["add", "renew"])
+@pytest.mark.parametrize("call", ["add", "replace"])
 def test_errors_are_raised_where_training_goes_on(call):
     with Background() as background:
         background.add(lambda: 1 / 0)
         deadline = time.monotonic() + 10
-        calls = {"add": background.add, "renew": lambda job: background.renew("x", job)}
+        calls = {"add": background.add, "replace": lambda job: background.replace("x", job)}
         with pytest.raises(ZeroDivisionError):  # noqa: PT012 - at some call
             while time.monotonic() < deadline:
                 calls[call](lambda: None)
@@ -187,8 +187,8 @@ def test_leaving_does_what_is_left_and_ends_the_thread():
         background.add(lambda: 1 / 0)  # is not told: something else went wrong first
         raise KeyError("of training")
     with Background() as background:
-        background.renew("last", lambda: time.sleep(0.05))
-        background.renew("other", lambda: done.append(1))
+        background.replace("last", lambda: time.sleep(0.05))
+        background.replace("other", lambda: done.append(1))
     assert done == [1]
     background.close()
     with pytest.raises(ZeroDivisionError), Background() as background:

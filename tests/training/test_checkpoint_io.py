@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.training.background import Background
-from isthmus.training.checkpoint_io import ALSO, AtomicCheckpointIO, read_checkpoint
+from isthmus.training.checkpoint.io import ALSO, AtomicCheckpointIO, read_checkpoint
+from isthmus.training.writers.background import Background
 
 Pair = namedtuple("Pair", "one other")
 

@@ -14,8 +14,8 @@ import torch
 
 from isthmus.data.examples import locate
 from isthmus.data.fashion_mnist import DEBIAN
-from isthmus.runs import provenance
-from isthmus.runs.compose import conf_dir
+from isthmus.runs.config.compose import conf_dir
+from isthmus.runs.folder import provenance
 from isthmus.runs.train import train
 
 TINY = ("trainer.max_epochs=2", "trainer.max_steps=12", "trainer.log_every_n_steps=3", "latent.dim=3")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.core.errors import TrainingDiverged
+from isthmus.common.errors import TrainingDiverged
 from isthmus.core.losses.mse import MSE
-from isthmus.runs.folder import RunFolder
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.train import train
-from isthmus.training import recording
-from isthmus.training.divergence import DivergenceGuard
+from isthmus.training.monitors.nonfinite import DivergenceGuard
+from isthmus.training.step import capture
 
 
 def test_the_first_bad_step_is_named():
@@ -54,7 +54,7 @@ def poisoned(monkeypatch):
             return losses * math.nan if torch.is_grad_enabled() and next(calls) == step else losses
 
         monkeypatch.setattr(MSE, "elementwise", elementwise)
-        monkeypatch.setattr(recording, "can_be_recorded", lambda module: False)  # a recording does not count
+        monkeypatch.setattr(capture, "can_be_captured", lambda module: False)  # a recording does not count
 
     return at
 

@@ -9,7 +9,7 @@ from pytorch_lightning import Trainer
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from isthmus.core.seeding import derive_seed
-from isthmus.runs.build import build
+from isthmus.runs.config.build import build
 
 MODELS = ["ae", "dae", "sparse_ae", "vae", "beta_vae"]
 EXACT = {"rel": 2e-5, "abs": 1e-6}  # float32 means of a few hundred rows, in another order

@@ -7,8 +7,8 @@ import csv
 import pytest
 import torch
 
-from isthmus.data.batches import Groups, TrainBatches
-from isthmus.runs.compose import compose
+from isthmus.data.loading.samplers import BatchGroups, TrainBatches
+from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 
 
@@ -40,8 +40,8 @@ def test_same_weights_and_metrics(trained, overrides):
 @pytest.mark.parametrize("size", [1, 4, 100])
 def test_groups_hold_the_batches_in_order(size):
     batches = TrainBatches(torch.arange(23), batch_size=3, seed=0)
-    groups = list(Groups(batches, size))
-    assert len(groups) == len(Groups(batches, size))
+    groups = list(BatchGroups(batches, size))
+    assert len(groups) == len(BatchGroups(batches, size))
     flat = [block for group in groups for block in group]
     assert [block.number for block in flat] == list(range(len(batches)))
     assert torch.equal(torch.cat([block.rows for block in flat]).sort().values, torch.arange(23))

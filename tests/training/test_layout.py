@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.training.layout import follow_weights, lay_out
+from isthmus.training.memory_format import follow_weights, set_memory_format
 
 
 class Theirs(nn.Module):
@@ -46,7 +46,7 @@ def known():
 def test_what_is_laid_out(make, asked, accelerator, precision, last):
     module, x = make(), torch.rand(2, 3, 8, 8)
     expected = module(x) if not last else None
-    lay_out(module, channels_last=asked, accelerator=accelerator, precision=precision)
+    set_memory_format(module, channels_last=asked, accelerator=accelerator, precision=precision)
     assert is_last(module) is last
     if expected is not None:
         assert torch.equal(module(x), expected)
@@ -54,7 +54,7 @@ def test_what_is_laid_out(make, asked, accelerator, precision, last):
 
 def test_other_convolutions_stay_as_they_are():
     module = nn.Sequential(nn.Conv3d(1, 2, 3), nn.Conv1d(1, 2, 3))
-    lay_out(module, channels_last=True, accelerator="cpu", precision="32-true")
+    set_memory_format(module, channels_last=True, accelerator="cpu", precision="32-true")
     assert all(parameter.is_contiguous() for parameter in module.parameters())
 
 
@@ -65,7 +65,7 @@ def test_the_state_follows_the_weights():
     optimizer.step()
     optimizer.state[module[0].weight]["calls"] = 3  # other optimizers keep plain numbers
     before = {name: value for name, value in optimizer.state[module[0].weight].items() if name != "calls"}
-    lay_out(module, channels_last=True, accelerator="cpu", precision="32-true")
+    set_memory_format(module, channels_last=True, accelerator="cpu", precision="32-true")
     follow_weights(optimizer)
     weight = module[0].weight
     after = optimizer.state[weight]

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from isthmus.core.errors import BadInput
-from isthmus.core.rows import read_rows
-from isthmus.training import background as background_module
-from isthmus.training import metrics_file
-from isthmus.training.background import Background
-from isthmus.training.metrics_file import MetricsFile, rewind
+from isthmus.common.csv_rows import read_rows
+from isthmus.common.errors import BadInput
+from isthmus.training.writers import background as background_module
+from isthmus.training.writers import metrics_csv
+from isthmus.training.writers.background import Background
+from isthmus.training.writers.metrics_csv import MetricsFile, rewind
 
 ROWS = [
     {"train/loss_step": 1.5, "epoch": 0},
@@ -38,7 +38,7 @@ def logged(path, rows, *, first=0):
 
 
 @pytest.fixture
-def whole(tmp_path):
+def check_int(tmp_path):
     path = tmp_path / "whole.csv"
     assert logged(path, ROWS) == [1, 2, 3, 4, 5, 6]
     return path
@@ -77,7 +77,7 @@ def test_fewer_rows_than_a_checkpoint_tells_of(whole):
 def test_nobody_ever_sees_half_a_file(monkeypatch, tmp_path):
     """Whatever is written is written beside: before each rename, the file that is there is whole."""
     path, seen = tmp_path / "metrics.csv", []
-    replacing = metrics_file.replacing
+    replacing = metrics_csv.replacing
 
     @contextmanager
     def watched(place):
@@ -85,7 +85,7 @@ def test_nobody_ever_sees_half_a_file(monkeypatch, tmp_path):
             yield beside
             seen.append(path.read_text() if path.exists() else None)
 
-    monkeypatch.setattr(metrics_file, "replacing", watched)
+    monkeypatch.setattr(metrics_csv, "replacing", watched)
     logged(path, ROWS)
     assert seen[0] is None
     for number, text in enumerate(seen[1:], 1):
@@ -102,7 +102,7 @@ def test_a_full_disk_leaves_the_file_and_the_rows(whole, monkeypatch):
     with Background() as background:
         file, before = MetricsFile(whole, background), whole.read_bytes()
         with monkeypatch.context() as patch:
-            patch.setattr(metrics_file, "_append", full)
+            patch.setattr(metrics_csv, "_append", full)
             file.log_metrics({"val/loss": 1.0}, step=6)
             with pytest.raises(OSError, match="No space"):
                 background.flush()
@@ -117,7 +117,7 @@ def test_rows_that_come_one_after_another_are_written_together(monkeypatch, tmp_
     written = []
     write = MetricsFile.write
     monkeypatch.setattr(MetricsFile, "write", lambda self: (written.append(1), write(self)))
-    monkeypatch.setattr(background_module, "REST", 1e6)
+    monkeypatch.setattr(background_module, "DEBOUNCE_SECONDS", 1e6)
     with Background() as background:
         file = MetricsFile(tmp_path / "metrics.csv", background)
         for step in range(1000):

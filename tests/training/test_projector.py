@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.training.projector import write_projector
+from isthmus.training.writers.projector import write_projector
 
 NAMES = {
     "plain": "plain",

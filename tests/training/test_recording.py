@@ -9,13 +9,20 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.runs.build import build_autoencoder
-from isthmus.runs.compose import compose
-from isthmus.training import recording
-from isthmus.training.engine import DirectStep
-from isthmus.training.fused import is_fused_adam
-from isthmus.training.recording import COMPARED, WATCHED, Recorder, can_be_recorded, differentiate, trained
-from isthmus.training.step import Update, training_step
+from isthmus.runs.config.build import build_autoencoder
+from isthmus.runs.config.compose import compose
+from isthmus.training.step import capture
+from isthmus.training.step.capture import (
+    COMPARED,
+    WATCHED,
+    StepCapture,
+    can_be_captured,
+    differentiate,
+    trained,
+)
+from isthmus.training.step.eager import Update, training_step
+from isthmus.training.step.engines import DirectStep
+from isthmus.training.step.fused_adam import is_fused_adam
 
 SHAPE = (1, 8, 8)
 STEPS = WATCHED + COMPARED + 5
@@ -208,9 +215,9 @@ class Counting(nn.Module):
 
 def test_modules_of_others_are_not_recorded():
     made = model("architecture=mlp")
-    assert can_be_recorded(made)
+    assert can_be_captured(made)
     made.encoder.append(Counting())
-    assert not can_be_recorded(made)
+    assert not can_be_captured(made)
     *_, recorder = both_ways(made, batches())
     assert not recorder.recordings
 
@@ -243,11 +250,11 @@ def test_gradients_of_others_are_those_that_backward_leaves(accumulate, clip, na
 def test_what_cannot_be_written_down_is_trained_by_python(compiled):
     made = model("architecture=mlp", "architecture.hidden=[32]", "noise=gaussian")
     made.encoder.append(nn.BatchNorm1d(32, momentum=None))  # asks for the value of its counter
-    assert can_be_recorded(made)
+    assert can_be_captured(made)
     if not compiled:
         *_, recorder = both_ways(made, batches())
     else:
-        recorder = Recorder(made, compiled=True)
+        recorder = StepCapture(made, compiled=True)
         calls = []
         made.compile = lambda: calls.append("forward")
         for x in batches(2):
@@ -260,11 +267,11 @@ def test_what_cannot_be_written_down_is_trained_by_python(compiled):
 
 
 def test_a_wrong_recording_is_not_compiled(monkeypatch):
-    monkeypatch.setattr(recording, "simplify", lambda graph: _wrong(graph))
+    monkeypatch.setattr(capture, "simplify", lambda graph: _wrong(graph))
     monkeypatch.setattr(torch, "compile", lambda *arguments, **keywords: pytest.fail("compiled"))
     made = model("architecture=mlp")
     made.compile = lambda: None
-    recorder = Recorder(made, compiled=True)
+    recorder = StepCapture(made, compiled=True)
     x = batches(1)[0]
     expected = differentiate(made, recorder.parameters, x, None, 1.0)
     for own, other in zip(recorder(x, None, 1.0).of, expected.of, strict=True):
@@ -284,7 +291,7 @@ def _wrong(graph):
 def test_modules_with_hooks_are_not_recorded():
     made = model("architecture=mlp")
     made.encoder.register_forward_hook(lambda *arguments: None)
-    assert not can_be_recorded(made)
+    assert not can_be_captured(made)
 
 
 @pytest.mark.parametrize("kind", ["bits", "buffer", "shape of chance"])
@@ -302,7 +309,7 @@ def test_a_recording_that_computes_something_else_is_not_used(kind, monkeypatch)
         return result, terms._replace(objective=terms.objective * (1 + number)) if kind == "bits" else terms
 
     monkeypatch.setattr(type(made), "forward", changing)
-    recorder = Recorder(made)
+    recorder = StepCapture(made)
     for x in batches():
         recorder(x, None, 1.0)
     assert not recorder._possible
@@ -312,7 +319,7 @@ def test_a_recording_that_computes_something_else_is_not_used(kind, monkeypatch)
 def test_gradients_have_memory_of_their_own(overrides):
     """They are clipped in place, and read as one row of numbers by fused optimizers."""
     made = model(*overrides)
-    recorder = Recorder(made)
+    recorder = StepCapture(made)
     for x in batches():
         gradients = recorder(x, None, 1.0)
     assert recorder.recordings

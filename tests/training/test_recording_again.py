@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.runs.build import build_autoencoder
-from isthmus.runs.compose import compose
-from isthmus.training import recording
-from isthmus.training.encoding import evaluating
-from isthmus.training.engine import DirectStep
-from isthmus.training.recording import MOVES, Recorder, can_be_recorded
+from isthmus.runs.config.build import build_autoencoder
+from isthmus.runs.config.compose import compose
+from isthmus.training.inference import evaluating
+from isthmus.training.step import capture
+from isthmus.training.step.capture import MOVES, StepCapture, can_be_captured
+from isthmus.training.step.engines import DirectStep
 
 SHAPE = (1, 8, 8)
 
@@ -86,7 +86,7 @@ def test_weights_that_move(every, compiled):
         model(), make=lambda parameters: Rebinding(parameters, every), compiled=compiled
     )
     assert recorder._possible == (16 // every < MOVES + 1)
-    assert bool(recorder.replays) == (every == 8 or compiled)
+    assert bool(recorder.replay_count) == (every == 8 or compiled)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -110,10 +110,10 @@ def test_hooks_of_weights_are_called():
         parameters[0].register_hook(later_zero)
         return adam(parameters)
 
-    assert not assert_as_by_python(made, make=make).replays
+    assert not assert_as_by_python(made, make=make).replay_count
     weight = next(made.parameters())
     weight.register_post_accumulate_grad_hook(lambda parameter: None)
-    assert not can_be_recorded(made)
+    assert not can_be_captured(made)
 
 
 def frozen():
@@ -140,7 +140,7 @@ def test_looking_leaves_the_mode_of_each_part():
 
 @pytest.mark.parametrize("happens", [look, unfreeze])
 def test_modes_of_parts(happens):
-    assert assert_as_by_python(frozen(), at_eighth=happens).replays
+    assert assert_as_by_python(frozen(), at_eighth=happens).replay_count
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -148,7 +148,7 @@ def test_weights_that_are_trained_from_then_on_or_not(trained):
     made = model()
     made.encoder.requires_grad_(not trained)
     recorder = assert_as_by_python(made, at_eighth=lambda module: module.encoder.requires_grad_(trained))
-    assert recorder.replays
+    assert recorder.replay_count
     assert len(recorder.parameters) == len([p for p in recorder.autoencoder.parameters() if p.requires_grad])
 
 
@@ -161,7 +161,7 @@ def test_a_recording_that_cannot_be_replayed(monkeypatch):
     def fails(*arguments):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(Recorder, "_replay", fails)
+    monkeypatch.setattr(StepCapture, "_replay", fails)
     assert not assert_as_by_python(model())._possible
 
 
@@ -183,5 +183,5 @@ def test_a_compiler_that_fails(monkeypatch):
 @pytest.mark.parametrize("other", [0.0, float("inf"), 1e-30])
 def test_not_a_number_is_no_number(other):
     nan = torch.tensor([float("nan"), 1.0])
-    assert recording._same(nan, nan.clone())
-    assert not recording._same(nan, torch.tensor([other, 1.0]))
+    assert capture._same(nan, nan.clone())
+    assert not capture._same(nan, torch.tensor([other, 1.0]))

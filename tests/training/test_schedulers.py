@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.training.schedulers import Constant, Cosine, Plateau
 
 LR = 0.1

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from isthmus.training.simplifying import simplify
+from isthmus.training.step.graph_passes import simplify
 
 
 def through(view):

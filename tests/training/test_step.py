@@ -7,10 +7,10 @@ import copy
 import pytest
 import torch
 
-from isthmus.runs.build import build, build_autoencoder
-from isthmus.runs.compose import compose
-from isthmus.training.optimizers import clip_gradients
-from isthmus.training.step import Update, training_step
+from isthmus.runs.config.build import build, build_autoencoder
+from isthmus.runs.config.compose import compose
+from isthmus.training.step.eager import Update, training_step
+from isthmus.training.step.optimizers import clip_gradients
 
 SHAPE = (1, 8, 8)
 

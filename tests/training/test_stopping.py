@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from isthmus.training.stopping import StopRequests
+from isthmus.training.signals import StopRequests
 
 
 @pytest.fixture(autouse=True)

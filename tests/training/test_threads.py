@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.training.trainer import threads_of
 
 

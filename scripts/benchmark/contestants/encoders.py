@@ -9,9 +9,9 @@ from networks import mlp
 from settings import Settings, Turn
 
 from contestants.streams import NETWORK
-from isthmus.runs.build import build
-from isthmus.runs.compose import compose
-from isthmus.training.encoding import encode_all
+from isthmus.runs.config.build import build
+from isthmus.runs.config.compose import compose
+from isthmus.training.inference import encode_all
 
 
 class EncodeAll:

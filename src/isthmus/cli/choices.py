@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.runs.compose import conf_dir
+from isthmus.runs.config.compose import conf_dir
 
 LONGEST = 10_000  # characters of a YAML in which its comment is looked for
 # in the order in which an experiment reads; groups of a person's own come after

@@ -11,7 +11,7 @@ from typing import Any
 
 from isthmus.cli.choices import groups
 from isthmus.cli.main import COMMANDS
-from isthmus.runs.compose import conf_dir
+from isthmus.runs.config.compose import conf_dir
 
 OPTIONS = {
     "train": ("--cfg", "--config-dir", "--help", "--multirun", "--resolve"),

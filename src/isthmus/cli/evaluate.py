@@ -29,10 +29,10 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_intermixed_args(argv)
 
-    from isthmus.cli.report import by_stage, printable, table
-    from isthmus.runs import signals
+    from isthmus.cli.tables import by_stage, printable, table
     from isthmus.runs.evaluate import evaluate
-    from isthmus.runs.json_text import as_json
+    from isthmus.runs.execution import signals
+    from isthmus.runs.folder.json_text import as_json
 
     signals.unwind()
     results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from isthmus.core.errors import cut
-from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged, garbage, signals
-from isthmus.runs.streams import escaped, guard_streams, write_error
+from isthmus.common.errors import cut
+from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
+from isthmus.runs.execution import gc_pause, signals
+from isthmus.runs.execution.broken_pipes import escaped, guard_streams, write_error
 
 COMMANDS = {
     "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Python processes that this one starts would otherwise look for their modules here first
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
-        with garbage.postponed():
+        with gc_pause.postponed():
             if name in OPENING:
                 rest = _trusting(rest)
             return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
@@ -114,7 +115,7 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
     The folder the command runs in may be a stranger's as well: modules in it, which may be called as those
     of others, are found where a person's own classes are wanted, and after all others.
     """
-    from isthmus.runs.targets import TRUST, allowed, trusted
+    from isthmus.runs.config.allowlist import TRUST, allowed, trusted
 
     for argument in arguments:
         key, _, value = argument.partition("=")

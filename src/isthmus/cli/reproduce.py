@@ -10,20 +10,20 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 
 if TYPE_CHECKING:
-    from isthmus.runs.compare import Comparison, Rows, Weights
-    from isthmus.runs.differences import Difference
+    from isthmus.runs.comparison.provenance_diff import Difference
+    from isthmus.runs.comparison.run_diff import Comparison, Rows, Weights
+    from isthmus.runs.comparison.verdict import Verdict
     from isthmus.runs.reproduce import Plan
-    from isthmus.runs.verdict import Verdict
 
 DIFFERS = 3  # the exit code of a reproduction that is different
 
 
 def run(argv: Sequence[str]) -> int:
     """Reproduce; returns the exit code."""
-    from isthmus.runs.verdict import TOLERANCE
+    from isthmus.runs.comparison.verdict import TOLERANCE
 
     parser = argparse.ArgumentParser(
         prog="isthmus reproduce",
@@ -52,9 +52,9 @@ def run(argv: Sequence[str]) -> int:
     if not arguments.tolerance >= 0:
         raise BadInput("--tolerance", arguments.tolerance, "must be a number of at least 0")
 
-    from isthmus.runs import signals
-    from isthmus.runs.compose import is_follower
-    from isthmus.runs.json_text import as_json
+    from isthmus.runs.config.compose import is_follower
+    from isthmus.runs.execution import signals
+    from isthmus.runs.folder.json_text import as_json
     from isthmus.runs.reproduce import prepare, reproduce
 
     signals.unwind()
@@ -75,14 +75,14 @@ def run(argv: Sequence[str]) -> int:
 
 def exit_code(verdict: Verdict) -> int:
     """The exit code of the command that compared."""
-    from isthmus.runs.verdict import DIFFERENT
+    from isthmus.runs.comparison.verdict import DIFFERENT
 
     return DIFFERS if verdict.verdict == DIFFERENT else 0
 
 
 def beginning(plan: Plan) -> str:
     """What is known before training: where it goes, what was changed, and what differs already."""
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
     from isthmus.runs.errors import relative
 
     lines = [f"reproducing {printable(plan.original.folder.path)} in {printable(relative(plan.path))}"]
@@ -105,7 +105,7 @@ def report(verdict: Verdict) -> str:
 
 
 def _results(comparison: Comparison) -> str:
-    from isthmus.cli.report import aligned, printable
+    from isthmus.cli.tables import aligned, printable
 
     rows = [("", "original", "reproduced", "difference")]
     for metric in comparison.results:
@@ -116,7 +116,7 @@ def _results(comparison: Comparison) -> str:
 
 
 def _rows(rows: Rows) -> str:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     if rows.first is None:
         return f"all {rows.original} rows the same"
@@ -143,7 +143,7 @@ def _weights(weights: Weights) -> str:
 
 
 def _conclusion(verdict: Verdict) -> Iterator[str]:
-    from isthmus.runs.verdict import DIFFERENT, IDENTICAL, WITHIN
+    from isthmus.runs.comparison.verdict import DIFFERENT, IDENTICAL, WITHIN
 
     off = _farthest(verdict)
     if verdict.verdict == IDENTICAL:
@@ -173,7 +173,7 @@ def _conclusion(verdict: Verdict) -> Iterator[str]:
 
 
 def _farthest(verdict: Verdict) -> str:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     metric = verdict.farthest
     if metric is None:
@@ -185,7 +185,7 @@ def _farthest(verdict: Verdict) -> str:
 
 
 def _changed(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     return [
         f"  {printable(key, 60)}: {printable(old, 60)} -> {printable(new, 60)}"
@@ -194,13 +194,13 @@ def _changed(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
 
 
 def _listed(found: Sequence[Difference]) -> list[str]:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     return [f"  {printable(difference, 200)}" for difference in found]
 
 
 def _number(value: Any) -> str:
-    from isthmus.cli.report import number, printable
+    from isthmus.cli.tables import number, printable
 
     if value is None:
         return "none"

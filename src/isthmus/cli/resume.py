@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isthmus.runs.folder import RunFolder
+    from isthmus.runs.folder.run_folder import RunFolder
 
 
 def run(argv: Sequence[str]) -> int:
@@ -30,9 +30,9 @@ def run(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_intermixed_args(argv)
 
-    from isthmus.cli.report import command, print_run, printable
-    from isthmus.runs.compose import is_follower
-    from isthmus.runs.folder import RunFolder
+    from isthmus.cli.tables import command, print_run, printable
+    from isthmus.runs.config.compose import is_follower
+    from isthmus.runs.folder.run_folder import RunFolder
 
     folder = RunFolder.open(arguments.run)
     if folder.is_done and not arguments.overrides:
@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
         further = command("isthmus", "resume", arguments.run, "trainer.max_epochs=N")
         print(f"{printable(arguments.run)} is done; to train it further: {further}")
         return 0 if folder.reproduction.exists() else _compared(folder)
-    from isthmus.runs import signals
+    from isthmus.runs.execution import signals
     from isthmus.runs.resume import resume
 
     signals.unwind()
@@ -54,10 +54,10 @@ def run(argv: Sequence[str]) -> int:
 
 def _compared(folder: RunFolder) -> int:
     """Where a run reproduces another one, compare them and print the verdict; returns the exit code."""
-    from isthmus.cli.report import command, printable
     from isthmus.cli.reproduce import exit_code, report
-    from isthmus.core.errors import BadInput
-    from isthmus.runs.reproduction import conclude_resumed, is_reproduction
+    from isthmus.cli.tables import command, printable
+    from isthmus.common.errors import BadInput
+    from isthmus.runs.comparison.reproduction import conclude_resumed, is_reproduction
 
     if not is_reproduction(folder):
         return 0

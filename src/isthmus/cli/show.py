@@ -29,8 +29,8 @@ def run(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_args(argv)
 
-    from isthmus.cli.report import printable
-    from isthmus.runs.json_text import as_json
+    from isthmus.cli.tables import printable
+    from isthmus.runs.folder.json_text import as_json
     from isthmus.runs.show import damaged, describe
 
     run = describe(arguments.run)
@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
 
 def sections(run: Mapping[str, Any]) -> Iterator[str]:
     """What is printed, in paragraphs; some are empty."""
-    from isthmus.cli.report import aligned, by_stage, printable, table
+    from isthmus.cli.tables import aligned, by_stage, printable, table
 
     yield _status(run)
     provenance = list(_provenance(run["provenance"]))
@@ -63,8 +63,8 @@ def sections(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _status(run: Mapping[str, Any]) -> str:
-    from isthmus.cli.report import command, printable
-    from isthmus.runs.formats import RESUMABLE
+    from isthmus.cli.tables import command, printable
+    from isthmus.runs.folder.migrations import RESUMABLE
 
     status, path = run["status"], run["path"]
     state = printable(status.get("status"), 20)
@@ -93,7 +93,7 @@ def _latest(metrics: Mapping[str, float]) -> str:
 
 
 def _config(config: Mapping[str, Mapping[str, Any]]) -> str:
-    from isthmus.cli.report import aligned, printable
+    from isthmus.cli.tables import aligned, printable
 
     if not config:
         return "config: all defaults"
@@ -113,7 +113,7 @@ def _value(key: str, value: Any) -> str:
 
 
 def _provenance(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     def known(key: str) -> Mapping[str, Any]:
         value = provenance.get(key)
@@ -154,14 +154,14 @@ def _provenance(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _short(digest: Any) -> str:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     return printable(str(digest)[:12])
 
 
 def _code(repository: Any) -> str:
-    from isthmus.cli.report import printable
-    from isthmus.runs.differences import changed_files
+    from isthmus.cli.tables import printable
+    from isthmus.runs.comparison.provenance_diff import changed_files
 
     if not isinstance(repository, Mapping):
         return "not in git"
@@ -179,7 +179,7 @@ def _code(repository: Any) -> str:
 
 
 def _hardware(hardware: Mapping[str, Any]) -> str:
-    from isthmus.cli.report import printable
+    from isthmus.cli.tables import printable
 
     gpus = hardware.get("gpus")
     parts = [
@@ -194,7 +194,7 @@ def _hardware(hardware: Mapping[str, Any]) -> str:
 
 def _files(sizes: Mapping[str, int]) -> str:
     """Each file of the folder and each checkpoint; of other folders the sum."""
-    from isthmus.cli.report import aligned, printable
+    from isthmus.cli.tables import aligned, printable
 
     single: dict[str, int] = {}
     inside: dict[str, list[int]] = defaultdict(list)

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.choices import config_dirs, groups
-from isthmus.core.atomic import discard_empty
-from isthmus.runs import BadInput, RunFailed, signals
-from isthmus.runs.compose import CONFIG_NAME, conf_dir, experiment_name, is_follower, register_resolvers
+from isthmus.common.atomic_files import discard_empty
+from isthmus.runs import BadInput, RunFailed
+from isthmus.runs.config.compose import (
+    CONFIG_NAME,
+    conf_dir,
+    experiment_name,
+    is_follower,
+    register_resolvers,
+)
 from isthmus.runs.errors import Carried
+from isthmus.runs.execution import signals
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -43,10 +50,10 @@ def run(argv: Sequence[str]) -> int:
         return 0
     import hydra
 
-    from isthmus.cli.composition import explained, overrides_last
-    from isthmus.cli.hydra_section import check_hydra_section
-    from isthmus.cli.sweep import release
-    from isthmus.runs.config_files import check_config_files
+    from isthmus.cli.hydra.errors import explained, overrides_last
+    from isthmus.cli.hydra.guard import check_hydra_section
+    from isthmus.cli.hydra.sweep_folder import release
+    from isthmus.runs.config.foreign import check_config_files
 
     for folder in config_dirs(argv):
         if not folder.is_dir():
@@ -75,8 +82,8 @@ def _task(cfg: DictConfig) -> None:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from isthmus.cli.report import print_run
-    from isthmus.runs.rules import check
+    from isthmus.cli.tables import print_run
+    from isthmus.runs.config.validation import check
 
     hydra_cfg = HydraConfig.get()
     try:

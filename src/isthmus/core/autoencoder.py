@@ -12,7 +12,7 @@ from isthmus.core.losses.base import Loss
 from isthmus.core.noise.base import Noise
 from isthmus.core.objectives.base import Objective
 from isthmus.core.regularizers.base import Regularizer
-from isthmus.core.types import Code, Coder, Pass, Terms
+from isthmus.core.types import Code, EncoderDecoder, ForwardResult, Terms
 
 
 class Autoencoder(nn.Module):
@@ -30,7 +30,7 @@ class Autoencoder(nn.Module):
     def __init__(
         self,
         *,
-        coder: Coder,
+        coder: EncoderDecoder,
         latent: Latent,
         loss: Loss,
         regularizers: Mapping[str, Regularizer],
@@ -48,7 +48,7 @@ class Autoencoder(nn.Module):
 
     def forward(
         self, x: Tensor, *, generator: torch.Generator | None = None, epoch: Tensor | None = None
-    ) -> tuple[Pass, Terms]:
+    ) -> tuple[ForwardResult, Terms]:
         """Corrupt, encode, sample, decode and judge.
 
         Args:
@@ -58,10 +58,10 @@ class Autoencoder(nn.Module):
         """
         noisy = self.noise(x, generator)
         code = self.latent(self.encoder(noisy), generator)
-        result = Pass(x, noisy, code, self.decoder(code.z))
-        return result, self.judge(result, epoch)
+        result = ForwardResult(x, noisy, code, self.decoder(code.z))
+        return result, self.compute_terms(result, epoch)
 
-    def judge(self, result: Pass, epoch: Tensor | None = None) -> Terms:
+    def compute_terms(self, result: ForwardResult, epoch: Tensor | None = None) -> Terms:
         """What a pass costs; see `forward` for `epoch`."""
         reconstruction = self.loss(result.raw, result.x)
         weights, values, penalties = {}, {}, []

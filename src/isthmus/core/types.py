@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     block: int
 
 
-class Group(NamedTuple):
+class BatchGroup(NamedTuple):
     """Several training batches, taken from the source together.
 
     Attributes:
@@ -60,7 +60,7 @@ class Group(NamedTuple):
         return [part.clone() if part.storage_offset() * width % BOUNDARY else part for part in parts]
 
 
-class Coder(NamedTuple):
+class EncoderDecoder(NamedTuple):
     """What an architecture builds.
 
     Attributes:
@@ -93,7 +93,7 @@ class Code(NamedTuple):
     posterior: DiagonalGaussian | None
 
 
-class Pass(NamedTuple):
+class ForwardResult(NamedTuple):
     """One pass through the autoencoder.
 
     Attributes:

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput, one_of
+from isthmus.common.errors import BadInput, one_of
 from isthmus.core.scaling import Scaling
-from isthmus.data.array_file import ArrayFile
-from isthmus.data.array_labels import classes_of
-from isthmus.data.array_layout import layout_of
-from isthmus.data.array_scan import chunks, scan
 from isthmus.data.examples import locate
+from isthmus.data.formats.array_file import ArrayFile
+from isthmus.data.formats.array_labels import classes_of
+from isthmus.data.formats.array_layout import layout_of
+from isthmus.data.formats.array_scan import chunks, scan
+from isthmus.data.formats.mapped_array import MappedArray
+from isthmus.data.formats.npz import PackedArray, array_names
 from isthmus.data.listing import some
-from isthmus.data.mapped import MappedArray
 from isthmus.data.memory import ROW, check_room, fits_in_memory, take_rows
-from isthmus.data.npz import PackedArray, array_names
 from isthmus.data.source import UNBOUNDED, Reading, Source
 
 USUAL_NAMES = ("x", "X", "x_train", "data", "images", "arr_0")  # of the data in an .npz file

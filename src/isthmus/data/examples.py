@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 
 PREFIX = "example:"
 PHOTOS = ("china", "flower")

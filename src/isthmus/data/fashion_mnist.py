@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.data.download import DownloadFailed, fetch
 from isthmus.data.examples import locate
-from isthmus.data.idx import read_idx
+from isthmus.data.formats.idx import read_idx
 from isthmus.data.source import TensorSource, sha256_of
 
 SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput, whole
+from isthmus.common.errors import BadInput, check_int
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
+from isthmus.data.formats.image_file import MOST_PIXELS, PIXEL, UNREADABLE, Head, TooLarge, decode, head_of
 from isthmus.data.memory import SHARE, available_memory, fits_in_memory, take_rows
-from isthmus.data.pictures import MOST_PIXELS, PIXEL, UNREADABLE, Head, TooLarge, decode, head_of
 from isthmus.data.source import Reading, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -166,7 +166,7 @@ def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | Non
     sides = size if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
     if len(sides) != 2:
         raise BadInput("size", size, "must be one number of pixels, or [height,width]")
-    height, width = (whole("size", side) for side in sides)
+    height, width = (check_int("size", side) for side in sides)
     if height * width > MOST_PIXELS:
         raise BadInput("size", size, f"must not be above {MOST_PIXELS // 10**6} megapixels")
     return height, width

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 
 SHARE = 4  # "auto" takes at most one part in four: the model, its codes and the figures need room too
 

@@ -10,11 +10,11 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from isthmus.core.errors import LARGEST_SEED, BadInput, whole
+from isthmus.common.errors import LARGEST_SEED, BadInput, check_int
 from isthmus.core.scaling import Scaling
-from isthmus.core.types import Batch, Group
-from isthmus.data.batches import EvaluationBatches, Groups, TrainBatches
-from isthmus.data.loaders import loader
+from isthmus.core.types import Batch, BatchGroup
+from isthmus.data.loading.loaders import loader
+from isthmus.data.loading.samplers import BatchGroups, EvaluationBatches, TrainBatches
 from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
 from isthmus.data.splits import draw_split
@@ -63,9 +63,9 @@ class DataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.source = source
-        self.batch_size = whole("batch_size", batch_size)
-        self.eval_batch_size = whole("eval_batch_size", eval_batch_size)
-        self.num_workers = whole("num_workers", num_workers, least=0)
+        self.batch_size = check_int("batch_size", batch_size)
+        self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
+        self.num_workers = check_int("num_workers", num_workers, least=0)
         self.seed = seed
         self.steps_per_execution = steps_per_execution
         self.on_device = on_device
@@ -81,7 +81,7 @@ class DataModule(LightningDataModule):
             test_rows=source.test_rows,
             val_size=val_size,
             test_size=test_size,
-            seed=whole("split_seed", split_seed, least=0, most=LARGEST_SEED),
+            seed=check_int("split_seed", split_seed, least=0, most=LARGEST_SEED),
         )
         self._check_batch("batch_size", batch_size, len(self.split.train), TRAINED)
         held_out = max(len(self.split.val), len(self.split.test))
@@ -107,7 +107,7 @@ class DataModule(LightningDataModule):
         self.train_batches = len(groups.batches)
         return self._loader(groups)
 
-    def _groups(self) -> Groups:
+    def _groups(self) -> BatchGroups:
         epoch, batch = self._start
         blocks = TrainBatches(
             self.split.train,
@@ -119,7 +119,7 @@ class DataModule(LightningDataModule):
         )
         # Workers would decode far ahead, and processes wait for each other at each step anyway.
         grouped = self.source.reading is not Reading.DECODED and self._world_size == 1
-        return Groups(blocks, min(self.steps_per_execution, self._room()) if grouped else 1, skip=batch)
+        return BatchGroups(blocks, min(self.steps_per_execution, self._room()) if grouped else 1, skip=batch)
 
     def _room(self) -> int:
         """Batches that may be in memory together as the model sees them; the others wait their turn."""
@@ -133,8 +133,8 @@ class DataModule(LightningDataModule):
         return self._evaluation(self.split.test)
 
     def transfer_batch_to_device(
-        self, batch: Batch | Group, device: torch.device, dataloader_idx: int
-    ) -> Batch | Group:
+        self, batch: Batch | BatchGroup, device: torch.device, dataloader_idx: int
+    ) -> Batch | BatchGroup:
         """Move the examples alone: the rows and the block numbers are used on the host."""
         return batch._replace(x=batch.x.to(device, non_blocking=True))
 

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput, one_of
+from isthmus.common.errors import BadInput, one_of
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
+from isthmus.data.formats.table_file import CSV, Parquet
+from isthmus.data.formats.table_labels import classes_of
 from isthmus.data.listing import Rows, some
 from isthmus.data.memory import ROW, NoRoom, check_room
 from isthmus.data.source import UNBOUNDED, TensorSource
-from isthmus.data.table_file import CSV, Parquet
-from isthmus.data.table_labels import classes_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
 Importing this package imports nothing heavy.
 """
 
-from isthmus.core.errors import BadInput, TrainingDiverged
+from isthmus.common.errors import BadInput, TrainingDiverged
 from isthmus.runs.errors import RunFailed, Stopped
 
 __all__ = ["BadInput", "RunFailed", "Stopped", "TrainingDiverged"]

@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from isthmus.core.held import FolderLost
+from isthmus.common.held_folder import FolderLost
 
 
 class RunFailed(RuntimeError):

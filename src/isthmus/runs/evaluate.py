@@ -13,16 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
 
-from isthmus.core.errors import BadInput
-from isthmus.runs import garbage
-from isthmus.runs.build import Parts, build
-from isthmus.runs.configs import check_trained, flat
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.reading import check_opened
-from isthmus.runs.rules import check
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.build import Parts, build
+from isthmus.runs.config.keys import check_trained, flat
+from isthmus.runs.config.validation import check
+from isthmus.runs.execution import gc_pause
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.folder.untrusted import check_opened
 from isthmus.training.callbacks.checkpoints import CONFIG
-from isthmus.training.checkpoint_check import check_weights, is_count
-from isthmus.training.checkpoint_io import read_checkpoint
+from isthmus.training.checkpoint.io import read_checkpoint
+from isthmus.training.checkpoint.validation import check_weights, is_count
 from isthmus.training.trainer import NOWHERE, check_devices, quiet, set_threads
 
 COUNTS = ("epoch", "global_step")  # in a checkpoint
@@ -136,7 +136,7 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
         default_root_dir=NOWHERE,
         plugins=LightningEnvironment(),
     )
-    garbage.go_on()
+    gc_pause.go_on()
     (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
     provenance = folder.read_provenance()
     recorded = provenance.get("data")

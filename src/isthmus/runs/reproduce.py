@@ -11,18 +11,9 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from isthmus.core.errors import BadInput
-from isthmus.runs.build import build_data
-from isthmus.runs.compose import is_follower
-from isthmus.runs.configs import typed_overrides
-from isthmus.runs.differences import Difference
-from isthmus.runs.drive import devices_of
-from isthmus.runs.errors import command_line, relative
-from isthmus.runs.evaluate import overridden
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.provenance import environment
-from isthmus.runs.reading import check_opened
-from isthmus.runs.reproduction import (
+from isthmus.common.errors import BadInput
+from isthmus.runs.comparison.provenance_diff import Difference
+from isthmus.runs.comparison.reproduction import (
     Original,
     changes_between,
     conclude,
@@ -30,11 +21,20 @@ from isthmus.runs.reproduction import (
     read_original,
     reference,
 )
-from isthmus.runs.rules import check
-from isthmus.runs.slurm import was_requeued
-from isthmus.runs.threads import threads_restored, threads_to_restore
+from isthmus.runs.comparison.verdict import Verdict
+from isthmus.runs.config.build import build_data
+from isthmus.runs.config.compose import is_follower
+from isthmus.runs.config.keys import typed_overrides
+from isthmus.runs.config.validation import check
+from isthmus.runs.errors import command_line, relative
+from isthmus.runs.evaluate import overridden
+from isthmus.runs.execution.launch import devices_of
+from isthmus.runs.execution.slurm import was_requeued
+from isthmus.runs.execution.threads import threads_restored, threads_to_restore
+from isthmus.runs.folder.provenance import environment
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.folder.untrusted import check_opened
 from isthmus.runs.train import train
-from isthmus.runs.verdict import Verdict
 from isthmus.training.trainer import quiet, threads_of
 
 DEFAULT_EXPERIMENT = "reproduced"

@@ -9,22 +9,22 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from isthmus.core.atomic import same_content, sweep, write_text
-from isthmus.core.errors import BadInput
-from isthmus.runs.build import Parts
-from isthmus.runs.compose import is_follower
-from isthmus.runs.configs import CHANGEABLE
-from isthmus.runs.continuing import check_origin, check_start
-from isthmus.runs.differences import differences
-from isthmus.runs.drive import devices_of, drive
+from isthmus.common.atomic_files import same_content, sweep, write_text
+from isthmus.common.errors import BadInput
+from isthmus.runs.comparison.provenance_diff import differences
+from isthmus.runs.config.build import Parts
+from isthmus.runs.config.compose import is_follower
+from isthmus.runs.config.keys import CHANGEABLE
+from isthmus.runs.config.validation import check
 from isthmus.runs.evaluate import overridden
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.formats import RESUMABLE
-from isthmus.runs.provenance import environment
-from isthmus.runs.reading import FOLDERS, check_inside, check_opened
-from isthmus.runs.rules import check
-from isthmus.runs.start import newest, rewind
-from isthmus.runs.threads import threads_restored, threads_to_restore
+from isthmus.runs.execution.launch import devices_of, launch
+from isthmus.runs.execution.restart import newest, rewind
+from isthmus.runs.execution.resume_checks import check_origin, check_start
+from isthmus.runs.execution.threads import threads_restored, threads_to_restore
+from isthmus.runs.folder.migrations import RESUMABLE
+from isthmus.runs.folder.provenance import environment
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.folder.untrusted import FOLDERS, check_inside, check_opened
 from isthmus.training.trainer import threads_of
 
 
@@ -49,7 +49,7 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
     cfg = _config(folder, overrides)
     begin = None if is_follower() else lambda stack, parts: reopen(stack, folder, cfg, parts, overrides)
     with threads_as_before(folder, cfg):
-        return drive(cfg, begin)
+        return launch(cfg, begin)
 
 
 def threads_as_before(folder: RunFolder, cfg: DictConfig) -> AbstractContextManager[None]:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from isthmus.core.errors import BadInput
-from isthmus.core.rows import read_rows
-from isthmus.runs.configs import against_defaults, typed_overrides
-from isthmus.runs.folder import RunFolder
-from isthmus.training.checkpoint_archive import check_archive
-from isthmus.training.latent_file import check_latents
+from isthmus.common.csv_rows import read_rows
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.keys import against_defaults, typed_overrides
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.training.checkpoint.archive import check_archive
+from isthmus.training.writers.latent_file import check_latents
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from isthmus.core.atomic import discard_empty, write_text
-from isthmus.runs.build import Parts
-from isthmus.runs.drive import devices_of, drive
-from isthmus.runs.folder import RunFolder
-from isthmus.runs.provenance import provenance
+from isthmus.common.atomic_files import discard_empty, write_text
+from isthmus.runs.config.build import Parts
+from isthmus.runs.config.validation import check, check_literal
+from isthmus.runs.execution.launch import devices_of, launch
+from isthmus.runs.execution.slurm import requeued
+from isthmus.runs.folder.provenance import provenance
+from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.resume import reopen, threads_as_before
-from isthmus.runs.rules import check, check_literal
-from isthmus.runs.slurm import requeued
 from isthmus.training.distributed import cluster
 from isthmus.training.trainer import threads_of
 
@@ -41,7 +41,7 @@ def train(
             started as another than the first, which joins the first one's run.
         overrides: what the person typed, for the record.
         experiment: what the run is called, for the record.
-        reproduces: the run that it will be compared with, for the record (see `runs.reproduction`).
+        reproduces: the run to compare with, for the record (see `runs.comparison.reproduction`).
 
     Raises:
         BadInput: for what the person can mend.
@@ -51,7 +51,7 @@ def train(
     """
     check(cfg)
     if path is None:
-        return drive(cfg, None)
+        return launch(cfg, None)
     earlier = requeued(_anchored(cfg.copy()), path)
     if earlier is not None:
         discard_empty(path, path.parent)
@@ -65,7 +65,7 @@ def train(
         return _record(stack, path, cfg, parts, overrides, experiment, reproduces)
 
     with threads_as_before(earlier, cfg) if earlier is not None else nullcontext():
-        return drive(cfg, begin)
+        return launch(cfg, begin)
 
 
 def _anchored(cfg: DictConfig) -> DictConfig:

@@ -22,8 +22,8 @@ from lightning_fabric.utilities.distributed import _init_dist_connection
 from torch import Tensor
 from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
-from isthmus.core.errors import BadInput
-from isthmus.training.stopping import stop_signals
+from isthmus.common.errors import BadInput
+from isthmus.training.signals import stop_signals
 
 YEAR = 365 * 24 * 3600  # seconds
 

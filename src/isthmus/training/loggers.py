@@ -12,8 +12,8 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from isthmus.core.atomic import write_text
-from isthmus.core.errors import BadInput
+from isthmus.common.atomic_files import write_text
+from isthmus.common.errors import BadInput
 
 
 @runtime_checkable
@@ -30,7 +30,7 @@ class EventFiles(TensorBoardLogger):
     """TensorBoard events directly in `folder`.
 
     Lightning would also write an hparams.yaml; the run folder has its config.yaml. The HParams row is
-    written when the final metrics are there (see `training.hparams`).
+    written when the final metrics are there (see `training.writers.hparams`).
 
     Args:
         folder: of the run.
@@ -55,7 +55,7 @@ class EventFiles(TensorBoardLogger):
     def experiment(self) -> Any:
         """The SummaryWriter, made when it is first needed."""
         if self._experiment is None:
-            from isthmus.training.event_writer import EventWriter
+            from isthmus.training.writers.event_writer import EventWriter
 
             self._experiment = EventWriter(self.log_dir, **self._kwargs)
         return self._experiment

@@ -12,22 +12,22 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
+from isthmus.common.errors import TrainingDiverged
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.errors import TrainingDiverged
 from isthmus.core.metrics.reconstruction import error_names, reconstruction_errors
 from isthmus.core.scaling import Scaling
 from isthmus.core.seeding import default_generator, derive_seed
-from isthmus.core.types import Batch, Group
-from isthmus.training.collapse import CollapseWarning, kl_record
+from isthmus.core.types import Batch, BatchGroup
 from isthmus.training.distributed import agree_on
-from isthmus.training.divergence import DivergenceGuard
-from isthmus.training.engine import make_step
-from isthmus.training.layout import follow_weights
 from isthmus.training.loggers import Marked, tensorboard_of
+from isthmus.training.memory_format import follow_weights
 from isthmus.training.metrics import LatentUse, Means, reported
-from isthmus.training.optimizers import clip_gradients, make_optimizer
-from isthmus.training.position import KEY, Position, Unread, loop_state, record, recorded
+from isthmus.training.monitors.nonfinite import DivergenceGuard
+from isthmus.training.monitors.posterior_collapse import CollapseWarning, kl_record
+from isthmus.training.progress import KEY, PendingMeans, Progress, loop_state, record, recorded
 from isthmus.training.schedulers import Schedule
+from isthmus.training.step.engines import make_step
+from isthmus.training.step.optimizers import clip_gradients, make_optimizer
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class AutoencoderModule(LightningModule):
         self.kl_per_dimension: Tensor | None = None
         self.validated_at = -1  # the step whose weights the last validation judged
         self.after_step: Callable[[], None] | None = None  # called when an optimizer step is made
-        self._place = Position(0, 0, 0)
+        self._place = Progress(0, 0, 0)
         self.make_optimizer = optimizer
         self.schedule = schedule
         self._guard = DivergenceGuard()
-        self._unread: list[tuple[Tensor, int]] = []  # terms and number of examples of recent steps
+        self._pending_terms: list[tuple[Tensor, int]] = []  # terms and number of examples of recent steps
         warmups = [part.warmup_epochs for part in autoencoder.regularizers.values()]
         self._warms_up = any(warmups)
         self._collapse = CollapseWarning(after_epochs=max(warmups, default=0.0))
@@ -152,7 +152,7 @@ class AutoencoderModule(LightningModule):
         self._generator = default_generator(self.device)
         self._batches = self._batches_per_epoch()
         self._rank = self.global_rank
-        self._unread = [(terms.to(self.device), count) for terms, count in self._unread]
+        self._pending_terms = [(terms.to(self.device), count) for terms, count in self._pending_terms]
         optimizers = self.optimizers()
         self._optimizers: list[Any] = optimizers if isinstance(optimizers, list) else [optimizers]
         configs = self.trainer.lr_scheduler_configs
@@ -169,7 +169,7 @@ class AutoencoderModule(LightningModule):
         for optimizer in self.trainer.optimizers:  # their state has been restored by now
             follow_weights(optimizer)
 
-    def training_step(self, group: Group, batch_idx: int) -> None:
+    def training_step(self, group: BatchGroup, batch_idx: int) -> None:
         # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.
         epoch, world_size = self.current_epoch, self.trainer.world_size
         for x, block in zip(group.split(self.scaling(group.x)), group.blocks, strict=True):
@@ -192,7 +192,7 @@ class AutoencoderModule(LightningModule):
         share = 1 / min(group, self._batches - batch_idx // group * group)  # the last group may be smaller
         terms = self._step(x, epoch=progress, complete=complete, share=share)
         self.latest = terms
-        self._unread.append((terms, x.shape[0]))
+        self._pending_terms.append((terms, x.shape[0]))
         step = self.global_step
         self._guard.add(step if complete else step + 1, terms)
         if complete:
@@ -200,7 +200,7 @@ class AutoencoderModule(LightningModule):
                 scheduler.step()
             if step % self.settings.log_every_n_steps == 0:
                 self._log_step(terms, step)
-            self._place = Position(epoch, batch_idx + 1, step)
+            self._place = Progress(epoch, batch_idx + 1, step)
             if self.after_step is not None:
                 self.after_step()
 
@@ -217,10 +217,10 @@ class AutoencoderModule(LightningModule):
     def _read_terms(self) -> None:
         # Once in a while for many steps: each look costs as much as a small network's step.
         self._guard.check()
-        if self._unread:
-            terms, counts = zip(*self._unread, strict=True)
+        if self._pending_terms:
+            terms, counts = zip(*self._pending_terms, strict=True)
             self.train_means.update_many(torch.stack(terms), torch.tensor(counts, device=self.device))
-            self._unread.clear()
+            self._pending_terms.clear()
 
     def _log_step(self, terms: Tensor, step: int) -> None:
         self._read_terms()
@@ -231,7 +231,7 @@ class AutoencoderModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         last_batch = self._place.batch - 1
-        self._place = Position(self.current_epoch + 1, 0, self.global_step)
+        self._place = Progress(self.current_epoch + 1, 0, self.global_step)
         self._read_terms()
         self._guard.check_weights(self.autoencoder.parameters(), self.global_step)
         metrics: dict[str, Any] = {f"train/{name}": mean for name, mean in self.train_means.compute().items()}
@@ -323,11 +323,13 @@ class AutoencoderModule(LightningModule):
         tells how good it is.
         """
         self._guard.check()  # a checkpoint with NaN would be the end of the run
-        unread = Unread(
+        unread = PendingMeans(
             self.train_means.sums,
             self.train_means.count,
-            torch.stack([terms for terms, _ in self._unread]) if self._unread else torch.empty(0),
-            torch.tensor([count for _, count in self._unread]),
+            torch.stack([terms for terms, _ in self._pending_terms])
+            if self._pending_terms
+            else torch.empty(0),
+            torch.tensor([count for _, count in self._pending_terms]),
         )
         checkpoint[KEY] = record(self._place, unread)
         checkpoint["logs"] = {log.marked_as: log.mark() for log in self.loggers if isinstance(log, Marked)}
@@ -345,4 +347,4 @@ class AutoencoderModule(LightningModule):
         checkpoint["loops"] = {"fit_loop": loop_state(self._place, calls=calls)}
         if unread is not None:
             self.train_means.sums, self.train_means.count = unread.sums, unread.total
-            self._unread = list(zip(unread.terms, unread.sizes.tolist(), strict=True))
+            self._pending_terms = list(zip(unread.terms, unread.sizes.tolist(), strict=True))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from isthmus.core.errors import real, whole
+from isthmus.common.errors import check_float, check_int
 
 
 class Schedule(Protocol):
@@ -33,8 +33,8 @@ class Cosine:
     """
 
     def __init__(self, *, warmup: float, final: float) -> None:
-        self.warmup = real("warmup", warmup, least=0.0, below=1.0)
-        self.final = real("final", final, least=0.0, most=1.0)
+        self.warmup = check_float("warmup", warmup, least=0.0, below=1.0)
+        self.final = check_float("final", final, least=0.0, most=1.0)
 
     def factor(self, step: int, total_steps: int) -> float:
         """What multiplies the learning rate at `step` of `total_steps`."""
@@ -59,9 +59,9 @@ class Plateau:
     """
 
     def __init__(self, *, factor: float, patience: int, min_lr: float) -> None:
-        self.factor = real("factor", factor, above=0.0, below=1.0)
-        self.patience = whole("patience", patience, least=0)
-        self.min_lr = real("min_lr", min_lr, least=0.0)
+        self.factor = check_float("factor", factor, above=0.0, below=1.0)
+        self.patience = check_int("patience", patience, least=0)
+        self.min_lr = check_float("min_lr", min_lr, least=0.0)
 
     def build(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         scheduler = ReduceLROnPlateau(

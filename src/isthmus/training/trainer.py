@@ -19,11 +19,11 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from pytorch_lightning.loggers import Logger
 
-from isthmus.core.errors import BadInput
-from isthmus.training.callbacks.progress import Bar
-from isthmus.training.checkpoint_io import AtomicCheckpointIO
-from isthmus.training.console import ConsoleLines
+from isthmus.common.errors import BadInput
+from isthmus.training.callbacks.progress_bar import Bar
+from isthmus.training.checkpoint.io import AtomicCheckpointIO
 from isthmus.training.distributed import started_by_srun
+from isthmus.training.writers.console import ConsoleLines
 
 # Everything has a place in the run folder already. In a folder, Lightning would look for checkpoints that it
 # made under Slurm, and go on from one that anybody put there.

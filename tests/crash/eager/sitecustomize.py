@@ -4,6 +4,6 @@ import sys
 
 typed = " ".join(sys.orig_argv)
 if any(word in typed for word in ("train", "resume", "multiprocessing")):  # the others do not wait for torch
-    from isthmus.training import background
+    from isthmus.training.writers import background
 
-    background.REST = 0.0
+    background.DEBOUNCE_SECONDS = 0.0

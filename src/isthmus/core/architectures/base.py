@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from isthmus.core.errors import BadInput
-from isthmus.core.types import Coder
+from isthmus.common.errors import BadInput
+from isthmus.core.types import EncoderDecoder
 
 
 class Architecture(ABC):
@@ -19,7 +19,7 @@ class Architecture(ABC):
     """
 
     @abstractmethod
-    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         """Build for examples of `shape` and codes of `latent_dim`.
 
         Raises:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from isthmus.common.errors import one_of
 from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
 from isthmus.core.architectures.layers import (
     ACTIVATIONS,
@@ -19,8 +20,7 @@ from isthmus.core.architectures.layers import (
     normalization_2d,
     widths,
 )
-from isthmus.core.errors import one_of
-from isthmus.core.types import Coder
+from isthmus.core.types import EncoderDecoder
 
 
 def halved(size: int, stages: int) -> list[int]:
@@ -45,7 +45,7 @@ class Conv(Architecture):
         self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
         self.normalization = one_of("normalization", normalization, NORMALIZATIONS_2D)
 
-    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         colours, height, width = image_shape(shape, "conv")
         stages = len(self.channels)
         heights, breadths = halved(height, stages), halved(width, stages)
@@ -70,7 +70,7 @@ class Conv(Architecture):
             )
             if stage:
                 decoder += self._finish(channels[stage])
-        return Coder(nn.Sequential(*encoder, nn.Flatten()), features(inner), nn.Sequential(*decoder))
+        return EncoderDecoder(nn.Sequential(*encoder, nn.Flatten()), features(inner), nn.Sequential(*decoder))
 
     def _finish(self, channels: int) -> list[nn.Module]:
         return [*normalization_2d(self.normalization, channels), activation(self.activation)]

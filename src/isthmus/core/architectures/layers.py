@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from isthmus.core.errors import BadInput, one_of, whole
+from isthmus.common.errors import BadInput, check_int, one_of
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -25,7 +25,7 @@ def widths(key: str, value: object, *, otherwise: str = "") -> list[int]:
     """A list of at least one whole number, one per stage; raises `BadInput` for anything else."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         raise BadInput(key, value, f"must be a list of whole numbers, such as [32, 64]{otherwise}")
-    return [whole(key, width, most=WIDEST) for width in value]
+    return [check_int(key, width, most=WIDEST) for width in value]
 
 
 NORMALIZATIONS_1D = ("none", "batch", "layer")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from torch import nn
 
 from isthmus.core.architectures.base import Architecture, Unflatten, features
-from isthmus.core.types import Coder
+from isthmus.core.types import EncoderDecoder
 
 
 class Linear(Architecture):
     """Flattens; the latent's own linear map is the encoder. For data of any shape."""
 
-    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         width = features(shape)
-        return Coder(nn.Flatten(), width, nn.Sequential(nn.Linear(latent_dim, width), Unflatten(shape)))
+        decoder = nn.Sequential(nn.Linear(latent_dim, width), Unflatten(shape))
+        return EncoderDecoder(nn.Flatten(), width, decoder)

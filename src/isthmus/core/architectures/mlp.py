@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from isthmus.common.errors import check_float, one_of
 from isthmus.core.architectures.base import Architecture, Unflatten, features
 from isthmus.core.architectures.layers import (
     ACTIVATIONS,
@@ -15,8 +16,7 @@ from isthmus.core.architectures.layers import (
     normalization_1d,
     widths,
 )
-from isthmus.core.errors import one_of, real
-from isthmus.core.types import Coder
+from isthmus.core.types import EncoderDecoder
 
 
 class MLP(Architecture):
@@ -33,9 +33,9 @@ class MLP(Architecture):
         self.hidden = widths("hidden", hidden, otherwise="; without any, use architecture=linear")
         self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
         self.normalization = one_of("normalization", normalization, NORMALIZATIONS_1D)
-        self.dropout = real("dropout", dropout, least=0.0, below=1.0)
+        self.dropout = check_float("dropout", dropout, least=0.0, below=1.0)
 
-    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         width = features(shape)
         encoder = nn.Sequential(nn.Flatten(), *self._layers([width, *self.hidden]))
         decoder = nn.Sequential(
@@ -43,7 +43,7 @@ class MLP(Architecture):
             nn.Linear(self.hidden[0], width),
             Unflatten(shape),
         )
-        return Coder(encoder, self.hidden[-1], decoder)
+        return EncoderDecoder(encoder, self.hidden[-1], decoder)
 
     def _layers(self, sizes: list[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from isthmus.common.errors import check_int, one_of
 from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
 from isthmus.core.architectures.conv import halved
 from isthmus.core.architectures.layers import (
@@ -21,8 +22,7 @@ from isthmus.core.architectures.layers import (
     normalization_2d,
     widths,
 )
-from isthmus.core.errors import one_of, whole
-from isthmus.core.types import Coder
+from isthmus.core.types import EncoderDecoder
 
 
 class ResidualBlock(nn.Module):
@@ -55,11 +55,11 @@ class ResNet(Architecture):
 
     def __init__(self, *, channels: Sequence[int], blocks: int, activation: str, normalization: str) -> None:
         self.channels = widths("channels", channels)
-        self.blocks = whole("blocks", blocks, most=1000)
+        self.blocks = check_int("blocks", blocks, most=1000)
         self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
         self.normalization = one_of("normalization", normalization, NORMALIZATIONS_2D)
 
-    def build(self, shape: tuple[int, ...], latent_dim: int) -> Coder:
+    def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         colours, height, width = image_shape(shape, "resnet")
         stages = len(self.channels)
         heights, breadths = halved(height, stages), halved(width, stages)
@@ -80,7 +80,7 @@ class ResNet(Architecture):
                 nn.Conv2d(before, after, 3, padding=1),
             ]
         decoder += [*self._finish(self.channels[0]), nn.Conv2d(self.channels[0], colours, 3, padding=1)]
-        return Coder(nn.Sequential(*encoder), features(inner), nn.Sequential(*decoder))
+        return EncoderDecoder(nn.Sequential(*encoder), features(inner), nn.Sequential(*decoder))
 
     def _stage(self, channels: int) -> list[nn.Module]:
         return [

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.errors import whole
+from isthmus.common.errors import check_int
 from isthmus.core.types import Code
 
 
@@ -23,7 +23,7 @@ class Latent(nn.Module, ABC):
 
     def __init__(self, *, dim: int, width: int) -> None:
         super().__init__()
-        self.dim = whole("dim", dim)
+        self.dim = check_int("dim", dim)
         self.width = width
 
     @abstractmethod

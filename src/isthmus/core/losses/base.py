@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.errors import BadInput, one_of
+from isthmus.common.errors import BadInput, one_of
 
 
 def identity(raw: Tensor) -> Tensor:

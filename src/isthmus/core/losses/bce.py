@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.errors import BadInput
+from isthmus.common.errors import BadInput
 from isthmus.core.losses.base import Loss
 
 

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.errors import BadInput, real
+from isthmus.common.errors import BadInput, check_float
 from isthmus.core.losses.base import Loss
 
 
@@ -34,7 +34,7 @@ class Gaussian(Loss):
         else:
             if isinstance(variance, str):
                 raise BadInput("variance", variance, "must be learned, or a number above 0")
-            fixed = real("variance", variance, above=0.0)
+            fixed = check_float("variance", variance, above=0.0)
             self.register_buffer("log_variance", torch.tensor(math.log(fixed)), persistent=False)
 
     def elementwise(self, raw: Tensor, x: Tensor) -> Tensor:

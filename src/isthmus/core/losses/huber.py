@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.core.errors import real
+from isthmus.common.errors import check_float
 from isthmus.core.losses.base import Loss
 
 
@@ -20,7 +20,7 @@ class Huber(Loss):
 
     def __init__(self, *, delta: float, reduction: str, output_activation: str) -> None:
         super().__init__(reduction=reduction, output_activation=output_activation)
-        self.delta = real("delta", delta, above=0.0)
+        self.delta = check_float("delta", delta, above=0.0)
 
     def elementwise(self, raw: Tensor, x: Tensor) -> Tensor:
         return F.huber_loss(self.reconstruction(raw), x, reduction="none", delta=self.delta)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import real
+from isthmus.common.errors import check_float
 from isthmus.core.noise.base import Noise
 from isthmus.core.randomness import normal_like
 
@@ -21,7 +21,7 @@ class Gaussian(Noise):
 
     def __init__(self, *, std: float) -> None:
         super().__init__()
-        self.register_buffer("std", torch.tensor(real("std", std, least=0.0)), persistent=False)
+        self.register_buffer("std", torch.tensor(check_float("std", std, least=0.0)), persistent=False)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return x + self.std * normal_like(x, generator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import real
+from isthmus.common.errors import check_float
 from isthmus.core.noise.base import Noise
 from isthmus.core.randomness import uniform_like
 
@@ -21,7 +21,7 @@ class Masking(Noise):
 
     def __init__(self, *, p: float) -> None:
         super().__init__()
-        self.register_buffer("p", torch.tensor(real("p", p, least=0.0, most=1.0)), persistent=False)
+        self.register_buffer("p", torch.tensor(check_float("p", p, least=0.0, most=1.0)), persistent=False)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return x * (uniform_like(x, generator) >= self.p)

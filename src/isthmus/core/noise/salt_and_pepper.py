@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput, real
+from isthmus.common.errors import BadInput, check_float
 from isthmus.core.noise.base import Noise
 from isthmus.core.randomness import uniform_like
 
@@ -23,7 +23,7 @@ class SaltAndPepper(Noise):
 
     def __init__(self, *, p: float) -> None:
         super().__init__()
-        self.register_buffer("p", torch.tensor(real("p", p, least=0.0, most=1.0)), persistent=False)
+        self.register_buffer("p", torch.tensor(check_float("p", p, least=0.0, most=1.0)), persistent=False)
         self.low, self.high = 0.0, 1.0
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:

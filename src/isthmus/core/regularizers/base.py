@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.errors import real
-from isthmus.core.types import Pass
+from isthmus.common.errors import check_float
+from isthmus.core.types import ForwardResult
 
 
 class Regularizer(nn.Module, ABC):
@@ -28,8 +28,10 @@ class Regularizer(nn.Module, ABC):
 
     def __init__(self, *, weight: float, warmup_epochs: float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.tensor(real("weight", weight, least=0.0)), persistent=False)
-        self.warmup_epochs = real("warmup_epochs", warmup_epochs, least=0.0)
+        self.register_buffer(
+            "weight", torch.tensor(check_float("weight", weight, least=0.0)), persistent=False
+        )
+        self.warmup_epochs = check_float("warmup_epochs", warmup_epochs, least=0.0)
 
     def weight_at(self, epoch: Tensor | None) -> Tensor:
         """The weight after `epoch` epochs of training (a scalar, fractions included); None: the full one."""
@@ -38,10 +40,10 @@ class Regularizer(nn.Module, ABC):
         return self.weight * (epoch / self.warmup_epochs).clamp(max=1.0)
 
     @abstractmethod
-    def value(self, result: Pass) -> Tensor:
+    def value(self, result: ForwardResult) -> Tensor:
         """The unweighted value that is logged. Shape: [B] or a scalar."""
 
-    def penalty(self, result: Pass, value: Tensor) -> Tensor:
+    def penalty(self, result: ForwardResult, value: Tensor) -> Tensor:
         """What is minimised, before the weight; the value, unless a regularizer says otherwise."""
         return value
 

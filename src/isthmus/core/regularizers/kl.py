@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import BadInput, real
+from isthmus.common.errors import BadInput, check_float
 from isthmus.core.regularizers.base import Regularizer
-from isthmus.core.types import DiagonalGaussian, Pass
+from isthmus.core.types import DiagonalGaussian, ForwardResult
 
 
 def kl_to_standard_normal(posterior: DiagonalGaussian) -> Tensor:
@@ -34,13 +34,13 @@ class KL(Regularizer):
 
     def __init__(self, *, weight: float, warmup_epochs: float, free_bits: float) -> None:
         super().__init__(weight=weight, warmup_epochs=warmup_epochs)
-        self.free_bits = real("free_bits", free_bits, least=0.0)
+        self.free_bits = check_float("free_bits", free_bits, least=0.0)
 
-    def value(self, result: Pass) -> Tensor:
+    def value(self, result: ForwardResult) -> Tensor:
         assert result.code.posterior is not None
         return kl_to_standard_normal(result.code.posterior).sum(1)
 
-    def penalty(self, result: Pass, value: Tensor) -> Tensor:
+    def penalty(self, result: ForwardResult, value: Tensor) -> Tensor:
         if self.free_bits == 0:
             return value
         assert result.code.posterior is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from isthmus.core.regularizers.base import Regularizer
-from isthmus.core.types import Pass
+from isthmus.core.types import ForwardResult
 
 
 class L1Activity(Regularizer):
@@ -14,5 +14,5 @@ class L1Activity(Regularizer):
     def __init__(self, *, weight: float, warmup_epochs: float) -> None:
         super().__init__(weight=weight, warmup_epochs=warmup_epochs)
 
-    def value(self, result: Pass) -> Tensor:
+    def value(self, result: ForwardResult) -> Tensor:
         return result.code.z.abs().sum(1)

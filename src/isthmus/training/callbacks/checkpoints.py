@@ -11,10 +11,10 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from isthmus.training.background import Background
-from isthmus.training.checkpoint_io import ALSO
+from isthmus.training.checkpoint.io import ALSO
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.stopping import Interruption, StopRequests
+from isthmus.training.signals import Interruption, StopRequests
+from isthmus.training.writers.background import Background
 
 AGREE_EVERY = 8  # steps between two questions to the other processes: stop? is it time for a checkpoint?
 CONFIG = "config"  # in a checkpoint

@@ -11,11 +11,11 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Callback, Trainer
 
 from isthmus.core.seeding import default_generator, derive_seed
-from isthmus.training.background import Background
-from isthmus.training.encoding import evaluating
-from isthmus.training.grids import image_grid, save_png
+from isthmus.training.inference import evaluating
 from isthmus.training.loggers import tensorboard_of
 from isthmus.training.module import AutoencoderModule
+from isthmus.training.writers.background import Background
+from isthmus.training.writers.image_grid import image_grid, save_png
 
 
 class Figures(Callback):

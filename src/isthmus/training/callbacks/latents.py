@@ -13,12 +13,12 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from isthmus.core.atomic import make_subfolder, replacing
+from isthmus.common.atomic_files import make_subfolder, replacing
 from isthmus.core.types import Batch
-from isthmus.training.background import Background
-from isthmus.training.encoding import encode_all
-from isthmus.training.latent_file import metadata
+from isthmus.training.inference import encode_all
 from isthmus.training.module import AutoencoderModule
+from isthmus.training.writers.background import Background
+from isthmus.training.writers.latent_file import metadata
 
 
 class Latents(Callback):
@@ -29,7 +29,7 @@ class Latents(Callback):
 
     Each file holds what `encode_all` gives, and ``labels`` where the data have them. Its metadata have one
     entry, ``isthmus``, a JSON object with ``step``, ``label_names`` and a checksum (see
-    `training.latent_file`).
+    `training.writers.latent_file`).
 
     Args:
         loaders: by part (val, test), each over its rows in order.

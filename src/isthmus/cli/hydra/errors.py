@@ -1,0 +1,208 @@
+"""Hydra's errors in our words: one line with key, value and fix."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from isthmus.cli.choices import config_dirs, groups
+from isthmus.runs import BadInput
+from isthmus.runs.config.compose import compose, conf_dir
+
+
+def overrides_last(argv: Sequence[str]) -> list[str]:
+    """`argv` in the order that Hydra reads: options, then overrides.
+
+    Raises:
+        BadInput: for an option that there is not.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    known, rest = get_args_parser().parse_known_intermixed_args(argv)
+    if rest:
+        raise BadInput(
+            "option", rest[0], "there is no such option; `isthmus train --help` tells what there is"
+        )
+    return [*(argument for argument in argv if argument not in known.overrides), *known.overrides]
+
+
+@contextmanager
+def explained(argv: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra raises into `BadInput`.
+
+    Args:
+        argv: what was typed after `isthmus train`.
+    """
+    _check_chosen(argv)
+    try:
+        yield
+    except MissingConfigException as error:
+        raise _unknown_choice(error, argv) from error
+    except OverrideParseException as error:
+        raise _unreadable(error) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _wrong_key(error, argv) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput("--config-dir", " ".join(map(str, config_dirs(argv))), _first_line(error)) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise BadInput(
+            "hydra.run.dir", error.filename, f"cannot be made ({error.strerror}); give another folder"
+        ) from error
+    except ValueError as error:
+        if "Config group override" in str(error):
+            raise _no_choice(argv) from error
+        if "integer string conversion" in str(error):
+            raise _endless_number(argv) from error
+        raise
+
+
+def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadInput:
+    group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+    known = [str(option) for option in error.options or groups(config_dirs(argv)).get(group, {})]
+    known = [option for option in known if not option.startswith("_")]
+    if not group:
+        return BadInput("config", choice, _first_line(error))
+    nearest = difflib.get_close_matches(choice, known, n=1)
+    hint = f"did you mean {group}={nearest[0]}? " if nearest else ""
+    return BadInput(group, choice, f"there is no such choice; {hint}choices: {', '.join(known)}")
+
+
+def _check_chosen(argv: Sequence[str]) -> None:
+    """Refuse choices that are not names, of which Hydra takes some and fails over others."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    known, parser = groups(config_dirs(argv)), OverridesParser.create()
+    for argument in argv:
+        group, _, value = argument.partition("=")
+        if group not in known or not value:
+            continue
+        try:
+            override = parser.parse_override(argument)
+        except (HydraException, ValueError):
+            continue  # Hydra will not read it either
+        if override.is_sweep_override():
+            continue
+        chosen = override.value()
+        names = chosen if isinstance(chosen, list) and chosen else [chosen]
+        if not all(isinstance(name, str) and "${" not in name for name in names):
+            raise BadInput(group, value, f"must be one of {', '.join(known[group])}")
+
+
+def _no_choice(argv: Sequence[str]) -> BadInput:
+    """A group was given a number, null or nothing."""
+    known = groups(config_dirs(argv))
+    for argument in argv:
+        group, equals, value = argument.partition("=")
+        if equals and value not in known.get(group, (value,)):
+            return BadInput(group, value, f"must be one of {', '.join(known[group])}")
+    nameless = next((argument for argument in argv if argument.startswith("=")), " ".join(argv))
+    return BadInput("override", nameless, "lacks its key; write KEY=VALUE or GROUP=CHOICE")
+
+
+def _endless_number(argv: Sequence[str]) -> BadInput:
+    """Python reads whole numbers of thousands of digits only."""
+    typed = next((argument for argument in argv if re.search(r"[\d_]{4301}", argument)), None)
+    key, _, value = typed.partition("=") if typed else ("--config-dir", "", str(config_dirs(argv)[0]))
+    return BadInput(key, value, "has a number of more digits than can be read")
+
+
+def _unreadable(error: OverrideParseException) -> BadInput:
+    key, equals, value = error.override.partition("=")
+    if not equals:
+        return BadInput(key, "", "has no value; an override is KEY=VALUE or GROUP=CHOICE")
+    return BadInput(
+        key, value, "cannot be read; lists are [1,2], and text with special characters is '\"quoted\"'"
+    )
+
+
+def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
+    if several := re.search(r"Ambiguous value for argument '([^=']+)=(.+)'", str(error)):
+        key, value = several.groups()
+        return BadInput(
+            key, value, f"has several values; add --multirun for a run of each, or write {key}=[{value}]"
+        )
+    found = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"Key '([^']+)'", str(error))
+    if found is None:
+        typed = next((a for a in argv if a in str(error)), "overrides")
+        key, _, value = typed.partition("=")
+        reason = _first_line(error)
+        if "Cannot merge" in reason:
+            reason = "cannot be put there: a list stays a list, and what holds keys holds keys"
+        return BadInput(key, value, reason)
+    key = found.group(1).partition("@")[0]
+    value = next((a.partition("=")[2] for a in argv if a.lstrip("+~").startswith(f"{key}=")), "")
+    known = [*groups(config_dirs(argv)), *_keys(_composed(argv))]
+    if key in known:
+        absent = re.search(r"Key '([^']+)' is not in struct", _first_line(error))
+        reason = f"there is no key {absent.group(1)} in {key}" if absent else _first_line(error)
+        return BadInput(key, value, reason)
+    if elsewhere := _choices_with(key, argv):
+        group = key.partition(".")[0]
+        return BadInput(
+            key, value, f"the chosen {group} has no such key; it is one of {group}={', '.join(elsewhere)}"
+        )
+    nearest = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else "`isthmus train --cfg job` prints them all"
+    return BadInput(key, value, f"there is no such key; {hint}")
+
+
+def _composed(argv: Sequence[str]) -> DictConfig:
+    """The config of the choices that were typed, or of the defaults where these do not go together."""
+    folders = config_dirs(argv)
+    choices = [argument for argument in argv if argument.partition("=")[0] in groups(folders)]
+    try:
+        return compose(choices, config_dirs=folders)
+    except (HydraException, OmegaConfBaseException):
+        return compose()
+
+
+def _choices_with(key: str, argv: Sequence[str]) -> list[str]:
+    """The choices of a key's group that have it."""
+    group, _, rest = key.partition(".")
+    roots = (conf_dir(), *config_dirs(argv))
+    return [
+        choice
+        for choice in groups(config_dirs(argv)).get(group, ())
+        if rest and any(_has(root / group / f"{choice}.yaml", rest.split(".")) for root in roots)
+    ]
+
+
+def _has(path: Path, key: list[str]) -> bool:
+    if not path.is_file():
+        return False
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    shared = [name for name in content.get("defaults", ()) if isinstance(name, str) and name != "_self_"]
+    inner: Any = content
+    for name in key:
+        inner = inner.get(name, _ABSENT) if isinstance(inner, dict) else _ABSENT
+    return inner is not _ABSENT or any(_has(path.with_name(f"{name}.yaml"), key) for name in shared)
+
+
+_ABSENT = object()
+
+
+def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+    names = []
+    for key in map(str, cfg):
+        node: Any = cfg._get_node(key)
+        names.append(f"{prefix}{key}")
+        if OmegaConf.is_dict(node):
+            names += _keys(node, f"{prefix}{key}.")
+    return names
+
+
+def _first_line(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,87 @@
+"""What a command prints of a run: one table, the folder, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+from isthmus.runs.errors import command_line, relative
+from isthmus.runs.execution.broken_pipes import escaped
+from isthmus.runs.folder.run_folder import RunFolder
+
+UNITS = {"psnr": "dB", "kl": "nats"}
+
+
+def table(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Metrics as rows, stages as columns."""
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    rows = [["", *columns]]
+    for name in names:
+        label = f"{name} ({UNITS[name]})" if name in UNITS else printable(name, 40)
+        rows.append([label, *(_number(column.get(name)) for column in columns.values())])
+    return aligned(rows, right=range(1, len(rows[0])))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str:
+    """Rows of cells as columns; those whose indices are in `right` end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def printable(value: Any, width: int | None = None) -> str:
+    """`value`, which may come from a third-party file, as one line of at most `width` characters."""
+    text = escaped(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
+
+
+def command(*words: object) -> str:
+    """A command to type; see `command_line`."""
+    return printable(command_line(*words))
+
+
+def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dict[str, float]]:
+    """``{"test/mse": 1.0}`` -> ``{"test": {"mse": 1.0}}``, scalars only, stages without metrics left out."""
+    columns = {
+        stage: {
+            name.removeprefix(f"{stage}/"): value
+            for name, value in results.items()
+            if name.startswith(f"{stage}/") and isinstance(value, int | float)
+        }
+        for stage in stages
+    }
+    return {stage: column for stage, column in columns.items() if column}
+
+
+def print_run(folder: RunFolder) -> None:
+    """The end of `isthmus train`."""
+    results = folder.read_json(folder.results)
+    here = relative(folder.path)
+    print(
+        f"\nbest checkpoint: epoch {results['epoch']}, step {results['step']},"
+        f" {results['parameters']:,} parameters\n"
+    )
+    print(table(by_stage(results, ("train", "val", "test"))))
+    print(f"\nrun folder: {printable(here)}\n")
+    print("next:")
+    print(f"  {command('isthmus', 'evaluate', here)}    test it again, from the folder alone")
+    print(f"  {command('isthmus', 'reproduce', here)}    train it again, and compare to the bit")
+    print(f"  {command('isthmus', 'board', here.parent)}    compare runs in TensorBoard")
+    print("  isthmus train --help    every group and its choices")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def number(value: float) -> str:
+    """Six digits of a number, which in a stranger's file may be a whole one that no float can hold."""
+    try:
+        return f"{value:.6g}"
+    except OverflowError:
+        return "inf" if value > 0 else "-inf"

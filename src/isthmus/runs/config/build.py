@@ -1,0 +1,253 @@
+"""From a config to its parts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from isthmus.common.errors import BadInput
+from isthmus.core.architectures.base import Architecture
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.latents.base import Latent
+from isthmus.core.losses.base import Loss
+from isthmus.core.noise.base import Noise
+from isthmus.core.objectives.base import Objective
+from isthmus.core.regularizers.base import Regularizer
+from isthmus.data.module import DataModule
+from isthmus.data.source import Source
+from isthmus.runs.config.allowlist import check_nested, check_targets, resolve
+from isthmus.runs.config.model_size import check_fits
+from isthmus.runs.config.validation import unknown_key
+from isthmus.training.memory_format import set_memory_format
+from isthmus.training.module import AutoencoderModule, StepSettings
+from isthmus.training.step.optimizers import make_optimizer
+from isthmus.training.trainer import device_type
+
+LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")
+
+
+class Parts(NamedTuple):
+    """What a config builds."""
+
+    data: DataModule
+    module: AutoencoderModule
+
+
+def build(cfg: DictConfig) -> Parts:
+    """Build every part once. Raises `BadInput` with the key of whatever cannot work."""
+    from pytorch_lightning import seed_everything
+
+    data = build_data(cfg)
+    check_fits(lambda: build_autoencoder(cfg, data.source.shape, data.source.value_range))
+    seed_everything(cfg.seed, verbose=False)
+    autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
+    set_memory_format(
+        autoencoder,
+        channels_last=cfg.trainer.channels_last,
+        accelerator=device_type(cfg.trainer.accelerator),
+        precision=cfg.trainer.precision,
+    )
+    optimizer = dict(cfg.optimizer)
+    fused = optimizer.pop("fused", False)
+    make = part("optimizer", OmegaConf.create(optimizer), Optimizer, _partial_=True)
+    check_optimizer(cfg, make, fused)
+    module = AutoencoderModule(
+        autoencoder=autoencoder,
+        scaling=data.scaling,
+        shape=data.source.shape,
+        value_range=data.source.value_range,
+        optimizer=make,
+        schedule=part("scheduler", cfg.scheduler, object),
+        settings=StepSettings(
+            accumulate=cfg.trainer.accumulate_grad_batches,
+            clip_value=cfg.trainer.gradient_clip_val,
+            clip_algorithm=cfg.trainer.gradient_clip_algorithm,
+            fused=fused,
+            log_every_n_steps=cfg.trainer.log_every_n_steps,
+            max_steps=cfg.trainer.max_steps,
+            compiled=cfg.trainer.compile,
+        ),
+        seed=cfg.seed,
+        watched_loss=watched_loss(data),
+    )
+    check_monitors(cfg, module, data)
+    for name, keys in cfg.logger.items():
+        part(f"logger.{name}", keys, object)
+    return Parts(data, module)
+
+
+def build_data(cfg: DictConfig) -> DataModule:
+    """The source, checked, in its DataModule."""
+    keys = {key: cfg.data[key] for key in LOADING if key in cfg.data}
+    own = OmegaConf.create({key: value for key, value in cfg.data.items() if key not in keys})
+    source = part("data", own, Source)
+    try:
+        return DataModule(source, seed=cfg.seed, steps_per_execution=cfg.trainer.steps_per_execution, **keys)
+    except BadInput as error:
+        raise error.under("data") from error
+
+
+def build_autoencoder(
+    cfg: DictConfig, shape: tuple[int, ...], value_range: tuple[float, float]
+) -> Autoencoder:
+    """The model for data of `shape`, its parts checked against each other."""
+    architecture = part("architecture", cfg.architecture, Architecture)
+    loss = part("loss", cfg.loss, Loss)
+    noise = part("noise", cfg.noise, Noise)
+    objective = part("objective", cfg.objective, Objective)
+    regularizers = {}
+    for name, keys in (cfg.regularizer or {}).items():
+        if "_target_" not in keys:
+            raise BadInput(
+                f"regularizer.{name}",
+                dict(keys),
+                f"is set, but {name} is not among the regularizers; add regularizer=[{name}]",
+            )
+        regularizers[str(name)] = part(f"regularizer.{name}", keys, Regularizer)
+    coder = _under("architecture", lambda: architecture.build(shape, cfg.latent.dim))
+    latent = part("latent", cfg.latent, Latent, width=coder.width)
+    _under("loss", lambda: loss.check(value_range))
+    _under("noise", lambda: noise.prepare(value_range))
+    for regularizer in regularizers.values():
+        _under(
+            "regularizer",
+            lambda regularizer=regularizer: regularizer.check(probabilistic=latent.probabilistic),
+        )
+    return Autoencoder(
+        coder=coder,
+        latent=latent,
+        loss=loss,
+        regularizers=regularizers,
+        objective=objective,
+        noise=noise,
+    )
+
+
+def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
+    """Instantiate one part.
+
+    Args:
+        group: as people type it, for messages.
+        keys: its config, with ``_target_``.
+        kind: the class that the part must be an instance of.
+        further: arguments that do not come from the config.
+
+    Raises:
+        BadInput: for a target that is not there or must not be called (see `targets`), a key that the part
+            does not have (with the nearest one), and whatever its constructor refuses.
+    """
+    # resolved once, so that what is judged here is what is called
+    content: Any = OmegaConf.to_container(keys, resolve=True)
+    target = content.get("_target_")
+    if not target:
+        raise BadInput(
+            group, dict(keys), "has no _target_; choose one of the shipped choices, or name a class"
+        )
+    check_targets(content, group)
+    _check_keys(group, target, resolve(group, target, kind), content, further)
+    check_nested(content, group)
+    try:
+        made = instantiate(content, _convert_="all", **further)
+    except HydraException as error:
+        cause = error.__cause__
+        if isinstance(cause, BadInput):
+            raise cause.under(group) from error
+        if isinstance(cause, ValueError | TypeError):
+            raise BadInput(f"{group}._target_", target, str(cause).splitlines()[0]) from error
+        raise
+    if not further.get("_partial_") and not isinstance(made, kind):
+        raise BadInput(f"{group}._target_", target, f"is not a {kind.__name__}")
+    return made
+
+
+def _check_keys(
+    group: str, target: str, made_by: Any, keys: Mapping[str, Any], further: Mapping[str, Any]
+) -> None:
+    known = {
+        name: parameter
+        for name, parameter in inspect.signature(made_by).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+    for key in map(str, keys):
+        if key.startswith("_") or key in known:
+            continue
+        hint = f"; if an experiment or preset set it for another choice, add ~{group}.{key}"
+        raise BadInput(f"{group}.{key}", keys[key], unknown_key(key, list(known), f"{group}.") + hint)
+    absent = [
+        name
+        for name, parameter in known.items()
+        if parameter.default is parameter.empty and name not in keys and name not in further
+    ]
+    if absent and not further.get("_partial_"):
+        raise BadInput(f"{group}.{absent[0]}", "", f"is missing; {target} needs it")
+
+
+def _under(group: str, call: Any) -> Any:
+    try:
+        return call()
+    except BadInput as error:
+        raise error.under(group) from error
+
+
+def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:
+    """Raise `BadInput` for settings that the optimizer refuses, before there is anything to optimise."""
+    try:
+        make_optimizer(make, [torch.zeros(1)], fused=fused, device=torch.device("cpu"))
+    except BadInput as error:
+        raise error.under("optimizer") from error
+    except Exception as error:  # settings of the wrong type fail anywhere in it
+        settings = {str(key): value for key, value in cfg.optimizer.items() if key != "_target_"}
+        raise BadInput("optimizer", settings, f"{cfg.optimizer._target_} refuses these: {error}") from error
+
+
+def monitored(cfg: DictConfig, data: DataModule) -> str | None:
+    """What makes a checkpoint the best; None: being the last."""
+    chosen = cfg.callbacks.checkpoint.monitor
+    if chosen != "auto":
+        return str(chosen)
+    # The training loss would not do without validation: its weights may still be warming up.
+    return "val/loss" if len(data.split.val) else None
+
+
+def better(mode: str, metric: str | None) -> str:
+    """Whether a smaller (min) or a larger (max) value of a metric is better, where `mode` leaves it open."""
+    if mode != "auto":
+        return mode
+    return "max" if str(metric).rpartition("/")[2] in ("psnr", "ssim", "active_units") else "min"
+
+
+def watched_loss(data: DataModule) -> str:
+    """The loss that tells how training goes."""
+    return "val/loss" if len(data.split.val) else "train/loss"
+
+
+def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule) -> None:
+    """Raise `BadInput` for a monitored metric that no epoch of this run will log."""
+    known = module.metric_names(validates=bool(len(data.split.val)))
+    watched = {"callbacks.checkpoint.monitor": monitored(cfg, data)}
+    if cfg.callbacks.early_stopping.enabled:
+        watched["callbacks.early_stopping.monitor"] = cfg.callbacks.early_stopping.monitor
+    for key, metric in watched.items():
+        if metric is not None and metric not in known:
+            why = "" if len(data.split.val) else " (there is no validation: data.val_size=0)"
+            raise BadInput(key, metric, f"is not logged by this run{why}; it logs {', '.join(known)}")
+
+
+def check_normalization(autoencoder: Autoencoder, data: DataModule) -> None:
+    """Raise `BadInput` where batch normalisation would see batches of one example."""
+    normalizes = any(isinstance(part, _BatchNorm) for part in autoencoder.modules())
+    if normalizes and min(data.batch_size, len(data.split.train)) < 2:
+        raise BadInput(
+            "data.batch_size",
+            data.batch_size,
+            "leaves batch normalisation without a variance; use at "
+            "least 2, or architecture.normalization=none",
+        )

@@ -1,0 +1,74 @@
+"""Where configs are, and how one is composed. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
+
+import isthmus
+
+CONFIG_NAME = "config"
+
+
+def conf_dir() -> Path:
+    """The folder with the shipped configs: in the package when installed, at the root of a checkout."""
+    package = Path(isthmus.__file__).parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parents[1] / "conf"
+
+
+def experiment_name(choices: DictConfig) -> str:
+    """What a run is called: its experiment, or else its data and its model. It becomes a folder."""
+    name = str(choices.experiment or f"{choices.data}_{choices.model}")
+    return "/".join(part for part in name.split("/") if part.strip("."))
+
+
+def register_resolvers() -> None:
+    """The resolvers that config.yaml uses."""
+    # cached, so that the jobs of a sweep over models share one folder
+    OmegaConf.register_new_resolver("isthmus.experiment", experiment_name, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("isthmus.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
+
+
+def let_look_up_environment(allowed: bool) -> None:
+    """Say whether configs may read environment variables, which may be secrets, into the files of a run."""
+    resolver: Any = oc.env if allowed else _refused
+    OmegaConf.register_new_resolver("oc.env", resolver, replace=True)
+
+
+def _refused(name: Any, *default: Any) -> NoReturn:
+    raise ValueError(
+        f"looks up the environment's {name}, which may be a secret; type the value on the command line, "
+        "or add trust=true if the configs are yours"
+    )
+
+
+def is_follower() -> bool:
+    """Whether torchrun or Slurm started this process as one that joins another's run."""
+    environment = os.environ
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return environment.get("RANK", "0") != "0"
+    started = "SLURM_NTASKS" in environment and "SLURM_STEP_ID" in environment
+    return started and environment.get("SLURM_PROCID", "0") != "0"
+
+
+def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str | Path] = ()) -> DictConfig:
+    """The config that `isthmus train OVERRIDES` would run, without the hydra section.
+
+    Args:
+        overrides: as typed on the command line.
+        config_dirs: folders with further configs, searched first.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    register_resolvers()
+    search = [f"hydra.searchpath=[{','.join(f'file://{Path(d).resolve()}' for d in config_dirs)}]"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra_compose(CONFIG_NAME, overrides=[*(search if config_dirs else []), *overrides])

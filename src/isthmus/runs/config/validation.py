@@ -1,0 +1,217 @@
+"""Cheap rules: what cannot work is refused before anything heavy is imported or done."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from isthmus.common.errors import LARGEST_SEED, BadInput, check_float, check_int, one_of
+from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
+from isthmus.runs.config.compose import conf_dir
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+
+# Keys that are read by name whatever the choice. Of the other keys a part's constructor says what it needs.
+REQUIRED = (
+    "latent.dim",
+    *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "val_size", "split_seed", "num_workers")),
+)
+
+# A run of a larger machine is reproduced with its number of threads; tens of thousands cannot be started.
+MOST_THREADS = 1024
+
+EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when asked for
+
+
+def _below(key: str, value: int, limit: int) -> None:
+    if value >= limit:
+        raise BadInput(key, value, f"must be below {limit}")
+
+
+def _metric(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise BadInput(key, value, "must be the name of a metric, such as val/loss")
+
+
+def switch_or(*others: str) -> Callable[[str, Any], None]:
+    """A check for true, false and a few words besides."""
+
+    def check(key: str, value: Any) -> None:
+        if not isinstance(value, bool) and value not in others:
+            raise BadInput(key, value, f"must be one of {', '.join((*others, 'true', 'false'))}")
+
+    return check
+
+
+# key -> check(key, value). A key that a choice does not have is passed over.
+RULES: dict[str, Callable[[str, Any], object]] = {
+    "seed": lambda k, v: _below(k, check_int(k, v, least=0), 2**32),
+    "latent.dim": check_int,
+    "data.batch_size": check_int,
+    "data.eval_batch_size": check_int,
+    "data.num_workers": lambda k, v: check_int(k, v, least=0),
+    "data.split_seed": lambda k, v: check_int(k, v, least=0, most=LARGEST_SEED),
+    "optimizer.lr": lambda k, v: check_float(k, v, above=0.0),
+    "trainer.max_steps": lambda k, v: v == -1 or check_int(k, v),
+    "trainer.max_epochs": lambda k, v: v == -1 or check_int(k, v),
+    "trainer.num_nodes": check_int,
+    "trainer.accelerator": lambda k, v: one_of(k, v, ("auto", "cpu", "gpu", "cuda", "mps")),
+    "trainer.strategy": lambda k, v: one_of(k, v, ("auto", "ddp")),
+    "trainer.precision": lambda k, v: one_of(k, v, PRECISIONS),
+    "trainer.gradient_clip_val": lambda k, v: v is None or check_float(k, v, above=0.0),
+    "trainer.gradient_clip_algorithm": lambda k, v: one_of(k, v, ("norm", "value")),
+    "trainer.accumulate_grad_batches": check_int,
+    "trainer.steps_per_execution": check_int,
+    "trainer.channels_last": switch_or("auto"),
+    "trainer.log_every_n_steps": check_int,
+    "trainer.check_val_every_n_epoch": check_int,
+    "trainer.progress_bar": switch_or("auto", "none"),
+    "trainer.threads": lambda k, v: v is None or check_int(k, v, most=max(MOST_THREADS, os.cpu_count() or 1)),
+    "callbacks.checkpoint.monitor": _metric,
+    "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
+    "callbacks.checkpoint.every_n_epochs": check_int,
+    "callbacks.checkpoint.every_n_steps": lambda k, v: v is None or check_int(k, v),
+    "callbacks.checkpoint.every_n_minutes": lambda k, v: v is None or check_float(k, v, above=0.0),
+    "callbacks.figures.every_n_epochs": check_int,
+    "callbacks.figures.columns": check_int,
+    "callbacks.projector.points": check_int,
+    "callbacks.early_stopping.monitor": _metric,
+    "callbacks.early_stopping.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
+    "callbacks.early_stopping.patience": check_int,
+    "callbacks.early_stopping.min_delta": lambda k, v: check_float(k, v, least=0.0),
+}
+
+SWITCHES = (
+    "trainer.compile",
+    "trainer.deterministic",
+    "callbacks.latents.enabled",
+    "callbacks.figures.enabled",
+    "callbacks.projector.enabled",
+    "callbacks.early_stopping.enabled",
+)
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise `BadInput` for the first class that must not be named, key that does not exist, or value that
+    cannot work."""
+    check_targets(_as_it_will_be(cfg))
+    try:
+        content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "config"
+        raise BadInput(key, _as_written(cfg, key), str(error).splitlines()[0]) from error
+    check_literal(content)
+    _check_keys(cfg)
+    missing = object()
+    for key in REQUIRED:
+        if OmegaConf.select(cfg, key, default=missing) is missing:
+            raise BadInput(key, "", "is missing; every run needs it")
+    for name in EXTRAS:
+        if name in cfg.logger and find_spec(name) is None:
+            raise BadInput("logger", name, f'is not installed: pip install "isthmus[{name}]"')
+    for key, rule in RULES.items():
+        value = OmegaConf.select(cfg, key, default=missing)
+        if value is not missing:
+            rule(key, value)
+    for key in SWITCHES:
+        if not isinstance(value := OmegaConf.select(cfg, key), bool):
+            raise BadInput(key, value, "must be true or false")
+    trainer = cfg.trainer
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise BadInput("trainer.max_epochs", -1, "would never end; set it or trainer.max_steps")
+
+
+def _as_it_will_be(cfg: DictConfig) -> Any:
+    """With references to other keys filled in; as written where one cannot be, which is refused later."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException:
+        return OmegaConf.to_container(cfg, resolve=False)
+
+
+def _as_written(cfg: DictConfig, key: str) -> Any:
+    """The value of a key that cannot be resolved."""
+    value: Any = OmegaConf.to_container(cfg, resolve=False)
+    for name in re.findall(r"[^.\[\]]+", key):
+        if isinstance(value, list):
+            value = value[int(name)]
+        elif isinstance(value, dict):
+            value = value.get(name)
+    return value
+
+
+def check_literal(content: Any, key: str = "") -> None:
+    """Raise `BadInput` for text that would become a reference when it is read again, as an escaped one does.
+
+    A config is read again when a part is built, and from the run folder.
+
+    Args:
+        content: plain, references to other keys filled in.
+        key: of it, as people type it; "" for the whole config.
+    """
+    if isinstance(content, dict):
+        for name, value in content.items():
+            check_literal(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list):
+        for place, value in enumerate(content):
+            check_literal(value, f"{key}[{place}]")
+    elif isinstance(content, str) and "${" in content:
+        raise BadInput(key, content, "must not have ${ in it, which begins a reference to another key")
+
+
+def _check_keys(cfg: DictConfig) -> None:
+    """The keys that no part's constructor sees are those of the shipped choice, all of them and no others."""
+    groups = [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
+    _same_keys("", cfg, ["seed", *(g for g in groups if g not in ("model", "experiment"))])
+    for group in HOMES:
+        _holds_keys(group, cfg[group])
+        for name in (cfg[group] or ()) if group in SEVERAL else ():
+            _holds_keys(f"{group}.{name}", cfg[group][name])
+    for group, choice in (("trainer", "auto"), ("callbacks", "default")):
+        shipped = _shipped(conf_dir() / group / f"{choice}.yaml")
+        _same_keys(f"{group}.", cfg[group], list(shipped))
+        for name, keys in ((str(name), keys) for name, keys in shipped.items()):
+            if OmegaConf.is_dict(keys):
+                _same_keys(f"{group}.{name}.", cfg[group][name], list(keys))
+
+
+@cache
+def _shipped(path: Path) -> Any:
+    """A shipped choice, read once for all jobs of a sweep; nobody changes it."""
+    return OmegaConf.load(path)
+
+
+def _holds_keys(key: str, part: Any) -> None:
+    if not OmegaConf.is_dict(part) and not (part is None and key == "regularizer"):
+        raise BadInput(key, part, "must hold the keys of a part; choose one of the shipped choices")
+
+
+def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
+    if not OmegaConf.is_dict(keys):
+        raise BadInput(prefix.rstrip("."), keys, f"must hold the keys {', '.join(known)}")
+    for key in map(str, keys):
+        if key not in known:
+            raise BadInput(f"{prefix}{key}", keys._get_node(key), unknown_key(key, known, prefix))
+    for key in map(str, known):
+        if key not in keys:
+            raise BadInput(
+                f"{prefix}{key}",
+                None,
+                "is missing; begin your YAML with the shipped choice among its defaults",
+            )
+
+
+def unknown_key(key: str, known: list[str], prefix: str = "") -> str:
+    """What to say of a key that does not exist."""
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
+    return f"there is no such key; {hint}"

@@ -1,0 +1,257 @@
+"""Fit, test and write the results of a run whose folder and parts are there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from signal import SIGINT
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import Logger
+
+from isthmus.common.atomic_files import same_content
+from isthmus.common.errors import TrainingDiverged
+from isthmus.runs.config.build import Parts, better, monitored, part
+from isthmus.runs.config.keys import decisive
+from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
+from isthmus.runs.execution import gc_pause, signals
+from isthmus.runs.execution.restart import Start, newest
+from isthmus.runs.execution.slurm import requeue_after
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.training.callbacks.checkpoints import BEST, Checkpoints, is_finished
+from isthmus.training.callbacks.figures import Figures
+from isthmus.training.callbacks.latents import Latents
+from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.inference import encode_all
+from isthmus.training.loggers import tensorboard_of
+from isthmus.training.signals import Interruption, StopRequests
+from isthmus.training.trainer import build_trainer, early_stopping
+from isthmus.training.writers.background import Background
+from isthmus.training.writers.hparams import flat, write_hparams
+from isthmus.training.writers.metrics_csv import MetricsFile
+from isthmus.training.writers.projector import thumbnails, write_projector
+
+STAGES = ("train/", "val/", "test/")
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+
+
+def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
+    """Train, from the newest checkpoint in the folder if it has one; test the best, and leave results and
+    status in the folder.
+
+    Raises:
+        Stopped: when a signal asked to stop; a checkpoint was written.
+        RunFailed: when the disk is full or became read-only.
+    """
+    trainer = None
+    try:
+        with StopRequests().listening() as stops, Background() as background:
+            start = newest(folder)
+            trainer = _trainer(cfg, parts, folder, stops, start, background)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(config_row(cfg))
+            gc_pause.go_on()
+            _announce(cfg)
+            path = start.path if start else None
+            del start  # its tensors would stay in memory
+            trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
+            _finish(cfg, parts, folder, trainer, background)
+        signals.record_late(stops.signum)
+    except Interruption as stop:
+        if trainer is not None and trainer.is_global_zero:
+            folder.write_stop(step=trainer.global_step, epoch=trainer.current_epoch, signal=stop.signum)
+            requeue_after(stop.signum)
+        raise Stopped(stop.signum, folder.path) from None
+    except KeyboardInterrupt as stop:
+        raise stopped(folder, stop) from None
+    except Exception as error:
+        where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
+        if isinstance(error, TrainingDiverged) and error.step is not None:
+            where["step"] = error.step  # it is noticed later
+        failure = _disk_failure(error, folder) or error
+        with contextlib.suppress(OSError):
+            folder.write_failure(failure, **where)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+@rank_zero_only
+def _announce(cfg: DictConfig) -> None:
+    if cfg.trainer.compile and cfg.trainer.progress_bar != "none":
+        print("compiling; the first step waits for it, up to a minute", flush=True)
+
+
+def stopped(folder: RunFolder, stop: KeyboardInterrupt) -> Stopped:
+    """Record that a run was stopped before training began; returns what to raise."""
+    signum = stop.signum if isinstance(stop, Stopped) else SIGINT
+    folder.write_stop(signal=signum)
+    return Stopped(signum, folder.path)
+
+
+def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
+    """What to say where the disk is what failed; torch.save wraps what the disk said."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS and _is_in(folder, cause.filename):
+            place = relative(Path(os.fsdecode(cause.filename)) if cause.filename else folder.path)
+            return RunFailed(
+                f"{place} cannot be written ({cause.strerror}); "
+                f"mend that, then: {command_line('isthmus', 'resume', relative(folder.path))}"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _is_in(folder: RunFolder, filename: str | bytes | None) -> bool:
+    """Whether it is the run folder that cannot be written, and not the data that cannot be read."""
+    return filename is None or Path(os.fsdecode(filename)).resolve().is_relative_to(folder.path.resolve())
+
+
+def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
+    """The config as loggers show it: one flat row."""
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
+    return flat(content)
+
+
+def _trainer(
+    cfg: DictConfig,
+    parts: Parts,
+    folder: RunFolder,
+    stops: StopRequests,
+    start: Start | None,
+    background: Background,
+) -> Trainer:
+    step = start.step if start else None
+    metrics = MetricsFile(folder.metrics, background)
+    loggers: list[Logger] = [metrics]
+    loggers += [
+        part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step)
+        for name, keys in cfg.logger.items()
+    ]
+    keys = cfg.callbacks.checkpoint
+    callbacks: list[Callback] = [
+        Checkpoints(
+            folder.checkpoints,
+            monitor=monitored(cfg, parts.data),
+            mode=better(keys.mode, monitored(cfg, parts.data)),
+            every_n_epochs=keys.every_n_epochs,
+            every_n_steps=keys.every_n_steps,
+            every_n_minutes=keys.every_n_minutes,
+            config=decisive(cfg),
+            stops=stops,
+            background=background,
+        )
+    ]
+    if cfg.callbacks.latents.enabled:
+        callbacks.append(_latents(parts, folder.latents, background))
+    if cfg.callbacks.figures.enabled and len(parts.data.source.shape) == 3:
+        callbacks.append(
+            Figures(
+                _examples(parts, cfg.callbacks.figures.columns),
+                folder.figures,
+                every_n_epochs=cfg.callbacks.figures.every_n_epochs,
+                background=background,
+            )
+        )
+    if cfg.callbacks.early_stopping.enabled:
+        stopping = cfg.callbacks.early_stopping
+        callbacks.append(early_stopping(stopping, mode=better(stopping.mode, stopping.monitor)))
+    limits = dict(cfg.trainer)
+    if start and is_finished(
+        start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
+    ):
+        limits["max_epochs"] = start.epoch  # it may have stopped early
+    checkpoint_io = AtomicCheckpointIO(background, before=metrics.write)
+    return build_trainer(limits, loggers=loggers, callbacks=callbacks, checkpoint_io=checkpoint_io)
+
+
+def _examples(parts: Parts, count: int) -> torch.Tensor:
+    """Examples spread over a part that is not trained on, as stored."""
+    rows = _held_out(parts)
+    spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
+    return parts.data.source.take(rows[spread])
+
+
+def _latents(parts: Parts, folder: Path, background: Background) -> Latents:
+    source, split = parts.data.source, parts.data.split
+    rows = {"val": split.val, "test": split.test}
+    return Latents(
+        {name: parts.data.whole_loader(part_rows) for name, part_rows in rows.items() if len(part_rows)},
+        labels=source.labels,
+        label_names=source.label_names,
+        folder=folder,
+        background=background,
+    )
+
+
+def _finish(
+    cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer, background: Background
+) -> None:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Figures):
+            callback.draw(trainer, parts.module)
+    if trainer.is_global_zero and not (folder.checkpoints / BEST).is_file():  # it was damaged
+        same_content(folder.checkpoint("last"), folder.checkpoints / BEST)
+    trainer.strategy.barrier()
+    best = read_checkpoint(folder.checkpoint("best"))
+    step, epoch = trainer.global_step, trainer.current_epoch
+    parts.module.load_state_dict(best["state_dict"])
+    tested: Mapping[str, Any] = {}
+    if len(parts.data.split.test):
+        trainer.test(parts.module, datamodule=parts.data, verbose=False)
+        tested = {
+            name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")
+        }
+    found = {**best["metrics"], **tested}
+    results = {
+        **{name: found[name] for stage in STAGES for name in found if name.startswith(stage)},
+        "epoch": best["epoch"] + 1,
+        "step": best["global_step"],
+        "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),
+    }
+    if tested and parts.module.kl_per_dimension is not None:
+        results["test/kl_per_dimension"] = parts.module.kl_per_dimension.tolist()
+    _conclude(cfg, parts, trainer, results)
+    background.flush()
+    if trainer.is_global_zero:
+        folder.write_json(folder.results, results)
+        folder.write_status("done", step=step, epoch=epoch)
+
+
+@rank_zero_only
+def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str, Any]) -> None:
+    """The HParams row and the projector, for runs that log to TensorBoard."""
+    writer = tensorboard_of(trainer.loggers)
+    if writer is None:
+        return
+    metrics = {name: value for name, value in results.items() if isinstance(value, float)}
+    write_hparams(writer, config_row(cfg), metrics, step=results["step"])
+    if cfg.callbacks.projector.enabled:
+        data, module = parts.data, parts.module
+        rows = _held_out(parts)[: cfg.callbacks.projector.points]
+        codes = encode_all(module, data.whole_loader(rows))
+        if data.source.labels is not None:
+            codes["labels"] = data.source.labels[rows]
+        with torch.no_grad():
+            x = module.scaling.cpu()(data.source.take(rows))
+        write_projector(
+            Path(writer.log_dir),
+            codes,
+            label_names=data.source.label_names,
+            images=thumbnails(x, module.value_range),
+        )
+    writer.flush()
+
+
+def _held_out(parts: Parts) -> torch.Tensor:
+    """The rows of the test set; without one those of the validation set, or else of the training set."""
+    split = parts.data.split
+    return next(rows for rows in (split.test, split.val, split.train) if len(rows))

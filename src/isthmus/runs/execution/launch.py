@@ -1,0 +1,184 @@
+"""Train a run in as many processes as its config asks for, from the start or from a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGTERM
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from isthmus.common.errors import BadInput
+from isthmus.common.held_folder import FolderLost, holding
+from isthmus.runs.config.build import Parts, build
+from isthmus.runs.errors import RunFailed, Stopped, command_line, lost, relative
+from isthmus.runs.execution.broken_pipes import guard_streams
+from isthmus.runs.execution.fit import fit_and_test, stopped
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.training import distributed
+from isthmus.training.trainer import check_devices, device_type, quiet, set_threads
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+Begin = Callable[[ExitStack, Parts], RunFolder]
+
+
+def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
+    """Train in as many processes as the config asks for.
+
+    Args:
+        cfg: the checked config.
+        begin: makes the folder ready in the first process, and keeps hold of it; None in the others.
+    """
+    quiet()
+    devices = devices_of(cfg)
+    cluster = distributed.cluster()
+    with ExitStack() as stack:
+        if cluster is None:
+            assert begin is not None
+            set_threads(cfg.trainer.threads, processes=1)
+            parts = build(cfg)
+            folder = _begun(begin, stack, parts)
+            with _keeping(folder):
+                if devices == 1:
+                    fit_and_test(cfg, parts, folder)
+                else:
+                    del parts  # each process builds its own
+                    _train_together(folder, devices)
+            return folder
+        distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
+        set_threads(cfg.trainer.threads, processes=devices)
+        parts = build(cfg)
+        distributed.join(cluster)
+        made = None
+        try:
+            if begin is not None:
+                made = _begun(begin, stack, parts)
+        finally:
+            agreed = distributed.agree(made.path if made else None)
+        if agreed is None:
+            raise SystemExit(2)  # the first process says why
+        folder = made or RunFolder(agreed)
+        with _keeping(folder):
+            fit_and_test(cfg, parts, folder)
+        return folder
+
+
+@contextlib.contextmanager
+def _keeping(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder while training; raises `RunFailed` where it was removed, renamed or replaced."""
+    try:
+        with holding(folder.path):
+            yield
+    except FolderLost as error:
+        raise lost(error) from error
+
+
+def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> RunFolder:
+    try:
+        return begin(stack, parts)
+    except OSError as error:
+        raise BadInput("RUN", error.filename or "", f"cannot be written ({error.strerror})") from error
+
+
+def devices_of(cfg: DictConfig) -> int:
+    """How many processes train together on this machine. Raises `BadInput` for what is not here."""
+    trainer = cfg.trainer
+    devices = (
+        OmegaConf.to_container(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
+    )
+    try:
+        count = check_devices(trainer.accelerator, devices)
+    except BadInput as error:
+        raise error.under("trainer") from error
+    if trainer.num_nodes > 1 and distributed.cluster() is None:
+        raise BadInput(
+            "trainer.num_nodes",
+            trainer.num_nodes,
+            "needs torchrun or srun to start the processes on each machine",
+        )
+    _check_abilities(cfg, device_type(trainer.accelerator))
+    return count
+
+
+def _check_abilities(cfg: DictConfig, device: str) -> None:
+    """Refuse what cannot be trained with on this kind of device."""
+    keys = cfg.trainer
+    if device == "cpu" and keys.precision == "16-mixed":
+        raise BadInput("trainer.precision", keys.precision, "needs a GPU; on the CPU there is bf16-mixed")
+    if device != "cpu" and keys.deterministic and keys.compile:
+        fix = "use trainer.deterministic=false or trainer.compile=false"
+        raise BadInput("trainer.compile", True, f"does not promise deterministic results on a GPU; {fix}")
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if device == "cpu" and keys.compile and sys.platform != "win32" and shutil.which(compiler) is None:
+        raise BadInput(
+            "trainer.compile", True, f"needs a C++ compiler; install {compiler}, or name one in CXX"
+        )
+
+
+def _train_together(folder: RunFolder, processes: int) -> None:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        distributed.launch(_worker, str(folder.path), processes=processes)
+    except ChildFailedError as error:
+        status = folder.read_json(folder.status)
+        if status.get("status") == "stopped":  # by a signal that only the processes got
+            raise Stopped(int(status.get("signal", SIGTERM)), folder.path) from None
+        raise RunFailed(_reason(folder, list(error.failures.values()))) from None
+    except SignalException as error:
+        if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
+            folder.write_status("stopped", signal=int(error.sigval))
+        raise Stopped(error.sigval, folder.path) from error
+    except KeyboardInterrupt as stop:  # before the launcher has the signals
+        raise stopped(folder, stop) from None
+
+
+def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
+    """Why training failed, in one line; of a killed process the others only know that it is gone."""
+    killed = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -SIGTERM]
+    if killed:
+        name = killed[0].signal_name()
+        fix = command_line("isthmus", "resume", relative(folder.path))
+        reason = f"a process was killed by {name}; to go on: {fix}"
+        with contextlib.suppress(OSError):
+            folder.write_status("failed", error=reason)
+        return reason
+    status = folder.read_json(folder.status)
+    if status.get("status") == "failed":  # of processes that fail together the first has told the reason
+        return str(status.get("error"))
+    messages: list[Any] = [failure.message for failure in failures]  # a dict where a process told its error
+    told = [str(message["message"]) for message in messages if isinstance(message, dict)]
+    return told[0].partition(": ")[2] if told else "a process ended without a word"
+
+
+def _worker(path: str) -> None:
+    """One of the processes that train a run together."""
+    distributed.follow_parent()
+    guard_streams()
+    folder = RunFolder(Path(path))
+    cfg = folder.read_config()
+    quiet()
+    cluster = distributed.cluster()
+    assert cluster is not None
+    try:
+        set_threads(cfg.trainer.threads, processes=cluster.world_size())
+        distributed.join(cluster)
+        with _keeping(folder):
+            fit_and_test(cfg, build(cfg), folder)
+    except Stopped as stop:
+        sys.exit(stop.exit_code)  # to return would be to wait until the launcher has taken what is returned
+    except Exception as error:
+        distributed.record_failure(error)
+        if not isinstance(error, RunFailed):  # that is recorded already, or its folder is lost
+            with contextlib.suppress(OSError):
+                folder.write_failure(error)
+        sys.exit(1)

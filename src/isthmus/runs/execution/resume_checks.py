@@ -1,0 +1,92 @@
+"""Whether a run can go on: it is refused before anything in its folder changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.build import Parts
+from isthmus.runs.config.keys import check_trained
+from isthmus.runs.execution.launch import devices_of
+from isthmus.runs.execution.restart import Start
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.training.callbacks.checkpoints import CONFIG, is_finished
+from isthmus.training.checkpoint.validation import check_state
+from isthmus.training.progress import check_processes
+from isthmus.training.writers.metrics_csv import first_rows
+
+
+def check_origin(folder: RunFolder, origin: Mapping[str, Any], parts: Parts) -> None:
+    """Raise `BadInput` where the data or the split are not those that the run was trained on.
+
+    Args:
+        folder: of the run.
+        origin: its provenance.json; empty where a kill came before it.
+        parts: built from its config.
+    """
+    recorded = origin.get("data", {})
+    if not isinstance(recorded, dict) or not isinstance(origin.get("resumed", []), list):
+        raise BadInput("RUN", folder.path, "its provenance.json is damaged; train it again")
+    now = parts.data.describe()
+    for key, what in (("fingerprint", "data"), ("split_fingerprint", "split")):
+        if recorded and recorded.get(key) != now[key]:
+            raise BadInput(
+                "data",
+                str(recorded.get(key))[:12],
+                f"is the fingerprint of the {what} that the run was trained on; now it is {now[key][:12]}",
+            )
+
+
+def check_start(
+    folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
+) -> None:
+    """Raise `BadInput` where a config cannot go on from a checkpoint.
+
+    Args:
+        folder: of the run.
+        start: its checkpoint.
+        cfg: its config, overrides applied.
+        parts: built from it.
+        overrides: that were given for it. Without any, a run that is done is done.
+    """
+    for path, checkpoint in start.readable.items():
+        check_trained(checkpoint.get(CONFIG), cfg)
+        try:
+            check_state(checkpoint, parts.module)
+        except ValueError as error:
+            raise BadInput(
+                "RUN",
+                folder.path,
+                f"the weights and states in {path.name} do not fit the model that its config builds: {error}",
+            ) from error
+    _check_limits(start, cfg)
+    if folder.is_done and overrides and all(each.startswith("trainer.") for each in overrides):
+        _check_left(folder, start, cfg)
+    first_rows(folder.metrics, start.checkpoint["logs"].get("metrics", 0))
+
+
+def _check_limits(start: Start, cfg: DictConfig) -> None:
+    begun = start.epoch + bool(start.place["batch"])
+    for name, limit, made in (
+        ("epochs", cfg.trainer.max_epochs, begun),
+        ("steps", cfg.trainer.max_steps, start.step),
+    ):
+        if 0 <= limit < made:
+            raise BadInput(
+                f"trainer.max_{name}", limit, f"is fewer than the {made} {name} that it was trained"
+            )
+    check_processes(start.place, devices_of(cfg) * cfg.trainer.num_nodes)
+
+
+def _check_left(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
+    """Refuse what would train a run further that has nothing left to train."""
+    limits = {"max_epochs": cfg.trainer.max_epochs, "max_steps": cfg.trainer.max_steps}
+    made = {"max_epochs": start.epoch, "max_steps": start.step}
+    reached = [f"trainer.{key}=N above {limits[key]}" for key in limits if 0 <= limits[key] <= made[key]]
+    if not reached and not is_finished(start.checkpoint, **limits):
+        return
+    fix = " and ".join(reached) or "other limits: it stopped early"
+    raise BadInput("RUN", folder.path, f"is done; to train it further, give {fix}")

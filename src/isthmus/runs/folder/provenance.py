@@ -1,0 +1,100 @@
+"""Where a run comes from: code, packages, hardware, threads, data, seed and command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from email.message import Message
+from email.parser import HeaderParser
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import isthmus
+from isthmus.runs.folder.git import repository
+
+
+def provenance(
+    *, seed: int, data: dict[str, Any], experiment: str, threads: int, processes: int
+) -> dict[str, Any]:
+    """All of it, in plain types.
+
+    Args:
+        seed: of the run.
+        data: what the DataModule says of itself.
+        experiment: what the run is called.
+        threads: CPU threads of each training process.
+        processes: how many train together.
+    """
+    where = environment(threads=threads, processes=processes)
+    return {**where, "experiment": experiment, "seed": seed, "data": data}
+
+
+def environment(*, threads: int, processes: int) -> dict[str, Any]:
+    """What a run is trained by and on, whatever it is that is trained.
+
+    Args:
+        threads: CPU threads of each training process.
+        processes: how many train together.
+    """
+    return {
+        "isthmus": isthmus.__version__,
+        "command": command(),
+        "code": {
+            "isthmus": repository(Path(isthmus.__file__).parent),
+            "working_directory": repository(Path.cwd()),
+        },
+        "python": platform.python_version(),
+        "packages": packages(),
+        "hardware": hardware(),
+        "threads": threads,
+        "interop_threads": torch.get_num_interop_threads(),
+        "processes": processes,
+    }
+
+
+def packages() -> dict[str, str]:
+    """Names and versions of what is installed; of one that is there twice, the one that is imported."""
+    found = [_head(each) for each in reversed(list(distributions()))]
+    versions = {str(head["Name"]): str(head["Version"]) for head in found if head["Name"]}
+    return dict(sorted(versions.items(), key=lambda pair: pair[0].lower()))
+
+
+def _head(package: Distribution) -> Message:
+    """What a package says of itself, without its description, which takes long to parse."""
+    files = ("METADATA", "PKG-INFO", "")  # the last: a package that is one file of its own, .egg-info
+    text = next(filter(None, map(package.read_text, files)), "")
+    return HeaderParser().parsestr(text.partition("\n\n")[0])
+
+
+def command() -> str:
+    """What was typed."""
+    return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip()
+
+
+def hardware() -> dict[str, Any]:
+    """The machine, and what torch makes of it."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": torch.backends.mkl.is_available(),
+        "onednn": torch.backends.mkldnn.is_available(),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

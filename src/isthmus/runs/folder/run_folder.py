@@ -1,0 +1,277 @@
+"""The run folder: created exclusively, written whole files at a time, read by everything afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+
+from isthmus.common.atomic_files import UNFINISHED, create_text, unfinished_of, write_text
+from isthmus.common.errors import BadInput
+from isthmus.runs.errors import command_line
+from isthmus.runs.folder.json_text import as_json
+from isthmus.runs.folder.migrations import FORMAT, upgraded
+from isthmus.runs.folder.status import is_alive, status_of
+from isthmus.runs.folder.untrusted import read_config, read_json
+
+
+class RunFolder:
+    """Names the files of a run.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.overrides = path / "overrides.yaml"
+        self.provenance = path / "provenance.json"
+        self.status = path / "status.json"
+        self.metrics = path / "metrics.csv"
+        self.results = path / "results.json"
+        self.reproduction = path / "reproduction.json"
+        self.checkpoints = path / "checkpoints"
+        self.latents = path / "latents"
+        self.figures = path / "figures"
+        # The system lets go of it when the process ends, however it ends.
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """Claim `path` for a new run, and hold it; of two processes that try, one succeeds.
+
+        A folder whose run was killed before its config was written is used again.
+
+        Raises:
+            BadInput: where the folder already holds something.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        folder = cls(path)
+        if not folder._holds_nothing():
+            raise folder.taken()
+        try:
+            folder._acquire(timeout=0)
+        except Timeout:
+            raise folder.taken() from None
+        try:
+            if not folder._holds_nothing():  # another process was faster
+                raise FileExistsError
+            for left in folder._beginnings():
+                left.unlink()
+            create_text(folder.status, as_json(status_of("running")))
+        except FileExistsError:
+            folder._lock.release()
+            raise folder.taken() from None
+        except BaseException:
+            folder.remove()
+            folder._lock.release()
+            raise
+        return folder
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a new run may begin here, as far as can be said without holding the folder."""
+        return not self.path.exists() or (self.path.is_dir() and self._holds_nothing())
+
+    def _holds_nothing(self) -> bool:
+        """Whether the folder is empty, or has only what a run leaves that was killed before it began."""
+        beginnings = self._beginnings()
+        ours = {*beginnings, Path(self._lock.lock_file)}
+        if not all(path in ours and path.is_file() for path in self.path.iterdir()):
+            return False
+        whole = [path for path in beginnings if path.suffix != UNFINISHED]
+        if not whole:
+            return True
+        try:
+            return self.read_json(self.status).get("status") in ("running", "killed")
+        except (BadInput, OSError):
+            return False
+
+    def _beginnings(self) -> list[Path]:
+        """The files that are written before config.yaml, and unfinished ones of these and it."""
+        written = (self.status, self.overrides, self.provenance)
+        unfinished = [path for file in (*written, self.config) for path in unfinished_of(file)]
+        return [*(file for file in written if file.exists()), *unfinished]
+
+    def taken(self, key: str = "hydra.run.dir") -> BadInput:
+        """The error to raise where the folder is not free for a new run that was to go there by `key`."""
+        resume = command_line("isthmus", "resume", self.path)
+        resuming = f"; to go on with the run in it: {resume}" if self.config.is_file() else ""
+        return BadInput(
+            key,
+            self.path,
+            "is not empty, and nothing is overwritten; give another folder, or "
+            f"leave it out for a new one{resuming}",
+        )
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The run in `path`.
+
+        Raises:
+            BadInput: where there is none, or one of a newer format.
+        """
+        folder = cls(path)
+        if not path.is_dir():
+            holds = next((above for above in path.parents if (above / "status.json").is_file()), None)
+            raise BadInput(
+                "RUN",
+                path,
+                f"is a file; give the run folder, {holds}"
+                if path.is_file() and holds
+                else "there is no such folder; give a run folder, such as one below outputs/",
+            )
+        missing = [file.name for file in (folder.config, folder.status) if not file.is_file()]
+        if missing and folder._holds_nothing():
+            raise BadInput(
+                "RUN",
+                path,
+                "holds nothing yet: its run begins just now, or was ended before it began; then train it "
+                f"again, in the same folder with hydra.run.dir={path}",
+            )
+        if missing == ["config.yaml"]:
+            raise BadInput("RUN", path, "has lost its config.yaml; train it again")
+        if missing:
+            inner = sorted(p.parent for p in [*path.glob("*/status.json"), *path.glob("*/*/status.json")])
+            hint = f"; did you mean {inner[-1]}?" if inner else ""
+            raise BadInput("RUN", path, f"is not a run folder: it has no {' and '.join(missing)}{hint}")
+        if (format_ := folder.format) > FORMAT:
+            raise BadInput(
+                "RUN",
+                path,
+                f"has format {format_}, and this isthmus knows {FORMAT} and older; use a newer isthmus",
+            )
+        return folder
+
+    def remove(self) -> None:
+        """Remove the files of a run that has not begun to train, and the folder, if nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for file in (*self._beginnings(), self.config):
+                file.unlink(missing_ok=True)
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    @property
+    def format(self) -> int:
+        """The format of the folder."""
+        found = self.read_json(self.status).get("format", 1)
+        return found if isinstance(found, int) else 1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run came to its end."""
+        return self.read_json(self.status).get("status") == "done"
+
+    def read_config(self) -> DictConfig:
+        """The resolved config."""
+        return upgraded(read_config(self.config), self.format)
+
+    def read_provenance(self) -> dict[str, Any]:
+        """Where the run came from, empty where it has no provenance.json."""
+        return self.read_json(self.provenance) if self.provenance.is_file() else {}
+
+    def checkpoint(self, name: str = "best") -> Path:
+        """The checkpoint best or last.
+
+        Raises:
+            BadInput: where the run has none yet.
+        """
+        path = self.checkpoints / f"{name}.ckpt"
+        if not path.is_file():
+            raise BadInput("RUN", self.path, f"has no checkpoint {path.name} yet")
+        return path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in this folder, and tell them that somebody does.
+
+        Raises:
+            BadInput: where another process does already, or the folder cannot be written.
+        """
+        if not self._lock.is_locked:  # by `create`
+            try:
+                self._acquire(timeout=1)  # somebody may only be looking whether it is held
+            except Timeout:
+                raise self._is_trained(self.read_json(self.status)) from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._lock.release()
+
+    def _acquire(self, *, timeout: float) -> None:
+        try:
+            self._lock.acquire(timeout=timeout)
+        except Timeout:
+            raise
+        except NotImplementedError:  # a file system without locks: then the process number must do
+            status = self.read_json(self.status) if self.status.exists() else {}
+            if status.get("pid") != os.getpid() and status.get("status") == "running" and is_alive(status):
+                raise self._is_trained(status) from None
+        except OSError as error:
+            raise BadInput("RUN", self.path, f"cannot be written ({error.strerror})") from error
+
+    def _is_trained(self, status: dict[str, Any]) -> BadInput:
+        who = f"process {status.get('pid')} on {status.get('host')}"
+        return BadInput("RUN", self.path, f"is being trained by {who}; wait for it, or stop it")
+
+    def read_status(self) -> dict[str, Any]:
+        """What status.json says, but `killed` where it says running and nobody trains any more.
+
+        The file is put right, if it can be.
+        """
+        status = self.read_json(self.status)
+        if status.get("status") != "running" or self._lock.is_locked:
+            return status
+        if Path(self._lock.lock_file).exists():
+            try:
+                with self._lock.acquire(timeout=0):
+                    return self._put_right(self.read_json(self.status))  # it may have ended meanwhile
+            except Timeout:
+                return status
+            except (OSError, NotImplementedError):
+                pass
+        return status if is_alive(status) else self._put_right(status)
+
+    def _put_right(self, status: dict[str, Any]) -> dict[str, Any]:
+        if status.get("status") == "running":
+            status["status"] = "killed"
+            if status.get("host") == os.uname().nodename:
+                with contextlib.suppress(OSError):
+                    self.write_json(self.status, status)
+        return status
+
+    def write_status(self, state: str, **details: Any) -> None:
+        """Record running, done, failed or stopped, and where."""
+        self.write_json(self.status, status_of(state, **details))
+
+    def write_stop(self, **details: Any) -> None:
+        """Record that training was stopped, unless another process of the run has told how it ended."""
+        if self._runs():
+            self.write_status("stopped", **details)
+
+    def write_failure(self, error: BaseException, **details: Any) -> None:
+        """Record why training failed; of processes that fail together, the first has the reason."""
+        if self._runs():
+            trace = "".join(traceback.format_exception(error))
+            self.write_status("failed", error=str(error), traceback=trace, **details)
+
+    def _runs(self) -> bool:
+        return self.read_json(self.status).get("status", "running") == "running"
+
+    @staticmethod
+    def write_json(path: Path, content: dict[str, Any]) -> None:
+        """Write JSON, whole or not at all; infinities and NaN as null, which JSON lacks numbers for."""
+        write_text(path, as_json(content))
+
+    @staticmethod
+    def read_json(path: Path) -> dict[str, Any]:
+        return read_json(path)

@@ -1,0 +1,228 @@
+"""What a run folder holds, read as if a stranger had written it: with limits, and nothing in it is run.
+
+YAML: https://yaml.org/spec/1.1. Its aliases let a few lines unfold into more than the memory there is, its
+tags name Python objects, and OmegaConf's interpolations read environment variables. A resolved config needs
+none of them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.allowlist import trusted
+
+MOST_YAML = 4 << 20  # bytes
+MOST_JSON = 64 << 20  # bytes
+MOST_VALUES = 200_000  # in a config: OmegaConf takes some kilobytes for each
+FOLDERS = ("checkpoints", "latents", "figures", "projector")
+FILES = ("*.json", "*.yaml", "*.csv", "*.pbtxt", "events.*", "checkpoints/*.ckpt", "latents/*.safetensors")
+DEEPEST = 30  # groups within groups
+DEEPEST_JSON = 100
+LONGEST_NUMBER = 1_000  # characters of YAML's
+DIGITS = "+-0123456789"  # that one begins with
+
+
+def read_config(path: Path) -> DictConfig:
+    """The resolved config in a YAML file of a run folder.
+
+    Raises:
+        BadInput: the file is missing, too large or nested too deeply, is not a plain YAML mapping, or
+            refers to something: aliases, tags and interpolations are refused.
+    """
+    cfg = _parsed(path, lambda text: OmegaConf.load(io.StringIO(text)))
+    if not isinstance(cfg, DictConfig):
+        raise _refused(path, "must hold keys and values")
+    return cfg
+
+
+def read_strings(path: Path) -> list[str]:
+    """The strings in a YAML file that holds a list; what else is in the list is left out.
+
+    Raises:
+        BadInput: as `read_config` does.
+    """
+    content = _parsed(path, yaml.safe_load, references=True)
+    return [text for text in content if isinstance(text, str)] if isinstance(content, list) else []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run folder.
+
+    Raises:
+        BadInput: the file is missing, too large, nested too deeply, or holds no JSON object.
+    """
+    try:
+        content = json.loads(_text(path, MOST_JSON))
+    except RecursionError as error:
+        raise _refused(path, "is nested too deeply") from error
+    except ValueError as error:
+        if isinstance(error, BadInput):
+            raise
+        raise _refused(path, f"cannot be read as JSON ({_first_line(error)})") from error
+    if not isinstance(content, dict):
+        raise _refused(path, "must hold a JSON object")
+    if _is_deeper(content, DEEPEST_JSON):
+        raise _refused(path, "is nested too deeply")
+    return content
+
+
+def check_inside(folder: Path) -> None:
+    """Raise `BadInput` where writing into `folder` would write elsewhere, or wait for somebody to read.
+
+    Symbolic links are refused unless they lead to another place in the folder, and so is what is neither
+    file nor folder, a file in place of a folder, or a folder in place of a file.
+    """
+    home = folder.resolve()
+    for name in FOLDERS:
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise _refused(folder / name, "is a file, and a run keeps a folder there; remove it")
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink():
+                if not _within(path, home):
+                    raise _refused(
+                        path,
+                        "is a link that leads out of the run folder, and would be written through; remove it",
+                    )
+            elif not (path.is_dir() or path.is_file()):
+                raise _refused(path, "is neither a file nor a folder; remove it")
+    for pattern in FILES:
+        for path in folder.glob(pattern):
+            if path.is_dir():
+                raise _refused(path, "is a folder, and a run keeps a file there; remove it")
+
+
+def check_opened(cfg: DictConfig, typed: Sequence[str] = ()) -> None:
+    """Raise `BadInput` for what a config of somebody else's would write or send elsewhere than to its run.
+
+    Args:
+        cfg: a config that was not typed: a run folder's, or one composed from a person's own folder.
+        typed: the overrides that were, as KEY=VALUE: what these say is not held against the config.
+    """
+    if trusted():
+        return
+    own = {override.partition("=")[0].lstrip("+~") for override in typed}
+    root = OmegaConf.select(cfg, "data.root")
+    if root is not None and "data.root" not in own and not _holds_fashion_mnist(str(root)):
+        raise BadInput(
+            "data.root",
+            root,
+            "does not hold the data, and they would be downloaded there; give data.root=null, or a folder "
+            "of yours, or add trust=true",
+        )
+    logger = OmegaConf.select(cfg, "logger")
+    for name, keys in logger.items() if isinstance(logger, DictConfig) else ():
+        for setting, harmless, what in (
+            ("tracking_uri", None, "would be written to or sent to"),
+            ("offline", True, "would send the run to a server"),
+        ):
+            key = f"logger.{name!s}.{setting}"
+            value = keys.get(setting, harmless) if isinstance(keys, DictConfig) else harmless
+            if value != harmless and key not in own:
+                safe = "null" if harmless is None else "true"
+                raise BadInput(
+                    key, value, f"{what}; give {key}={safe}, type the value yourself, or add trust=true"
+                )
+
+
+def _holds_fashion_mnist(root: str) -> bool:
+    from isthmus.data.fashion_mnist import absent
+
+    return not absent(Path(root).expanduser())
+
+
+def _parsed(path: Path, parse: Callable[[str], Any], *, references: bool = False) -> Any:
+    """What `parse` makes of a YAML file; see `_check_yaml`."""
+    text = _text(path, MOST_YAML)
+    try:
+        _check_yaml(path, text, references=references)
+        return parse(text)
+    except BadInput:
+        raise
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        raise _refused(path, f"cannot be read as YAML ({_first_line(error)})") from error
+
+
+def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
+    """Refuse what a resolved config has no use for, before anything is built of it.
+
+    Args:
+        path: for the error.
+        text: of the file.
+        references: whether ${...} may be in it, because nothing will look it up.
+    """
+    depth = values = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise _refused(path, "holds YAML anchors or aliases, which a run's config never does")
+        if getattr(event, "tag", None) and event.tag != "!":
+            raise _refused(path, f"holds the YAML tag {event.tag}, which a run's config never does")
+        if isinstance(event, yaml.ScalarEvent):
+            if not references and "${" in event.value:
+                raise _refused(
+                    path,
+                    f"refers to {event.value[:80]}; a run's config is resolved, and looks nothing up",
+                )
+            # in base 16 or 60 it may be longer than Python prints or, in base 60, reads in time
+            if event.implicit[0] and len(event.value) > LONGEST_NUMBER and event.value[0] in DIGITS:
+                raise _refused(path, f"holds a number of more than {LONGEST_NUMBER:,} digits")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        values += isinstance(event, yaml.NodeEvent)
+        if depth > DEEPEST:
+            raise _refused(path, f"is nested more than {DEEPEST} deep")
+        if values > MOST_VALUES:
+            raise _refused(path, f"holds more than {MOST_VALUES:,} values")
+
+
+def _is_deeper(content: Any, most: int) -> bool:
+    """Whether lists and dicts are nested more than `most` deep; what walks through them may recurse then."""
+    level = [content]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
+
+
+def _text(path: Path, most: int) -> str:
+    if not path.is_file():
+        raise _refused(path, "there is no such file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise _refused(path, f"is larger than {most >> 20} MB")
+        return content.decode("utf-8")
+    except OSError as error:
+        raise _refused(path, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise _refused(path, "is not text") from error
+
+
+def _within(path: Path, home: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(home)
+    except (OSError, RuntimeError):  # a link to itself
+        return False
+
+
+def _refused(path: Path, fix: str) -> BadInput:
+    return BadInput("RUN", path, fix)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -1,0 +1,68 @@
+"""A progress bar for terminals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+
+from isthmus.core.types import BatchGroup
+
+REFRESH_EVERY = 20  # batches: a redraw costs as much as a small training step
+
+
+class Bar(TQDMProgressBar):
+    """Lightning's bar, with the loss of the last batch and of the last validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = 0  # batches of this epoch, when the bar was last drawn
+
+    def init_train_tqdm(self) -> Tqdm:
+        return _unescaped(super().init_train_tqdm)
+
+    def init_validation_tqdm(self) -> Tqdm:
+        return _unescaped(super().init_validation_tqdm)
+
+    def init_test_tqdm(self) -> Tqdm:
+        return _unescaped(super().init_test_tqdm)
+
+    @property
+    def total_train_batches(self) -> int:
+        return self.trainer.datamodule.train_batches  # type: ignore[attr-defined]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: BatchGroup, batch_idx: int
+    ) -> None:
+        # a step of Lightning takes several batches, or none where a resumed epoch had no batch left
+        done = self.total_train_batches
+        if batch.blocks:
+            done = batch.blocks[-1] // trainer.world_size + 1
+        if done - self._shown >= REFRESH_EVERY or done == self.total_train_batches:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, done - 1)
+            self._shown = done
+
+    def on_train_epoch_start(self, trainer: Trainer, *arguments: Any) -> None:
+        self._shown = 0
+        super().on_train_epoch_start(trainer, *arguments)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        latest = getattr(pl_module, "latest", None)
+        if latest is not None:
+            shown["loss"] = f"{latest[0].item():.4g}"
+        if "val/loss" in trainer.callback_metrics:
+            shown["val/loss"] = f"{trainer.callback_metrics['val/loss'].item():.4g}"
+        return shown
+
+
+def _unescaped(make: Callable[[], Tqdm]) -> Tqdm:
+    """A bar that may move the cursor, on a stdout that lets nothing else do so."""
+    stdout: Any = sys.stdout
+    with redirect_stdout(stdout.unescaped() if hasattr(stdout, "unescaped") else stdout):
+        return make()

@@ -1,0 +1,152 @@
+"""Checkpoints that are whole or not there, and that run no code when they are read.
+
+Written beside their place, then renamed into it. Read with `weights_only=True`: tensors and plain values
+alone (https://docs.pytorch.org/docs/stable/notes/serialization.html).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import pytorch_lightning
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from torch import Tensor
+
+from isthmus.common.atomic_files import make_subfolder, replacing, same_content
+from isthmus.training.checkpoint.archive import check_archive, first_line
+from isthmus.training.writers.background import Background
+
+ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's own writes its temporary file elsewhere, from where a rename may not be atomic.
+
+    Args:
+        background: writes the files; a checkpoint that is still to be written gives way to a newer one. With
+            the storage option `ALSO`, a path, the same checkpoint is there as well.
+        before: called first, there: writes what the checkpoint tells of.
+    """
+
+    def __init__(self, background: Background, before: Callable[[], None]) -> None:
+        self.background = background
+        self.before = before
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        place = Path(path)
+        also: list[Path] = [storage_options[ALSO]] if storage_options else []
+        copies: dict[object, Tensor] = {}
+        held = _copied(checkpoint, copies)  # training goes on in these tensors
+
+        def write() -> None:
+            self.before()
+            make_subfolder(place.parent)
+            with replacing(place) as beside, beside.open("wb") as file:
+                torch.save(held, file)
+                file.flush()
+                os.fsync(file.fileno())
+            for other in also:
+                same_content(place, other)
+
+        size = sum(tensor.nbytes for tensor in copies.values())
+        self.background.replace(place.name, write, over=[other.name for other in also], size=size)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """See `read_checkpoint`; never anything but tensors and plain values, and those on the CPU.
+
+        Lightning migrates what an older version of it wrote. Of what it migrates a run uses nothing: where it
+        resumes is in `training.progress`.
+        """
+        return {**read_checkpoint(Path(path)), "pytorch-lightning_version": pytorch_lightning.__version__}
+
+
+def _copied(content: Any, copies: dict[object, Tensor]) -> Any:
+    """Plain values as they are, and tensors copied to the CPU; tied ones, in `copies`, stay tied."""
+    if isinstance(content, Tensor):
+        place = (content.data_ptr(), content.dtype, content.device, content.shape, content.stride())
+        if not content.numel() or place not in copies:
+            copies[place] = content.detach().to("cpu", copy=True)
+        return copies[place]
+    if isinstance(content, dict):
+        # reading refuses other kinds of dict: the milestones of a learning rate are a Counter
+        kind = OrderedDict if isinstance(content, OrderedDict) else dict
+        copied = kind((key, _copied(value, copies)) for key, value in content.items())
+        if isinstance(content, OrderedDict):
+            vars(copied).update(vars(content))  # the state of a module has versions there
+        return copied
+    if isinstance(content, list | tuple) and not isinstance(content, torch.Size):
+        return (list if isinstance(content, list) else tuple)(_copied(value, copies) for value in content)
+    return content
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU.
+
+    Raises:
+        ValueError: the file is damaged (a checksum of its archive is wrong), is no PyTorch zip archive or a
+            compressed one (which can unpack to any size), or holds something else than a dict of tensors and
+            plain values.
+        OSError: it is not there or may not be read.
+    """
+    check_archive(path)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # such as of the pickle's protocol
+            content = torch.load(path, weights_only=True, map_location="cpu")
+    except UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"names {named.group(1)[:100]}" if named else "holds more than tensors and plain values"
+        raise ValueError(f"{path.name} {what}, which could run anyone's code; it is not read") from error
+    except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds a {type(content).__name__} and no checkpoint")
+    _check_tensors(path, content)
+    return content
+
+
+def _keep_versions(state: OrderedDict[Any, Any]) -> None:
+    """Of the attributes that a state can have, keep the versions of modules; others change what is loaded."""
+    attributes = vars(state)
+    told = attributes.get("_metadata")
+    attributes.clear()
+    if isinstance(told, dict):
+        versions = {
+            name: {"version": about["version"]}
+            for name, about in dict.items(told)
+            if isinstance(about, dict) and isinstance(about.get("version"), int)
+        }
+        attributes["_metadata"] = versions
+
+
+def _check_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Refuse tensors whose numbers are not in the file: repeated bytes would stand for any size, and
+    PyTorch enlarges some with whatever is in memory. Of states, drop the attributes but the versions.
+    """
+    waiting: list[Any] = [content]
+    seen = set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Tensor):
+            dense = torch.empty_like(each, device="meta").stride() == each.stride()
+            if not dense or each.is_neg() or each.is_conj():
+                raise ValueError(f"{path.name} holds a tensor that is a view of another; it is not read")
+            if each.untyped_storage().resizable():  # what a file holds is not; it would be any memory
+                raise ValueError(f"{path.name} holds a tensor without numbers in the file; it is not read")
+            continue
+        if isinstance(each, OrderedDict):
+            _keep_versions(each)
+        if isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            waiting += each.values() if isinstance(each, dict) else each

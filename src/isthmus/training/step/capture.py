@@ -1,0 +1,311 @@
+"""A training step recorded once as a flat list of tensor operations, and replayed for every batch after.
+
+Python modules, autograd's bookkeeping and their dispatch take longer than the arithmetic of a small network.
+`torch.fx.experimental.proxy_tensor.make_fx` writes down the operations that noise, forward, loss and backward
+come to; replayed, they call the same kernels in the same order, so the results are the same bits.
+
+What a recording cannot know is Python that decides anew at each batch. So only parts are recorded that are
+made of isthmus' own modules and PyTorch's, without hooks, and the first replays are compared with what Python
+gives. Where they differ, or nothing can be written down, Python goes on. Where parts change their mode, or
+weights their place or whether they are trained, recording begins again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.modules.module import _has_any_global_hook
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.seeding import default_generator
+from isthmus.training.step.capturable import is_capturable
+from isthmus.training.step.graph_passes import simplify, use_fast_calls
+
+logger = logging.getLogger(__name__)
+
+WATCHED = 3  # batches of one shape that Python computes first: short trainings need no recording
+COMPARED = 2  # replays that Python checks, the second one with other weights than those recorded
+MOVES = 4  # of weights, after which nothing is recorded: an optimizer puts them elsewhere again and again
+FALLBACK = "the training step cannot be recorded (%s); it is trained all the same, more slowly"
+
+
+class Gradients(NamedTuple):
+    """What a batch asks of the weights.
+
+    Attributes:
+        terms: loss, reconstruction, then each regularizer's value. Shape: [T].
+        of: the gradient of each trained parameter, None where it has no part in the objective.
+    """
+
+    terms: Tensor
+    of: list[Tensor | None]
+
+
+class Setting(NamedTuple):
+    """What recordings hold to.
+
+    Attributes:
+        modes: whether each part is in training mode.
+        trained: whether each weight and buffer has a gradient.
+        places: where they are in memory.
+    """
+
+    modes: list[bool]
+    trained: list[bool]
+    places: list[int]
+
+
+Compute = Callable[..., list[Tensor | None]]
+
+
+def trained(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that have gradients."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def differentiate(
+    autoencoder: Autoencoder, parameters: Sequence[Tensor], x: Tensor, epoch: Tensor | None, share: float
+) -> Gradients:
+    """Noise, forward, loss and backward, by Python and autograd. See `training_step` for the arguments.
+
+    The gradients are what `backward` leaves in `grad`: each in memory of its own, laid out as its parameter.
+    """
+    held = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    try:
+        with torch.enable_grad():
+            objective, terms = _judged(autoencoder, x, epoch, share)
+            objective.backward(inputs=parameters)
+        return Gradients(terms, [parameter.grad for parameter in parameters])
+    finally:
+        for parameter, gradient in zip(parameters, held, strict=True):
+            parameter.grad = gradient
+
+
+def _judged(autoencoder: Autoencoder, x: Tensor, epoch: Tensor | None, share: float) -> tuple[Tensor, Tensor]:
+    """What to differentiate, and the terms. Shapes: [], [T]."""
+    _, terms = autoencoder(x, generator=None, epoch=epoch)
+    objective = terms.objective if share == 1.0 else terms.objective * share
+    return objective, torch.stack([value.detach() for value in terms.named().values()])
+
+
+def can_be_captured(module: nn.Module) -> bool:
+    """Whether nothing but known modules without hooks takes part."""
+    if not is_capturable(module) or _has_any_global_hook():
+        return False
+    hooked = any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        for part in module.modules()
+    )
+    return not hooked and not any(
+        parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None)
+        for parameter in module.parameters()
+    )
+
+
+class StepCapture:
+    """Computes gradients; each shape of batch is recorded when it has come a few times.
+
+    Args:
+        autoencoder: in training mode, on its device.
+        compiled: whether recordings are compiled, with CUDA graphs where there is CUDA. They then begin with
+            the first batch and are compared with Python before they are compiled, since chance comes from
+            other kernels afterwards. What they return is overwritten at the next batch.
+
+    Attributes:
+        replay_count: batches that were computed by a recording.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, *, compiled: bool = False) -> None:
+        self.autoencoder = autoencoder
+        self.compiled = compiled
+        self.parameters = trained(autoencoder)
+        self.recordings: dict[object, Compute] = {}
+        self.replay_count = 0
+        self._seen: dict[object, int] = {}
+        self._compared: dict[object, int] = {}
+        self._possible = can_be_captured(autoencoder)
+        self._parts = list(autoencoder.modules())
+        self._tensors = [*autoencoder.parameters(), *autoencoder.buffers()]
+        self._setting = self._found()
+        self._moves = 0
+
+    def __call__(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        if self._setting != (found := self._found()):
+            self._begin_again(found)
+        if not self._possible:
+            return self._by_python(x, epoch, share)
+        key = (x.shape, x.stride(), x.dtype, share)
+        compute = self.recordings.get(key)
+        if compute is None:
+            seen = self._seen[key] = self._seen.get(key, 0) + 1
+            if seen <= WATCHED and not self.compiled:
+                return self._by_python(x, epoch, share)
+            compute = self._compiled(x, epoch, share) if self.compiled else self._record(x, epoch, share)
+            if compute is None:
+                return self._by_python(x, epoch, share)
+            self.recordings[key] = compute
+        if self._compared.get(key, 0) < COMPARED and not self.compiled:
+            self._compared[key] = self._compared.get(key, 0) + 1
+            return self._compare(compute, x, epoch, share)
+        return self._replay(compute, x, epoch)
+
+    def _found(self) -> Setting:
+        return Setting(
+            [part.training for part in self._parts],
+            [tensor.requires_grad for tensor in self._tensors],
+            [tensor.data_ptr() for tensor in self._tensors],
+        )
+
+    def _begin_again(self, found: Setting) -> None:
+        for held in (self.recordings, self._seen, self._compared):
+            held.clear()
+        if found.trained != self._setting.trained:
+            self.parameters = trained(self.autoencoder)
+        if found.places != self._setting.places:
+            self._moves += 1
+            if self._moves == MOVES and self._possible:
+                self._give_up("the optimizer moves its weights")
+        self._setting = found
+
+    def _by_python(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        return differentiate(self.autoencoder, self.parameters, x, epoch, share)
+
+    @torch.no_grad()
+    def _replay(self, compute: Compute, x: Tensor, epoch: Tensor | None) -> Gradients:
+        self.replay_count += 1
+        # the recording has the casts that autocast makes
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                terms, *gradients = compute(x, epoch)
+        else:
+            terms, *gradients = compute(x, epoch)
+        assert terms is not None
+        return Gradients(terms, gradients)
+
+    def _record(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
+        """A recording that has not been compared yet; None where something cannot be recorded."""
+        graph = self._written_down(x, epoch, share)
+        return None if graph is None else use_fast_calls(graph).forward
+
+    def _compiled(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
+        """A recording that has been compared and is compiled; the forward pass alone where there is none."""
+        graph = self._written_down(x, epoch, share)
+        if graph is None:
+            return None
+        before = _State(self.autoencoder, x)
+        self._compare(graph.forward, x, epoch, share)
+        before.restore()
+        if not self._possible:
+            return None
+        mode = "reduce-overhead" if x.device.type == "cuda" else "default"
+        compiled: Compute = torch.compile(graph, dynamic=False, mode=mode)
+        try:
+            self._replay(compiled, x, epoch)  # it is compiled only now
+        except Exception as error:  # whatever compilers say
+            self._give_up(str(error).partition("\n")[0])
+            return None
+        finally:
+            before.restore()
+        return compiled
+
+    def _written_down(self, x: Tensor, epoch: Tensor | None, share: float) -> GraphModule | None:
+        def step(x: Tensor, epoch: Tensor | None) -> list[Tensor | None]:
+            with torch.enable_grad():
+                objective, terms = _judged(self.autoencoder, x, epoch, share)
+                gradients = torch.autograd.grad(objective, self.parameters, allow_unused=True)
+            return [terms, *map(_own, gradients, self.parameters)]
+
+        kind = x.device.type
+        before = _State(self.autoencoder, x)
+        try:
+            # weights that autocast has cast and kept would be recorded as constants
+            with torch.autocast(
+                kind,
+                dtype=torch.get_autocast_dtype(kind),
+                enabled=torch.is_autocast_enabled(kind),
+                cache_enabled=False,
+            ):
+                return simplify(make_fx(step)(x, epoch))
+        except Exception as error:  # whatever PyTorch raises where Python looks at values
+            self._give_up(str(error).partition("\n")[0])
+            return None
+        finally:
+            before.restore()
+
+    def _compare(self, compute: Compute, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        """What Python computes; a recording that computes something else is not used any more."""
+        before = _State(self.autoencoder, x)
+        try:
+            replayed = self._replay(compute, x, epoch)
+        except Exception as error:  # such as memory for both
+            before.restore()
+            self._give_up(str(error).partition("\n")[0])
+            return self._by_python(x, epoch, share)
+        replayed_buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
+        before.restore()
+        computed = self._by_python(x, epoch, share)
+        pairs = [
+            (replayed.terms, computed.terms),
+            *zip(replayed.of, computed.of, strict=True),
+            *zip(replayed_buffers, self.autoencoder.buffers(), strict=True),
+        ]
+        if not all(_same(own, other) for own, other in pairs):
+            self._give_up("it gave other numbers when it was tried")
+        return computed
+
+    def _give_up(self, why: str) -> None:
+        self._possible = False
+        logger.info(FALLBACK, why)
+        if self.compiled:  # the forward pass alone
+            self.compiled = False
+            self.autoencoder.compile()
+
+
+class _State:
+    """What a batch changes besides the weights, to go back to: the random state of its device, buffers, and
+    itself, where the first layer works in place."""
+
+    def __init__(self, module: nn.Module, x: Tensor) -> None:
+        self._generator = default_generator(x.device)
+        self._random = self._generator.get_state()
+        self._values = [(tensor, tensor.clone()) for tensor in (x, *module.buffers())]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        self._generator.set_state(self._random)
+        for tensor, value in self._values:
+            tensor.copy_(value)
+
+
+def _own(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
+    """A gradient laid out as its parameter is: fused optimizers read both as one row of numbers."""
+    if gradient is None or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+def _same(own: Tensor | None, other: Tensor | None) -> bool:
+    if own is None or other is None:
+        return own is other
+    if (own.shape, own.dtype) != (other.shape, other.dtype):
+        return False
+    if own.device.type == "cpu":
+        # NaN, which ends training elsewhere, is the same as NaN here
+        return torch.allclose(own, other, rtol=0.0, atol=0.0, equal_nan=True)
+    # on GPUs some kernels add up in any order, of which small numbers lose most
+    finite = other.isfinite()
+    if not torch.equal(finite, own.isfinite()):
+        return False
+    own, other = own.where(finite, 0), other.where(finite, 0)
+    if own.dtype != torch.float64:
+        own, other = own.float(), other.float()
+    allowed = 1e-3 * torch.linalg.vector_norm(other) + 1e-6
+    return bool(torch.linalg.vector_norm(own - other) <= allowed)

@@ -1,0 +1,208 @@
+"""Fewer operations for the same bits: what a recorded step does not have to do anew at every batch."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.fx import Graph, GraphModule, Node, map_arg
+
+ATEN = torch.ops.aten
+VIEWS = (ATEN.t.default, ATEN.view.default, ATEN.unsqueeze.default, ATEN.expand.default)
+UNTOLD = (ATEN._unsafe_view.default,)  # a view, though its schema does not say so
+FILLED = (ATEN.ones_like.default, ATEN.zeros_like.default)  # whose argument gives a shape alone
+# PyTorch's Python functions are called faster than its operators; these take the same arguments.
+FASTER: dict[Any, Callable[..., Any]] = {
+    ATEN.add.Tensor: torch.add,
+    ATEN.addmm.default: torch.addmm,
+    ATEN.div.Tensor: torch.div,
+    ATEN.exp.default: torch.exp,
+    ATEN.mean.default: torch.mean,
+    ATEN.mm.default: torch.mm,
+    ATEN.mul.Tensor: torch.mul,
+    ATEN.relu.default: torch.relu,
+    ATEN.sigmoid.default: torch.sigmoid,
+    ATEN.stack.default: torch.stack,
+    ATEN.sub.Tensor: torch.sub,
+    ATEN.sum.dim_IntList: torch.sum,
+    ATEN.t.default: torch.t,
+    ATEN.tanh.default: torch.tanh,
+    ATEN.view.default: Tensor.view,
+}
+
+
+def simplify(recorded: GraphModule) -> GraphModule:
+    """Simplify a recording of `make_fx` in place; the kernels that remain get the same numbers.
+
+    Detaching and transposing twice are left out, equal operations are done once, and views of weights and
+    what depends on shapes alone are made here. What an operation writes into is left as it is.
+    """
+    graph = recorded.graph
+    touched = {_base(target) for node in graph.nodes for target in _written(node)}
+    names = {node.target for node in touched if node.op == "get_attr"}
+    touched |= {node for node in graph.nodes if node.op == "get_attr" and node.target in names}
+    _leave_out(graph)
+    _sum_flat(graph)
+    fold_constants(recorded, touched)
+    eliminate_common_subexpressions(graph, touched)
+    graph.eliminate_dead_code()
+    _keep_apart(graph)
+    recorded.recompile()
+    return recorded
+
+
+def use_fast_calls(recorded: GraphModule) -> GraphModule:
+    """Make a recording quicker to call from Python, in place."""
+    for node in recorded.graph.nodes:
+        if node.op == "get_attr":  # a module's own __getattr__ is slow
+            recorded.__dict__[node.target] = getattr(recorded, node.target)
+        node.target = FASTER.get(node.target, node.target)
+    recorded.recompile()
+    return recorded
+
+
+def _base(node: Node) -> Node:
+    """What has the memory that `node` is a view of, or has been written into."""
+    while True:
+        source = node.all_input_nodes[0] if node.target is operator.getitem else node
+        if (viewed := _viewed(source)) is None:
+            return node  # of several results of one operation, each has memory of its own
+        node = viewed
+
+
+def _viewed(node: Node) -> Node | None:
+    """The argument in whose memory the result of an operation is."""
+    if node.target in UNTOLD:
+        return node.all_input_nodes[0]
+    if not isinstance(node.target, OpOverload):
+        return None
+    infos = [each.alias_info for each in node.target._schema.returns if each.alias_info]
+    shared = set().union(*(info.before_set for info in infos), "*")  # one star: in a list of results
+    for argument, given in _arguments(node):
+        info = argument.alias_info
+        if info is not None and shared & (info.before_set | info.after_set):
+            return given
+    return None
+
+
+def _written(node: Node) -> list[Node]:
+    """What an operation writes into."""
+    if not isinstance(node.target, OpOverload):
+        return []
+    infos = [(argument.alias_info, given) for argument, given in _arguments(node)]
+    return [given for info, given in infos if info is not None and info.is_write]
+
+
+def _arguments(node: Node) -> Iterator[tuple[Any, Node]]:
+    """The tensors that an operation is given, those in lists too, with what its schema says of each."""
+    for number, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        positional = number < len(node.args)
+        given = node.args[number] if positional else node.kwargs.get(argument.name)
+        for each in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(each, Node):
+                yield argument, each
+
+
+def _is_pure(node: Node) -> bool:
+    return (
+        isinstance(node.target, OpOverload)
+        and not node.target._schema.is_mutable
+        and torch.Tag.nondeterministic_seeded not in node.target.tags
+    )
+
+
+def _leave_out(graph: Graph) -> None:
+    for node in graph.nodes:
+        source = node.args[0] if node.args else None
+        if node.target is ATEN.detach.default:
+            node.replace_all_uses_with(source)
+        elif node.target is ATEN.t.default and isinstance(source, Node) and source.target is ATEN.t.default:
+            node.replace_all_uses_with(source.args[0])
+
+
+def _sum_flat(graph: Graph) -> None:
+    """Sums over a batch without the dimension that a view takes away again."""
+    for node in graph.nodes:
+        source = node.args[0] if node.target is ATEN.view.default else None
+        if not isinstance(source, Node) or source.target is not ATEN.sum.dim_IntList:
+            continue
+        summed, dimensions, *kept = source.args
+        shape = list(summed.meta["val"].shape)  # type: ignore[union-attr]
+        summed_away = dimensions == [0] and kept == [True] and node.args[1] == shape[1:]
+        if summed_away and not source.kwargs and len(source.users) == 1:
+            node.target, node.args = ATEN.sum.dim_IntList, (summed, [0], False)
+
+
+def fold_constants(recorded: GraphModule, touched: set[Node]) -> None:
+    """Views of weights, which stay where they are, and tensors that depend on shapes alone.
+
+    A view of what is written into is added to `touched`.
+    """
+    weights: dict[Node, Tensor] = {}
+    constants: dict[Node, Tensor] = {}
+    for node in list(recorded.graph.nodes):
+        inputs = node.all_input_nodes
+        if node.op == "get_attr":
+            weights[node] = getattr(recorded, node.target).detach()
+        elif node.target in VIEWS and inputs[0] in weights:
+            view = node.target(weights[inputs[0]], *node.args[1:])
+            held = _put(recorded, node, view)
+            weights[held] = view
+            if inputs[0] in touched:
+                touched.add(held)
+        elif node in touched:
+            continue
+        elif node.target in FILLED:
+            like = inputs[0].meta["val"]
+            shaped = torch.empty_strided(like.size(), like.stride(), dtype=like.dtype, device=like.device)
+            filled = node.target(shaped, **node.kwargs)
+            constants[_put(recorded, node, filled)] = filled
+        elif inputs and _is_pure(node) and all(each in constants for each in inputs):
+            arguments = map_arg((node.args, node.kwargs), constants.__getitem__)
+            made = node.target(*arguments[0], **arguments[1])
+            if isinstance(made, Tensor):
+                constants[_put(recorded, node, made)] = made
+
+
+def _put(recorded: GraphModule, node: Node, value: Tensor) -> Node:
+    name = f"made_{node.name}"
+    recorded.register_buffer(name, value, persistent=False)
+    with recorded.graph.inserting_before(node):
+        held = recorded.graph.get_attr(name)
+    node.replace_all_uses_with(held)
+    return held
+
+
+def eliminate_common_subexpressions(graph: Graph, touched: set[Node]) -> None:
+    """One operation in place of several with the same arguments."""
+    first: dict[object, Node] = {}
+    for node in list(graph.nodes):
+        if node.op == "get_attr":
+            key: object = node.target
+        elif _is_pure(node) and touched.isdisjoint(map(_base, [node, *node.all_input_nodes])):
+            key = (node.target, repr(node.args), repr(node.kwargs))  # nodes by their names, which are unique
+        else:
+            continue
+        same = first.setdefault(key, node)
+        if same is not node:
+            node.replace_all_uses_with(same)
+
+
+def _keep_apart(graph: Graph) -> None:
+    """Give each output memory of its own: gradients are clipped in place."""
+    output = graph.output_node()
+    taken: set[Node] = set()
+    outputs: list[Node | None] = []
+    for node in output.args[0]:  # type: ignore[union-attr]
+        if isinstance(node, Node):
+            base = _base(node)
+            if base in taken or base.op == "get_attr":
+                with graph.inserting_before(output):
+                    node = graph.call_function(ATEN.clone.default, (node,))
+            taken.add(base)
+        outputs.append(node)  # type: ignore[arg-type]
+    output.args = (outputs,)

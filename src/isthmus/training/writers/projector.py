@@ -1,0 +1,79 @@
+"""The final codes for TensorBoard's embedding projector."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.common.atomic_files import UNFINISHED, make_subfolder
+from isthmus.common.held_folder import check_held
+from isthmus.training.writers.image_grid import to_unit
+
+CONFIG = "projector_config.pbtxt"
+SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
+# Line breaks and tabs divide the metadata; the rest cannot be shown, or not be written as UTF-8.
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def write_projector(
+    folder: Path,
+    codes: dict[str, Tensor],
+    *,
+    label_names: list[str] | None,
+    images: Tensor | None,
+) -> None:
+    """Write codes, ids, labels and thumbnails where TensorBoard looks for them.
+
+    Args:
+        folder: of the run. What is there already is replaced, by whole files.
+        codes: what `encode_all` gave, with ``labels`` where there are any.
+        label_names: see `Source`; what cannot be shown becomes an escape such as ``\\n``.
+        images: thumbnails in [0, 1] of those examples, or None. Shape: [N, 3, H, W].
+    """
+    # TensorBoard's PCA stays blank with fewer than three columns
+    matrix = F.pad(codes["codes"], (0, max(0, 3 - codes["codes"].shape[1])))
+    header, columns = ["id"], [[str(row) for row in codes["ids"].tolist()]]
+    if "labels" in codes:
+        labels = codes["labels"].tolist()
+        header.insert(0, "label")
+        names = [_cell(name) for name in label_names] if label_names else None
+        columns.insert(0, [names[label] if names else str(label) for label in labels])
+    single = len(header) == 1
+    from torch.utils.tensorboard import SummaryWriter
+
+    beside = folder / f".{SUBFOLDER}.{os.getpid()}{UNFINISHED}"
+    make_subfolder(beside)
+    try:
+        with SummaryWriter(beside) as writer:
+            writer.add_embedding(
+                matrix,
+                metadata=columns[0] if single else [list(row) for row in zip(*columns, strict=True)],
+                metadata_header=None if single else header,
+                label_img=images,
+                global_step=SUBFOLDER,
+                tag="codes",
+            )
+        check_held(folder)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder / SUBFOLDER)
+        (beside / SUBFOLDER).rename(folder / SUBFOLDER)
+        (beside / CONFIG).replace(folder / CONFIG)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _cell(text: str) -> str:
+    return UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
+    """Images in `value_range` as RGB in [0, 1], [B, C, H, W] -> [B, 3, H, W]; None for what is no image."""
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        return None
+    return to_unit(x, value_range).expand(-1, 3, -1, -1)
