@@ -20,10 +20,10 @@ from isthmus.runs.config import build
 from isthmus.runs.config.compose import compose, conf_dir
 from isthmus.runs.config.validation import check
 from isthmus.runs.train import train
+from isthmus.training.devices import check_devices
 from isthmus.training.step.capture import COMPARED, WATCHED, StepCapture
 from isthmus.training.step.eager import Update, training_step
 from isthmus.training.step.optimizers import make_optimizer
-from isthmus.training.trainer import check_devices
 
 
 def choices(group):

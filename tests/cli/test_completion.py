@@ -22,6 +22,9 @@ from isthmus.cli.completion import BASH
         ("isthmus train --mul", ["--multirun"]),
         ("isthmus train see", ["seed="]),
         ("isthmus completion ", ["bash"]),
+        ("isthmus show --", ["--help", "--json", "--verify"]),
+        ("isthmus board --", ["--help", "--host", "--port"]),
+        ("isthmus nothing --", []),
         ("isthmus train nothing.", []),
     ],
 )

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from isthmus.common.errors import BadInput
-from isthmus.training.trainer import threads_of
+from isthmus.training.devices import threads_of
 
 
 @pytest.mark.parametrize(("said", "threads"), [("3", 3), ("3,2", 3), ("", None), (" 4 ", 4)])

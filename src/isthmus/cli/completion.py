@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from isthmus.cli.command import Command
+
 BASH = r"""_isthmus() {
     local line="${COMP_LINE:0:COMP_POINT}"
     local typed="${line##* }"
@@ -22,14 +24,27 @@ BASH = r"""_isthmus() {
 complete -o default -F _isthmus isthmus"""
 
 
-def run(argv: Sequence[str]) -> int:
-    """Print the script."""
+def parser() -> argparse.ArgumentParser:
+    """The options and arguments."""
     parser = argparse.ArgumentParser(
         prog="isthmus completion",
         description='Print a completion script. For this shell: eval "$(isthmus completion bash)"; '
         "for every shell: add that line to ~/.bashrc.",
     )
     parser.add_argument("shell", choices=("bash",))
-    parser.parse_args(argv)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print the script."""
+    parser().parse_args(argv)
     print(BASH)
     return 0
+
+
+COMMAND = Command(
+    summary='complete commands and keys: eval "$(isthmus completion bash)"',
+    run=run,
+    parser=parser,
+    words=lambda typed: ("bash",),
+)

@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from isthmus.cli.command import Command, run_folders
 
-def run(argv: Sequence[str]) -> int:
-    """Evaluate; returns the exit code."""
+
+def parser() -> argparse.ArgumentParser:
+    """The options and arguments."""
     parser = argparse.ArgumentParser(
         prog="isthmus evaluate",
         description="Test a run's checkpoint with the run's own config and data. Nothing is written.",
@@ -27,7 +29,12 @@ def run(argv: Sequence[str]) -> int:
         help="default: best, or last where the best is damaged",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    arguments = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Evaluate; returns the exit code."""
+    arguments = parser().parse_intermixed_args(argv)
 
     from isthmus.cli.tables import by_stage, printable, table
     from isthmus.runs.evaluate import evaluate
@@ -49,3 +56,12 @@ def run(argv: Sequence[str]) -> int:
     if not results["same_data"]:
         print("\nnote: these are not the data, or not the split, that the run was trained on")
     return 0
+
+
+COMMAND = Command(
+    summary="test a run again, with its own config: isthmus evaluate RUN",
+    run=run,
+    parser=parser,
+    words=run_folders,
+    opens_configs=True,
+)

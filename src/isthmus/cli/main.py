@@ -11,35 +11,30 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from isthmus.cli.command import Command
 from isthmus.common.errors import cut
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.broken_pipes import escaped, guard_streams, write_error
 
-COMMANDS = {
-    "train": "train an autoencoder composed from config: isthmus train latent.dim=8",
-    "evaluate": "test a run again, with its own config: isthmus evaluate RUN",
-    "resume": "go on with a run that was stopped, killed or failed: isthmus resume RUN",
-    "reproduce": "train a run again and compare it bit by bit: isthmus reproduce RUN",
-    "show": "print a run: config, provenance, metrics, files: isthmus show RUN",
-    "board": "open TensorBoard over the runs: isthmus board",
-    "completion": 'complete commands and keys: eval "$(isthmus completion bash)"',
-}
+COMMANDS = ("train", "evaluate", "resume", "reproduce", "show", "board", "completion")
 
-# commands that run what a config names; trust=true says that it may be anything
-OPENING = ("train", "evaluate", "resume", "reproduce", "show")
-
-# commands whose product is a run folder, unless one of these asks for text
-TRAINING = ("train", "resume", "reproduce")
+# options with which a command that trains prints text instead
 PRINTING = ("-h", "--help", "--json", "--cfg", "-c", "--info", "-i", "--hydra-help")
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 LONGEST = 1_900  # characters of what is wrong, after those that a terminal would act on are escaped
 
 
+def find(name: str) -> Command:
+    """The command of a name, which must be one of `COMMANDS` or ``complete``."""
+    found: Command = importlib.import_module(f"isthmus.cli.{name}").COMMAND
+    return found
+
+
 def usage() -> str:
     """What `isthmus --help` prints."""
-    lines = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
+    lines = [f"  {name:<12}{find(name).summary}" for name in COMMANDS]
     return "\n".join(
         [
             "usage: isthmus COMMAND ...",
@@ -96,9 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
         with gc_pause.postponed():
-            if name in OPENING:
-                rest = _trusting(rest)
-            return int(importlib.import_module(f"isthmus.cli.{name}").run(rest))
+            found = find(name)
+            return found.run(_trusting(rest) if found.opens_configs else rest)
     except BadInput as error:
         return _say(cut(escaped(str(error)), LONGEST), MISTAKE)
     except (TrainingDiverged, RunFailed) as error:
@@ -130,7 +124,7 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
 
 def _is_for_reading(arguments: Sequence[str]) -> bool:
     """Whether what a command prints is all that it produces."""
-    trains = not {*arguments[:1]}.isdisjoint(TRAINING)
+    trains = bool(arguments) and arguments[0] in COMMANDS and find(arguments[0]).trains
     return not trains or any(argument.partition("=")[0] in PRINTING for argument in arguments)
 
 

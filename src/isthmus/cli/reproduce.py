@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus.cli.command import Command, run_folders
 from isthmus.common.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 DIFFERS = 3  # the exit code of a reproduction that is different
 
 
-def run(argv: Sequence[str]) -> int:
-    """Reproduce; returns the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """The options and arguments."""
     from isthmus.runs.comparison.verdict import TOLERANCE
 
     parser = argparse.ArgumentParser(
@@ -48,7 +49,12 @@ def run(argv: Sequence[str]) -> int:
         help="relative, of each final metric, where hardware or threads differ (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON; what training prints goes to stderr")
-    arguments = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Reproduce; returns the exit code."""
+    arguments = parser().parse_intermixed_args(argv)
     if not arguments.tolerance >= 0:
         raise BadInput("--tolerance", arguments.tolerance, "must be a number of at least 0")
 
@@ -221,3 +227,13 @@ def _stdout_to_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+COMMAND = Command(
+    summary="train a run again and compare it bit by bit: isthmus reproduce RUN",
+    run=run,
+    parser=parser,
+    words=run_folders,
+    opens_configs=True,
+    trains=True,
+)

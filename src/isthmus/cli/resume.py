@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isthmus.cli.command import Command, run_folders
+
 if TYPE_CHECKING:
     from isthmus.runs.folder.run_folder import RunFolder
 
 
-def run(argv: Sequence[str]) -> int:
-    """Resume; returns the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """The options and arguments."""
     parser = argparse.ArgumentParser(
         prog="isthmus resume",
         description="Go on with a run that was stopped, killed or failed, from its newest checkpoint and in "
@@ -28,7 +30,12 @@ def run(argv: Sequence[str]) -> int:
         help="keys of trainer and callbacks that differ from now on: trainer.max_epochs=40 trains a run "
         "that is done further",
     )
-    arguments = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Resume; returns the exit code."""
+    arguments = parser().parse_intermixed_args(argv)
 
     from isthmus.cli.tables import command, print_run, printable
     from isthmus.runs.config.compose import is_follower
@@ -69,3 +76,13 @@ def _compared(folder: RunFolder) -> int:
         return 0
     print(f"\n{report(verdict)}")
     return exit_code(verdict)
+
+
+COMMAND = Command(
+    summary="go on with a run that was stopped, killed or failed: isthmus resume RUN",
+    run=run,
+    parser=parser,
+    words=run_folders,
+    opens_configs=True,
+    trains=True,
+)

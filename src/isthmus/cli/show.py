@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isthmus.cli.command import Command, run_folders
+
 LONGEST = 4_000  # characters of what was typed; --json has all of it
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # of which the versions are printed
 
 
-def run(argv: Sequence[str]) -> int:
-    """Show; returns the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """The options and arguments."""
     parser = argparse.ArgumentParser(
         prog="isthmus show",
         description="Print a run: its status, provenance, config against the defaults, metrics and files. "
@@ -27,7 +29,12 @@ def run(argv: Sequence[str]) -> int:
         action="store_true",
         help="read all checkpoints and latents; exit code 1 if one is damaged",
     )
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Show; returns the exit code."""
+    arguments = parser().parse_args(argv)
 
     from isthmus.cli.tables import printable
     from isthmus.runs.folder.json_text import as_json
@@ -217,3 +224,12 @@ def _bytes(count: int) -> str:
         size /= 1000
         units.pop(0)
     return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
+COMMAND = Command(
+    summary="print a run: config, provenance, metrics, files: isthmus show RUN",
+    run=run,
+    parser=parser,
+    words=run_folders,
+    opens_configs=True,
+)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.choices import config_dirs, groups
+from isthmus.cli.command import Command
 from isthmus.common.atomic_files import discard_empty
 from isthmus.runs import BadInput, RunFailed
 from isthmus.runs.config.compose import (
@@ -153,3 +154,50 @@ def _defaults() -> dict[str, list[str]]:
         group: choice for entry in entries if isinstance(entry, dict) for group, choice in entry.items()
     }
     return {group: choice if isinstance(choice, list) else [choice] for group, choice in chosen.items()}
+
+
+def _overrides(typed: str) -> Iterator[str]:
+    key, equals, _ = typed.partition("=")
+    known = groups()
+    if equals:
+        yield from (f"{key}={choice}" for choice in known.get(key, ()))
+        return
+    group = key.partition(".")[0]
+    if "." in key and group in known:
+        yield from (f"{group}.{name}=" for name in _keys_of(group))
+        return
+    yield "seed="
+    for name in known:
+        yield f"{name}="
+        yield f"{name}."
+
+
+def _keys_of(group: str) -> set[str]:
+    import yaml
+
+    found: set[str] = set()
+    for path in (conf_dir() / group).glob("*.yaml"):
+        found |= set(
+            _flat(yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        )
+    return found
+
+
+def _flat(keys: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in (keys or {}).items():
+        if key == "defaults" or key.startswith("_"):
+            continue
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+COMMAND = Command(
+    summary="train an autoencoder composed from config: isthmus train latent.dim=8",
+    run=run,
+    options=("--cfg", "--config-dir", "--help", "--multirun", "--resolve"),
+    words=_overrides,
+    opens_configs=True,
+    trains=True,
+)

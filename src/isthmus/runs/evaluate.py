@@ -23,7 +23,8 @@ from isthmus.runs.folder.untrusted import check_opened
 from isthmus.training.callbacks.checkpoints import CONFIG
 from isthmus.training.checkpoint.io import read_checkpoint
 from isthmus.training.checkpoint.validation import check_weights, is_count
-from isthmus.training.trainer import NOWHERE, check_devices, quiet, set_threads
+from isthmus.training.devices import check_devices, set_threads
+from isthmus.training.trainer import NOWHERE, quiet
 
 COUNTS = ("epoch", "global_step")  # in a checkpoint
 

@@ -35,7 +35,8 @@ from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.folder.untrusted import check_opened
 from isthmus.runs.train import train
-from isthmus.training.trainer import quiet, threads_of
+from isthmus.training.devices import threads_of
+from isthmus.training.trainer import quiet
 
 DEFAULT_EXPERIMENT = "reproduced"
 

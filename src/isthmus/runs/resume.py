@@ -25,7 +25,7 @@ from isthmus.runs.folder.migrations import RESUMABLE
 from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.folder.untrusted import FOLDERS, check_inside, check_opened
-from isthmus.training.trainer import threads_of
+from isthmus.training.devices import threads_of
 
 
 def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:

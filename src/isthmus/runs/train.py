@@ -18,8 +18,8 @@ from isthmus.runs.execution.slurm import requeued
 from isthmus.runs.folder.provenance import provenance
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.resume import reopen, threads_as_before
+from isthmus.training.devices import threads_of
 from isthmus.training.distributed import cluster
-from isthmus.training.trainer import threads_of
 
 
 def train(

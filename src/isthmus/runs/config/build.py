@@ -26,10 +26,10 @@ from isthmus.data.source import Source
 from isthmus.runs.config.allowlist import check_nested, check_targets, resolve
 from isthmus.runs.config.model_size import check_fits
 from isthmus.runs.config.validation import unknown_key
+from isthmus.training.devices import device_type
 from isthmus.training.memory_format import set_memory_format
 from isthmus.training.module import AutoencoderModule, StepSettings
 from isthmus.training.step.optimizers import make_optimizer
-from isthmus.training.trainer import device_type
 
 LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")
 

@@ -26,13 +26,14 @@ from isthmus.runs.execution.restart import Start, newest
 from isthmus.runs.execution.slurm import requeue_after
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.callbacks.checkpoints import BEST, Checkpoints, is_finished
+from isthmus.training.callbacks.early_stopping import early_stopping
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
 from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
 from isthmus.training.inference import encode_all
 from isthmus.training.loggers import tensorboard_of
 from isthmus.training.signals import Interruption, StopRequests
-from isthmus.training.trainer import build_trainer, early_stopping
+from isthmus.training.trainer import build_trainer
 from isthmus.training.writers.background import Background
 from isthmus.training.writers.hparams import flat, write_hparams
 from isthmus.training.writers.metrics_csv import MetricsFile

@@ -22,7 +22,8 @@ from isthmus.runs.execution.broken_pipes import guard_streams
 from isthmus.runs.execution.fit import fit_and_test, stopped
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training import distributed
-from isthmus.training.trainer import check_devices, device_type, quiet, set_threads
+from isthmus.training.devices import check_devices, device_type, set_threads
+from isthmus.training.trainer import quiet
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure

@@ -1,0 +1,51 @@
+"""What each command tells of itself: the one place where help, dispatch and completion look."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def no_words(typed: str) -> Iterable[str]:
+    """A command without arguments to complete."""
+    return ()
+
+
+def run_folders(typed: str) -> Iterable[str]:
+    """The run folders in outputs/."""
+    return (str(path.parent) for path in Path("outputs").glob("**/status.json"))
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `isthmus`; the module `isthmus.cli.NAME` has it as `COMMAND`.
+
+    Attributes:
+        summary: one line of `isthmus --help`.
+        run: takes the arguments after the name, and returns the exit code.
+        parser: makes the parser whose options are completed; None where `options` lists them.
+        options: the options, of a command without a parser.
+        words: candidates for an argument; the argument as far as it is typed is given.
+        opens_configs: whether it runs what a config names, so that it takes ``trust=true``.
+        trains: whether its product is a run folder rather than its output.
+    """
+
+    summary: str
+    run: Callable[[Sequence[str]], int]
+    parser: Callable[[], ArgumentParser] | None = None
+    options: tuple[str, ...] = ()
+    words: Callable[[str], Iterable[str]] = no_words
+    opens_configs: bool = False
+    trains: bool = False
+
+    def completed(self, typed: str) -> list[str]:
+        """The options or arguments that begin with what is typed, sorted."""
+        if typed.startswith("-"):
+            actions = self.parser()._actions if self.parser else ()
+            options = [option for action in actions for option in action.option_strings]
+            found: Iterable[str] = (option for option in (*self.options, *options) if option[:2] == "--")
+        else:
+            found = self.words(typed)
+        return sorted(word for word in found if word.startswith(typed))
