@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 SHORT = ("trainer.max_epochs=1", "trainer.threads=1", "latent.dim=2", "optimizer.lr=0.01")
@@ -103,3 +105,67 @@ def test_a_run_without_a_checkpoint_is_refused(here, trained):
     line = refused(here("evaluate", "run"))
     assert "RUN=run" in line
     assert "best.ckpt" in line
+
+
+def write_table(path, columns):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+@pytest.fixture
+def fruit(here, tmp_path):
+    """Train on a table whose columns are of different scales; gives its columns."""
+    draw = np.random.default_rng(0)
+    size = draw.normal(5, 2, 60)
+    columns = {
+        "size": size,
+        "weight": 1000 + 3 * size,
+        "price": draw.normal(0, 1, 60),
+        "kind": ["a", "b"] * 30,
+    }
+    write_table(tmp_path / "fruit.csv", columns)
+    typed = ("data=table", "data.path=fruit.csv", "data.drop=[kind]", *MODELS["linear"], *SHORT)
+    assert here("train", *typed, "hydra.run.dir=run").code == 0
+    return columns
+
+
+@pytest.mark.parametrize(
+    "typed", [(), ("data.columns=null",), ("data.columns=[size,weight,price]",)], ids=str
+)
+@pytest.mark.parametrize("order", [["weight", "price", "size"], ["more", "weight", "price", "kind", "size"]])
+def test_columns_of_a_table_are_matched_by_name(order, typed, here, fruit, tmp_path):
+    wanted = json.loads((tmp_path / "run" / "results.json").read_text())["test/mse"]
+    write_table(tmp_path / "other.csv", {name: fruit.get(name, ["words"] * 60) for name in order})
+    said = here("evaluate", "run", "data.path=other.csv", "--json", *typed)
+    assert said.code == 0
+    assert json.loads(said.out)["test/mse"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("absent", "says"),
+    [
+        (["size"], ("data.columns=size: the run was trained on it, but", "other.csv", "the nearest is")),
+        (["size", "price"], ("data.columns=size, price: ", "no such columns in ", "it has weight, kind")),
+    ],
+    ids=str,
+)
+def test_absent_columns_of_a_table_are_refused_by_name(absent, says, here, fruit, tmp_path):
+    write_table(tmp_path / "other.csv", {name: fruit[name] for name in fruit if name not in absent})
+    line = refused(here("evaluate", "run", "data.path=other.csv"))
+    assert all(part in line for part in says), line
+
+
+def test_other_columns_than_the_run_was_trained_on_are_refused(here, fruit):
+    line = refused(here("evaluate", "run", "data.columns=[weight,size,price]"))
+    assert "data.columns=['weight', 'size', 'price']" in line
+    assert "['size', 'weight', 'price'], in this order" in line
+
+
+def test_a_run_that_recorded_no_columns_takes_those_of_the_file(here, fruit, tmp_path):
+    path = tmp_path / "run" / "provenance.json"
+    provenance = json.loads(path.read_text())
+    del provenance["data"]["columns"]
+    path.write_text(json.dumps(provenance))
+    assert here("evaluate", "run").code == 0

@@ -154,10 +154,12 @@ def _choose(
     chosen = list(known) if columns is None else _names("columns", columns)
     dropped = _names("drop", drop)
     for key, names in (("label", [] if label is None else [label]), ("columns", chosen), ("drop", dropped)):
-        for name in names:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-                raise BadInput(key, name, f"there is no such column in {path}; the nearest is {near[0]!r}")
+        absent = [name for name in names if name not in known]
+        if len(absent) > 1:
+            raise BadInput(key, some(absent), f"there are no such columns in {path}; it has {some([*known])}")
+        if absent:
+            near = difflib.get_close_matches(absent[0], known, n=1, cutoff=0.0)
+            raise BadInput(key, absent[0], f"there is no such column in {path}; the nearest is {near[0]!r}")
     if columns is not None and (twice := set(chosen) & {*dropped, label}):
         raise BadInput(
             "columns", some(sorted(twice)), "is also data.label or in data.drop; leave it out of one"

@@ -69,7 +69,9 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     if not all(is_count(state.get(key)) for key in COUNTS):
         raise BadInput("RUN", folder.path, f"{name}.ckpt is no checkpoint of a run")
     check_trained(state.get(CONFIG), trained)
-    parts = build(cfg)
+    recorded = folder.read_provenance().get("data")
+    columns = recorded.get("columns") if isinstance(recorded, dict) else None
+    parts = _build(cfg, columns, overrides)
     try:
         check_weights(state, parts.module)
     except ValueError as error:
@@ -80,6 +82,32 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
         ) from error
     parts.module.load_state_dict(state["state_dict"])
     return Loaded(cfg, parts, name, damage, state["epoch"] + 1, state["global_step"])
+
+
+def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
+    """The parts, a table's columns those that the run was trained on, wherever they are in the file now.
+
+    Args:
+        cfg: the config, overrides applied.
+        columns: that the run has recorded; None where there are none, or it is older than the record.
+        overrides: as they were typed.
+    """
+    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+    named = named and "columns" in cfg.data
+    matched = named and cfg.data.columns is None and not any("${" in name for name in columns)
+    if matched:
+        cfg.data.columns = columns
+    if named and "drop" in cfg.data and not any(each.startswith("data.drop") for each in overrides):
+        cfg.data.drop = []  # the file need not have what the run does not use
+    try:
+        parts = build(cfg)
+    except BadInput as error:
+        if matched and error.key == "data.columns":
+            raise BadInput(error.key, error.value, f"the run was trained on it, but {error.fix}") from error
+        raise
+    if named and parts.data.source.describe().get("columns") != columns:
+        raise BadInput("data.columns", cfg.data.columns, f"the run was trained on {columns}, in this order")
+    return parts
 
 
 def _read(folder: RunFolder, checkpoint: str | None) -> tuple[str, dict[str, Any], str | None]:
