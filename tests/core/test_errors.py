@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from isthmus.common.errors import BadInput, check_float, check_int, one_of
+from isthmus.common.errors import BadInput, TrainingDiverged, check_float, check_int, one_of
+from isthmus.common.held_folder import FolderLost
+from isthmus.runs.errors import Carried, RunFailed, Stopped
+from isthmus.training.signals import Interruption
 
 NO_NUMBERS = [True, False, None, "3", "nan", [3], 3j]
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]
@@ -122,6 +126,28 @@ def test_groups_nest():
     assert BadInput("weight", -1, "fix it").under("kl").under("regularizer").key == "regularizer.kl.weight"
 
 
-def test_bad_input_survives_the_way_between_processes():
-    error = pickle.loads(pickle.dumps(BadInput("latent.dim", 0, "fix it")))
-    assert (error.key, error.value, error.fix) == ("latent.dim", 0, "fix it")
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadInput("latent.dim", 0, "fix it"),
+        TrainingDiverged("at step 3", 3),
+        TrainingDiverged("at some step"),
+        RunFailed("the disk is full"),
+        Stopped(15),
+        Stopped(2, Path("outputs/run")),
+        Interruption(15),
+        FolderLost(Path("run"), None),
+        FolderLost(Path("run"), Path("elsewhere")),
+        Carried(BadInput("latent.dim", 0, "fix it")),
+    ],
+    ids=repr,
+)
+def test_errors_survive_the_way_between_processes(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    kept, wanted = dict(vars(again)), dict(vars(error))
+    if isinstance(error, Carried):
+        inner, carried = kept.pop("error"), wanted.pop("error")
+        assert (type(inner), vars(inner)) == (type(carried), vars(carried))
+    assert kept == wanted

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 DESCRIPTORS = Path("/proc/self/fd")  # on Linux: links to what each descriptor is called now
 
@@ -26,6 +27,9 @@ class FolderLost(OSError):
     def __init__(self, path: Path, now: Path | None) -> None:
         super().__init__(f"{path} was removed, renamed or replaced")
         self.path, self.now = path, now
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.now), self.__dict__
 
 
 class HeldFolder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 from isthmus.common.held_folder import FolderLost
 
@@ -45,7 +46,11 @@ class Stopped(KeyboardInterrupt):
         resuming = f"; to go on: {command_line('isthmus', 'resume', relative(path))}" if path else ""
         super().__init__(f"stopped{resuming}")
         self.signum = signum
+        self.path = path
         self.exit_code = 128 + signum
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.signum, self.path), self.__dict__
 
 
 def relative(path: Path) -> Path:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 MESSAGE = b"isthmus: stopping with a checkpoint; Ctrl+C once more leaves at once\n"
 
@@ -23,6 +24,9 @@ class Interruption(Exception):
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.signum,), self.__dict__
 
 
 class StopRequests:
