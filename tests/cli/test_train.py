@@ -252,6 +252,100 @@ def test_a_persons_own_architecture(isthmus, tmp_path):
     assert (4, 64) in {tuple(weight.shape) for weight in weights}
 
 
+WRONG = {
+    "encoder": (
+        "nn.Linear(features, self.width)",
+        "nn.Linear(features, self.width + 1)",
+        "its encoder gives [2, 6] for 2 examples, but with its width [2, 5] is due",
+    ),
+    "decoder": (
+        "nn.Unflatten(1, shape)",
+        "nn.Unflatten(1, (4, 4, 4))",
+        "its decoder gives [2, 4, 4, 4] for 2 codes, but for these data [2, 1, 8, 8] is due",
+    ),
+    "broadcast": (", nn.Unflatten(1, shape)", "", "its decoder gives [2, 64] for 2 codes"),
+    "code": (
+        "nn.Linear(dim, features)",
+        "nn.Linear(dim + 1, features)",
+        "data of shape [1, 8, 8] and latent.dim",
+    ),
+    "no tensor": ("nn.ReLU())", "nn.LSTM(self.width, self.width))", "its encoder gives a tuple"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_an_architecture_whose_shapes_do_not_fit_is_refused(wrong, here, tmp_path, monkeypatch):
+    before, after, says = WRONG[wrong]
+    name = f"wrong_{wrong.replace(' ', '_')}"
+    assert before in OWN_PYTHON
+    (tmp_path / "conf" / "architecture").mkdir(parents=True)
+    yaml = OWN_YAML.replace("own_parts", name)
+    (tmp_path / "conf" / "architecture" / "narrow.yaml").write_text(yaml)
+    (tmp_path / f"{name}.py").write_text(OWN_PYTHON.replace(before, after))
+    monkeypatch.setenv("ISTHMUS_ALLOW", name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = here("train", "--config-dir", "conf", "architecture=narrow", "hydra.run.dir=run", ONE_THREAD)
+    assert said.code == 2
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"isthmus: architecture._target_={name}.Narrow: ")
+    assert says in line
+    assert not (tmp_path / "run").exists()
+
+
+NO_META = """
+    def forward(self, x):
+        if x.is_meta:
+            raise NotImplementedError("needs memory")
+        torch.rand(1) if not self.training else None
+        return super().forward(x)
+"""
+
+
+def test_the_check_of_shapes_leaves_no_trace(here, tmp_path, monkeypatch):
+    """Nor where the module does not work without memory, and draws random numbers."""
+    results = []
+    for name, forward in (("with_meta", ""), ("without_meta", NO_META)):
+        text = OWN_PYTHON.replace("nn.Linear(features", "Own(features")
+        text = f"import torch\n{text}\nclass Own(nn.Linear):\n    pass\n{forward}"
+        (tmp_path / f"{name}.py").write_text(text)
+        (tmp_path / name / "architecture").mkdir(parents=True)
+        yaml = OWN_YAML.replace("own_parts", name)
+        (tmp_path / name / "architecture" / "narrow.yaml").write_text(yaml)
+        monkeypatch.setenv("ISTHMUS_ALLOW", name)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        typed = ("--config-dir", name, "architecture=narrow", "trainer.max_epochs=1", ONE_THREAD)
+        assert here("train", *typed, f"hydra.run.dir=run_{name}").code == 0
+        results.append(json.loads((tmp_path / f"run_{name}" / "results.json").read_text()))
+    assert results[0] == results[1]
+
+
+def test_a_batch_of_one_that_cannot_be_normalised_is_refused(here, tmp_path):
+    typed = ("architecture=mlp", "architecture.normalization=batch", "data.batch_size=1")
+    said = here("train", *typed, "hydra.run.dir=run")
+    assert said.code == 2
+    (line,) = said.err.splitlines()
+    assert line.startswith("isthmus: data.batch_size=1: ")
+    assert "at least 2, or architecture.normalization=none" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("architecture=mlp", "architecture.normalization=layer", "data.batch_size=1"),
+        ("architecture=conv", "architecture.channels=[4]", "data.batch_size=1"),
+        # 10 batches of 3 and one of a single example, which joins the one before
+        ("architecture=mlp", "architecture.normalization=batch", "data.batch_size=3"),
+    ],
+    ids=str,
+)
+def test_what_can_be_normalised_is_trained(typed, here):
+    conv = ("architecture.normalization=batch",) if "architecture=conv" in typed else ()
+    rows = ("data.val_size=0", "data.test_size=1766", "trainer.max_epochs=1", ONE_THREAD)
+    said = here("train", *typed, *conv, *rows)
+    assert said.code == 0, said.err
+
+
 def test_a_folder_that_holds_a_run_is_refused_and_kept(here, run):
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in run.rglob("*")}
     said = here("train", f"hydra.run.dir={run}", "trainer.max_epochs=1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,6 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from isthmus.common.errors import BadInput
@@ -32,6 +32,7 @@ from isthmus.training.module import AutoencoderModule, StepSettings
 from isthmus.training.step.optimizers import make_optimizer
 
 LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")
+ABOUT_SHAPES = re.compile("shape|size|channel|dimension")  # in what PyTorch says, whatever the device
 
 
 class Parts(NamedTuple):
@@ -47,6 +48,7 @@ def build(cfg: DictConfig) -> Parts:
 
     data = build_data(cfg)
     check_fits(lambda: build_autoencoder(cfg, data.source.shape, data.source.value_range))
+    check_shapes(cfg, data)
     seed_everything(cfg.seed, verbose=False)
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
     set_memory_format(
@@ -241,13 +243,81 @@ def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule)
             raise BadInput(key, metric, f"is not logged by this run{why}; it logs {', '.join(known)}")
 
 
-def check_normalization(autoencoder: Autoencoder, data: DataModule) -> None:
-    """Raise `BadInput` where batch normalisation would see batches of one example."""
-    normalizes = any(isinstance(part, _BatchNorm) for part in autoencoder.modules())
-    if normalizes and min(data.batch_size, len(data.split.train)) < 2:
-        raise BadInput(
-            "data.batch_size",
-            data.batch_size,
-            "leaves batch normalisation without a variance; use at "
-            "least 2, or architecture.normalization=none",
-        )
+def check_shapes(cfg: DictConfig, data: DataModule) -> None:
+    """Raise `BadInput` where an encoder or a decoder gives other shapes than it has to.
+
+    Passes zeros through a model on the device meta, which draws no random number. Where that fails, through
+    one on the CPU, which may draw some: to be called before the seed is set.
+    """
+    shape, value_range = data.source.shape, data.source.value_range
+    try:
+        with torch.device("meta"):
+            _pass_zeros(cfg, build_autoencoder(cfg, shape, value_range), shape)
+        return
+    except BadInput:
+        raise
+    except Exception:  # third-party modules need not work without memory
+        model = build_autoencoder(cfg, shape, value_range)
+    try:
+        _pass_zeros(cfg, model, shape)
+    except BadInput:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if device_type(cfg.trainer.accelerator) != "cpu" and not ABOUT_SHAPES.search(reason):
+            return  # it need not work on the CPU
+        given = f"data of shape {list(shape)} and latent.dim={cfg.latent.dim}"
+        raise _misshapen(cfg, f"fails on {given}: {reason}") from error
+
+
+def _pass_zeros(cfg: DictConfig, model: Autoencoder, shape: tuple[int, ...]) -> None:
+    count = 2
+    model.eval()
+    with torch.no_grad():
+        h, due = _shape_of(model.encoder(torch.zeros(count, *shape))), [count, model.latent.width]
+        if h != due:
+            raise _misshapen(
+                cfg, f"its encoder gives {h} for {count} examples, but with its width {due} is due"
+            )
+        raw = model.decoder(torch.zeros(count, model.latent.dim))
+        given = _shape_of(model.loss.reconstruction(raw) if isinstance(raw, torch.Tensor) else raw)
+    due = [count, *shape]
+    if given != due:
+        raise _misshapen(cfg, f"its decoder gives {given} for {count} codes, but for these data {due} is due")
+
+
+def _shape_of(output: Any) -> list[int] | str:
+    return list(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+
+
+def _misshapen(cfg: DictConfig, fix: str) -> BadInput:
+    return BadInput("architecture._target_", cfg.architecture._target_, fix)
+
+
+def check_normalization(cfg: DictConfig, data: DataModule, *, processes: int) -> None:
+    """Raise `BadInput` where training would come upon a batch of one example and cannot normalise it.
+
+    Images are normalised over their pixels as well, and a last batch is never of one example; see
+    `TrainBatches`.
+
+    Args:
+        cfg: the config that `data` was built from.
+        data: to train on.
+        processes: how many share the data.
+    """
+    share = -(-len(data.split.train) // processes)
+    if min(data.batch_size, share) > 1:
+        return
+    try:
+        with torch.device("meta"), torch.no_grad():
+            model = build_autoencoder(cfg, data.source.shape, data.source.value_range).train()
+            model.encoder(torch.zeros(1, *data.source.shape))
+            model.decoder(torch.zeros(1, model.latent.dim))
+    except Exception as error:
+        if "more than 1 value per channel" not in str(error):
+            return
+        fix = "use at least 2" if share > 1 else "there is one example to train on in each process; use more"
+        if "normalization" in cfg.architecture:
+            fix += ", or architecture.normalization=none"
+        why = "leaves batch normalisation a batch of one example, without a variance"
+        raise BadInput("data.batch_size", data.batch_size, f"{why}; {fix}") from error

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from isthmus.common.errors import BadInput
 from isthmus.common.held_folder import FolderLost, holding
-from isthmus.runs.config.build import Parts, build
+from isthmus.runs.config.build import Parts, build, check_normalization
 from isthmus.runs.errors import RunFailed, Stopped, command_line, lost, relative
 from isthmus.runs.execution.broken_pipes import guard_streams
 from isthmus.runs.execution.fit import fit_and_test, stopped
@@ -46,6 +46,7 @@ def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
             assert begin is not None
             set_threads(cfg.trainer.threads, processes=1)
             parts = build(cfg)
+            check_normalization(cfg, parts.data, processes=devices * cfg.trainer.num_nodes)
             folder = _begun(begin, stack, parts)
             with _keeping(folder):
                 if devices == 1:
@@ -57,6 +58,7 @@ def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
         distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
         set_threads(cfg.trainer.threads, processes=devices)
         parts = build(cfg)
+        check_normalization(cfg, parts.data, processes=devices * cfg.trainer.num_nodes)
         distributed.join(cluster)
         made = None
         try:
