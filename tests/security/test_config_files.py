@@ -17,8 +17,15 @@ FILES = {
     "syntax": (HEAD + "seed: [1\n", "is no YAML", "in line 3"),
     "a key twice": (HEAD + "seed: 1\nseed: 2\n", "is no YAML", "found duplicate key seed in line 3"),
     "a tag": (HEAD + "seed: !!python/object/apply:os.getcwd []\n", "is no YAML", "in line 2"),
-    "binary": ("\0\1\2", "is no YAML", "control characters"),
-    "another encoding": (b"seed: \xff\xfe\xfa\n", "is no YAML"),
+    "a tab": (HEAD + "data:\n\tseed: 1\n", "is no YAML", "cannot start any token in line 3"),
+    "an anchor twice": (HEAD + "seed: &a 1\nb: &a 2\n", "found duplicate anchor", "occurrence in line 3"),
+    "no anchor": (HEAD + "seed: *a\n", "is no YAML", "found undefined alias in line 2"),
+    "two documents": ("seed: 1\n---\nseed: 2\n", "expected a single document", "in line 2"),
+    "binary": ("\0\1\2", "is no YAML", "control characters", "in line 1"),
+    "another encoding": (b"a: 1\nseed: \xff\xfe\xfa\n", "is no YAML", "in line 2"),
+    "no keys": (HEAD + "- 1\n- 2\n", "has a list in line 2", "KEY: VALUE"),
+    "a word": (HEAD + "seed\n", "has a value in line 2", "KEY: VALUE"),
+    "a number": ("3", "has a value in line 1", "KEY: VALUE"),
     "deep": (HEAD + "a: " + "[" * 5000 + "]" * 5000, "is no YAML"),
     "a list": ("- 1\n- &a [*a]\n", "unfolds into more than"),
     "aliases that multiply": (LAUGHS, "unfolds into more than"),
@@ -34,9 +41,42 @@ def test_a_file_that_cannot_be_used(name, refused, tmp_path):
     path = tmp_path / "theirs" / "experiment" / "x.yaml"
     path.parent.mkdir(parents=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    refused(
-        "train", "--config-dir", tmp_path / "theirs", "experiment=x", says=(f"--config-dir={path}: ", *says)
-    )
+    for chosen in ("experiment=x", "latent.dim=2"):
+        typed = ("train", "--config-dir", tmp_path / "theirs", chosen)
+        refused(*typed, says=(f"--config-dir={path}: ", *says))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        *((f"a: 1\ndefaults: {listed}\n", 2) for listed in ("7", "text", "null", "{loss: mse}")),
+        *(
+            (f"defaults:\n  - _self_\n  - {entry}\n", 3)
+            for entry in (
+                "1",
+                "null",
+                "[a]",
+                "{}",
+                "{a: 1, b: 2}",
+                "{loss: 7}",
+                "{loss: {a: b}}",
+                "{loss: [1]}",
+            )
+        ),
+        ("\n# @package 3 4\nseed: 1\n", 2),
+        ("# @package\nseed: 1\n", 1),
+    ],
+)
+def test_what_hydra_cannot_use_is_refused_where_it_is_chosen(content, line, refused, command, tmp_path):
+    """Elsewhere it may be a file of another program."""
+    path = tmp_path / "mine" / "experiment" / "x.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    (path.parent / "a.yaml").write_text("defaults:\n  - optional /loss: null\n  - override /noise: [none]\n")
+    typed = ("train", "--config-dir", tmp_path / "mine", "--cfg", "job")
+    refused(*typed, "experiment=x", says=(f"--config-dir={path}: has ", f"in line {line}"))
+    assert command(*typed).code == 0
+    assert command("train", "--help", "--config-dir", tmp_path / "mine").code == 0
 
 
 def test_a_folder_in_place_of_a_file(refused, tmp_path):

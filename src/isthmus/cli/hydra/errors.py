@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from isthmus.cli.choices import config_dirs, groups
 from isthmus.runs import BadInput
 from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.foreign import misread_by_hydra
 
 
 def overrides_last(argv: Sequence[str]) -> list[str]:
@@ -64,6 +65,8 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
             raise _no_choice(argv) from error
         if "integer string conversion" in str(error):
             raise _endless_number(argv) from error
+        if misread := misread_by_hydra(config_dirs(argv)):
+            raise misread from error
         raise
 
 

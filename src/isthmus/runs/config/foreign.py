@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,7 @@ from isthmus.runs.folder.untrusted import MOST_VALUES, MOST_YAML
 
 # ${oc.env:NAME}, or a resolver whose name is composed
 RESOLVER = re.compile(r"\$\{\s*(oc\.)?env\s*:|\$\{[^}:]*\$\{.*:", re.DOTALL)
+TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -45,13 +47,19 @@ def check_config_files(folder: Path) -> None:
             node = yaml.compose(content, Loader=Loader)
             values = 0 if node is None else _size(node, {})
             if values <= MOST_VALUES:
+                if not isinstance(node, yaml.MappingNode | None):
+                    kind = "a list" if isinstance(node, yaml.SequenceNode) else "a value"
+                    fix = (
+                        f"has {kind} in line {node.start_mark.line + 1}, where it must hold keys: KEY: VALUE"
+                    )
+                    raise BadInput("--config-dir", path, fix)
                 OmegaConf.load(io.BytesIO(content))  # which refuses more: keys that are there twice, tags
         except OSError as error:
             raise BadInput("--config-dir", path, f"cannot be read ({error.strerror})") from error
         except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
-            raise BadInput("--config-dir", path, f"is no YAML: {_reason(error)}") from error
+            raise BadInput("--config-dir", path, f"is no YAML: {_reason(error, content)}") from error
         if values > MOST_VALUES:
             raise BadInput("--config-dir", path, f"unfolds into more than {MOST_VALUES:,} values")
         if not trusted() and (found := _resolver(node)):
@@ -61,6 +69,54 @@ def check_config_files(folder: Path) -> None:
                 f"looks up {found[:80]}, which may copy a secret of this machine into the run; type the "
                 "value on the command line, or add trust=true if the configs are yours",
             )
+
+
+def misread_by_hydra(folders: Sequence[Path]) -> BadInput | None:
+    """The first file in checked folders whose defaults or first comment Hydra cannot use, and why.
+
+    Files that nobody chose may be of other programs, so this is for one over which Hydra has failed.
+    """
+    for path in sorted(path for folder in folders for path in folder.rglob("*.yaml")):
+        content = path.read_bytes()
+        problem = _bad_header(content) or _bad_defaults(yaml.compose(content, Loader=Loader))
+        if problem is not None:
+            line, reason = problem
+            return BadInput("--config-dir", path, f"{reason} in line {line}")
+    return None
+
+
+def _bad_header(content: bytes) -> tuple[int, str] | None:
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+        if line.strip() and not re.match(r"\s*#\s*@", line):
+            break
+        if line.strip() and len(line.strip().lstrip("#").split()) != 2:
+            return number, f"has {line.strip()!r}, where two words are due, as in '# @package _global_',"
+    return None
+
+
+def _bad_defaults(root: yaml.Node | None) -> tuple[int, str] | None:
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    listed = next((value for key, value in pairs if key.value == "defaults"), None)
+    if listed is None:
+        return None
+    if not isinstance(listed, yaml.SequenceNode):
+        return listed.start_mark.line + 1, "has defaults that are no list"
+    for entry in listed.value:
+        if not _is_default(entry):
+            reason = "has among its defaults what is neither CHOICE nor GROUP: CHOICE"
+            return entry.start_mark.line + 1, reason
+    return None
+
+
+def _is_default(entry: yaml.Node) -> bool:
+    if not isinstance(entry, yaml.MappingNode):
+        return bool(entry.tag == TEXT)
+    values = [value for _, value in entry.value]
+    if len(values) != 1:
+        return False
+    (value,) = values
+    chosen = value.value if isinstance(value, yaml.SequenceNode) else [value]
+    return value.tag == NULL or all(choice.tag == TEXT for choice in chosen)
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
@@ -91,9 +147,16 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, content: bytes) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     mark = getattr(error, "problem_mark", None)
     where = f" in line {mark.line + 1}" if mark else ""
-    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{where}"
+    if isinstance(error, yaml.reader.ReaderError):
+        line = content.count(b"\n", 0, error.position) + 1
+        return f"{str(error).splitlines()[0]} in line {line}"
+    reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+    context = getattr(error, "context", None)
+    if context and not context.startswith("while"):  # then the problem is half a sentence
+        reason = f"{context}, {reason}"
+    return f"{reason}{where}"
