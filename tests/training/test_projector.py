@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from isthmus.training.writers.projector import write_projector
+from isthmus.common.held_folder import FolderLost, Warned, holding
+from isthmus.runs.config.compose import compose
+from isthmus.runs.errors import RunFailed
+from isthmus.runs.execution import fit
+from isthmus.runs.train import train
+from isthmus.training.callbacks import figures
+from isthmus.training.loggers import EventFiles
+from isthmus.training.writers.metrics_csv import MetricsFile
+from isthmus.training.writers.projector import thumbnails, write_projector
 
 NAMES = {
     "plain": "plain",
@@ -53,3 +65,89 @@ def test_without_labels_there_is_no_header(codes, tmp_path):
     del codes["labels"]
     write_projector(tmp_path, codes, label_names=None, images=None)
     assert rows_of(tmp_path) == [[str(row)] for row in codes["ids"].tolist()]
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 30), (23, 19), (5, 9), (7, 7)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_any_shape(channels, height, width, tmp_path):
+    """TensorBoard cannot lay out thumbnails that are higher than they are wide."""
+    count, size = 400, max(height, width)
+    codes = {"codes": torch.randn(count, 3), "ids": torch.arange(count)}
+    images = thumbnails(torch.ones(count, channels, height, width), (0.0, 1.0))
+    write_projector(tmp_path, codes, label_names=None, images=images)
+    sprite = np.asarray(Image.open(tmp_path / "projector" / "codes" / "sprite.png"))
+    assert sprite.shape[:2] == (20 * size, 20 * size)
+    assert (sprite.max(2) > 0).sum() == count * height * width
+    said = (tmp_path / "projector_config.pbtxt").read_text()
+    assert said.count(f"single_image_dim: {size}") == 2
+
+
+def broken(*arguments, **keywords):
+    raise ValueError("it is\nbroken")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Train a short run on images, with all that it can draw."""
+
+    def trained():
+        cfg = compose(
+            [
+                *("architecture.hidden=[8]", "latent.dim=2", "trainer.max_epochs=3", "trainer=cpu"),
+                *("trainer.threads=1", "trainer.progress_bar=none", "callbacks.figures.every_n_epochs=1"),
+                *("model=vae", "trainer.log_every_n_steps=1"),
+            ]
+        )
+        return train(cfg, tmp_path / "run")
+
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "says"),
+    [
+        (fit, "write_projector", "the projector could not be written"),
+        (fit, "write_hparams", "the HParams row could not be written"),
+        (figures, "image_grid", "a figure could not be drawn"),
+        (figures, "save_png", "a figure could not be drawn"),
+        *((EventFiles, name, "logger.tensorboard failed") for name in ("log_metrics", "log_hyperparams")),
+        (EventFiles, "finalize", "logger.tensorboard failed"),
+    ],
+)
+def test_what_can_be_done_without_costs_one_warning(place, name, says, run, monkeypatch, caplog):
+    monkeypatch.setattr(place, name, broken)
+    assert run().is_done
+    warned = [each.getMessage() for each in caplog.records if "it is broken" in each.getMessage()]
+    assert warned == [f"warning: {says} (ValueError: it is broken); the run goes on"]
+
+
+def test_metrics_cannot_be_done_without(run, monkeypatch):
+    monkeypatch.setattr(MetricsFile, "_write", broken)
+    with pytest.raises(ValueError, match="broken"):
+        run()
+
+
+@pytest.mark.parametrize("name", ["write_projector", "write_hparams"])
+def test_a_full_disk_ends_the_run_all_the_same(name, run, monkeypatch, tmp_path):
+    def full(*arguments, **keywords):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "run" / "file"))
+        except OSError as error:
+            raise RuntimeError("a file could not be written") from error
+
+    monkeypatch.setattr(fit, name, full)
+    with pytest.raises(RunFailed, match=r"No space left on device.*isthmus resume"):
+        run()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), FolderLost("run", None), OSError(errno.EROFS, "")])
+def test_what_ends_a_run_is_no_warning(error, tmp_path):
+    with pytest.raises(type(error)), holding(tmp_path), Warned("nothing was done"):
+        raise error
+
+
+def test_a_disk_of_somebody_else_is_one(tmp_path, caplog):
+    (tmp_path / "run").mkdir()
+    with holding(tmp_path / "run"), Warned("nothing was sent"):
+        raise OSError(errno.EACCES, "Permission denied", str(tmp_path / "elsewhere"))
+    assert "nothing was sent" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from isthmus.common.atomic_files import write_text
 from isthmus.common.errors import BadInput
+from isthmus.common.held_folder import Warned
 
 
 @runtime_checkable
@@ -44,6 +45,7 @@ class EventFiles(TensorBoardLogger):
         threading.excepthook = _quiet_about_writers
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False, **purge)
+        self._warned = Warned("an event file could not be written")
 
     @property
     def log_dir(self) -> str:
@@ -73,7 +75,8 @@ class EventFiles(TensorBoardLogger):
     @rank_zero_only
     def mark(self) -> dict[str, int]:
         """Write what is new; returns the size of each event file in bytes."""
-        self.experiment.flush()
+        with self._warned:
+            self.experiment.flush()
         return {path.name: path.stat().st_size for path in event_files(Path(self.log_dir))}
 
 
@@ -159,6 +162,25 @@ class WandB:
             raise BadInput(
                 "logger", "wandb", 'needs Weights & Biases: pip install "isthmus[wandb]"'
             ) from error
+
+
+FORGIVEN = ("log_hyperparams", "log_metrics", "log_graph", "save", "finalize")
+
+
+def forgiven(logger: Any, name: str) -> Any:
+    """The same logger; the first thing that goes wrong while it logs costs a warning, and never the run."""
+    warned = Warned(f"logger.{name} failed")
+
+    def forgiving(call: Callable[..., Any]) -> Callable[..., None]:
+        def log(*arguments: Any, **keywords: Any) -> None:
+            with warned:
+                call(*arguments, **keywords)
+
+        return log
+
+    for method in FORGIVEN:
+        setattr(logger, method, forgiving(getattr(logger, method)))
+    return logger
 
 
 def _is_first() -> bool:

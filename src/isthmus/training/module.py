@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from isthmus.common.errors import TrainingDiverged
+from isthmus.common.held_folder import Warned
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.metrics.reconstruction import error_names, reconstruction_errors
 from isthmus.core.scaling import Scaling
@@ -105,6 +106,7 @@ class AutoencoderModule(LightningModule):
         self.schedule = schedule
         self._guard = DivergenceGuard()
         self._pending_terms: list[tuple[Tensor, int]] = []  # terms and number of examples of recent steps
+        self._warned = Warned("a histogram of the KL could not be written")
         warmups = [part.warmup_epochs for part in autoencoder.regularizers.values()]
         self._warms_up = any(warmups)
         self._collapse = CollapseWarning(after_epochs=max(warmups, default=0.0))
@@ -299,7 +301,8 @@ class AutoencoderModule(LightningModule):
             named |= kl_record(self.kl_per_dimension, stage)
             writer = tensorboard_of(self.trainer.loggers)
             if writer is not None:
-                writer.add_histogram(f"{stage}_kl/all", self.kl_per_dimension.cpu(), self.global_step)
+                with self._warned:
+                    writer.add_histogram(f"{stage}_kl/all", self.kl_per_dimension.cpu(), self.global_step)
             if self.trainer.is_global_zero:
                 final = stage == "test"
                 self._collapse.look(int(active), self.kl_per_dimension, epoch=self.current_epoch, final=final)

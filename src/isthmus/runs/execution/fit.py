@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from pytorch_lightning.loggers import Logger
 
 from isthmus.common.atomic_files import same_content
 from isthmus.common.errors import TrainingDiverged
+from isthmus.common.held_folder import Warned, disk_failure
 from isthmus.runs.config.build import Parts, better, monitored, part
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
@@ -31,7 +31,7 @@ from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
 from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
 from isthmus.training.inference import encode_all
-from isthmus.training.loggers import tensorboard_of
+from isthmus.training.loggers import forgiven, tensorboard_of
 from isthmus.training.signals import Interruption, StopRequests
 from isthmus.training.trainer import build_trainer
 from isthmus.training.writers.background import Background
@@ -40,7 +40,6 @@ from isthmus.training.writers.metrics_csv import MetricsFile
 from isthmus.training.writers.projector import thumbnails, write_projector
 
 STAGES = ("train/", "val/", "test/")
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
@@ -99,21 +98,14 @@ def stopped(folder: RunFolder, stop: KeyboardInterrupt) -> Stopped:
 
 def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
     """What to say where the disk is what failed; torch.save wraps what the disk said."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS and _is_in(folder, cause.filename):
-            place = relative(Path(os.fsdecode(cause.filename)) if cause.filename else folder.path)
-            return RunFailed(
-                f"{place} cannot be written ({cause.strerror}); "
-                f"mend that, then: {command_line('isthmus', 'resume', relative(folder.path))}"
-            )
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def _is_in(folder: RunFolder, filename: str | bytes | None) -> bool:
-    """Whether it is the run folder that cannot be written, and not the data that cannot be read."""
-    return filename is None or Path(os.fsdecode(filename)).resolve().is_relative_to(folder.path.resolve())
+    cause = disk_failure(error, folder.path)
+    if cause is None:
+        return None
+    place = relative(Path(os.fsdecode(cause.filename)) if cause.filename else folder.path)
+    return RunFailed(
+        f"{place} cannot be written ({cause.strerror}); "
+        f"mend that, then: {command_line('isthmus', 'resume', relative(folder.path))}"
+    )
 
 
 def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
@@ -134,7 +126,7 @@ def _trainer(
     metrics = MetricsFile(folder.metrics, background)
     loggers: list[Logger] = [metrics]
     loggers += [
-        part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step)
+        forgiven(part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step), str(name))
         for name, keys in cfg.logger.items()
     ]
     keys = cfg.callbacks.checkpoint
@@ -234,22 +226,28 @@ def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str
     if writer is None:
         return
     metrics = {name: value for name, value in results.items() if isinstance(value, float)}
-    write_hparams(writer, config_row(cfg), metrics, step=results["step"])
+    with Warned("the HParams row could not be written"):
+        write_hparams(writer, config_row(cfg), metrics, step=results["step"])
+        writer.flush()
     if cfg.callbacks.projector.enabled:
-        data, module = parts.data, parts.module
-        rows = _held_out(parts)[: cfg.callbacks.projector.points]
-        codes = encode_all(module, data.whole_loader(rows))
-        if data.source.labels is not None:
-            codes["labels"] = data.source.labels[rows]
-        with torch.no_grad():
-            x = module.scaling.cpu()(data.source.take(rows))
-        write_projector(
-            Path(writer.log_dir),
-            codes,
-            label_names=data.source.label_names,
-            images=thumbnails(x, module.value_range),
-        )
-    writer.flush()
+        with Warned("the projector could not be written"):
+            _project(cfg, parts, Path(writer.log_dir))
+
+
+def _project(cfg: DictConfig, parts: Parts, folder: Path) -> None:
+    data, module = parts.data, parts.module
+    rows = _held_out(parts)[: cfg.callbacks.projector.points]
+    codes = encode_all(module, data.whole_loader(rows))
+    if data.source.labels is not None:
+        codes["labels"] = data.source.labels[rows]
+    with torch.no_grad():
+        x = module.scaling.cpu()(data.source.take(rows))
+    write_projector(
+        folder,
+        codes,
+        label_names=data.source.label_names,
+        images=thumbnails(x, module.value_range),
+    )
 
 
 def _held_out(parts: Parts) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Callback, Trainer
 
+from isthmus.common.held_folder import Warned
 from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.training.inference import evaluating
 from isthmus.training.loggers import tensorboard_of
@@ -36,6 +37,7 @@ class Figures(Callback):
         self.every_n_epochs = every_n_epochs
         self.background = background
         self._drawn_at = -1
+        self._warned = Warned("a figure could not be drawn")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         if trainer.current_epoch % self.every_n_epochs == 0:
@@ -53,6 +55,10 @@ class Figures(Callback):
         if trainer.global_step == self._drawn_at:
             return
         self._drawn_at = trainer.global_step
+        with self._warned:
+            self._draw(trainer, module)
+
+    def _draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
         autoencoder = module.autoencoder
         with evaluating(module):
             x = module.scaling(self.stored.to(module.device))
@@ -65,7 +71,11 @@ class Figures(Callback):
             )
         grid = image_grid(rows, value_range=module.value_range)
         path = self.folder / f"reconstruction_step={trainer.global_step:08d}.png"
-        self.background.add(partial(save_png, grid, path), size=grid.nbytes)
+        self.background.add(partial(self._save, grid, path), size=grid.nbytes)
         writer = tensorboard_of(trainer.loggers)
         if writer is not None:
             writer.add_image("figures/reconstruction", grid, trainer.global_step)
+
+    def _save(self, grid: torch.Tensor, path: Path) -> None:
+        with self._warned:
+            save_png(grid, path)

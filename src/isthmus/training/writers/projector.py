@@ -73,7 +73,10 @@ def _cell(text: str) -> str:
 
 
 def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
-    """Images in `value_range` as RGB in [0, 1], [B, C, H, W] -> [B, 3, H, W]; None for what is no image."""
+    """Images in `value_range` as square RGB in [0, 1], [B, C, H, W] -> [B, 3, S, S]; None for others."""
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         return None
-    return to_unit(x, value_range).expand(-1, 3, -1, -1)
+    height, width = x.shape[2:]
+    high, wide = max(0, width - height), max(0, height - width)  # TensorBoard's sprite has room for squares
+    squares = F.pad(to_unit(x, value_range), (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+    return squares.expand(-1, 3, -1, -1)
