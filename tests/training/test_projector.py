@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from isthmus.common.held_folder import FolderLost, Warned, holding
+from isthmus.common.failures import WarnOnFailure
+from isthmus.common.held_folder import FolderLost, holding
 from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import RunFailed
 from isthmus.runs.execution import fit
@@ -142,12 +143,12 @@ def test_a_full_disk_ends_the_run_all_the_same(name, run, monkeypatch, tmp_path)
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), FolderLost("run", None), OSError(errno.EROFS, "")])
 def test_what_ends_a_run_is_no_warning(error, tmp_path):
-    with pytest.raises(type(error)), holding(tmp_path), Warned("nothing was done"):
+    with pytest.raises(type(error)), holding(tmp_path), WarnOnFailure("nothing was done"):
         raise error
 
 
 def test_a_disk_of_somebody_else_is_one(tmp_path, caplog):
     (tmp_path / "run").mkdir()
-    with holding(tmp_path / "run"), Warned("nothing was sent"):
+    with holding(tmp_path / "run"), WarnOnFailure("nothing was sent"):
         raise OSError(errno.EACCES, "Permission denied", str(tmp_path / "elsewhere"))
     assert "nothing was sent" in caplog.text

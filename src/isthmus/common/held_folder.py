@@ -6,8 +6,6 @@ compared: ``st_dev`` and ``st_ino`` of https://pubs.opengroup.org/onlinepubs/979
 
 from __future__ import annotations
 
-import errno
-import logging
 import os
 import weakref
 from collections.abc import Iterator
@@ -15,11 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isthmus.common.errors import cut
-
-logger = logging.getLogger(__name__)
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 DESCRIPTORS = Path("/proc/self/fd")  # on Linux: links to what each descriptor is called now
 
 
@@ -104,46 +97,6 @@ def check_held(path: Path) -> None:
             folder.check()
 
 
-def disk_failure(error: BaseException, folder: Path) -> OSError | None:
-    """The error of the disk that `folder` is on, where that is what failed; others wrap what it said.
-
-    Not that of data that cannot be read, or of a file somewhere else.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
-            name = cause.filename
-            if name is None or Path(os.fsdecode(name)).resolve().is_relative_to(folder.resolve()):
-                return cause
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-class Warned:
-    """A context that makes one warning of what goes wrong in it, of many failures of the first.
-
-    A disk that fails and a held folder that was lost are no such failures: the training cannot go on.
-
-    Args:
-        what: could not be done, as a sentence.
-    """
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self._told = False
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, FolderLost):
-            return False
-        for folder in _held:
-            folder.check()
-            if disk_failure(error, folder.path) is not None:
-                return False
-        if not self._told:
-            self._told = True
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            logger.warning("warning: %s (%s); the run goes on", self.what, cut(said))
-        return True
+def held_folders() -> tuple[HeldFolder, ...]:
+    """The folders that are held now."""
+    return tuple(_held)

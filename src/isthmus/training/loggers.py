@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from isthmus.common.atomic_files import write_text
 from isthmus.common.errors import BadInput
-from isthmus.common.held_folder import Warned
+from isthmus.common.failures import WarnOnFailure
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class EventFiles(TensorBoardLogger):
         threading.excepthook = _quiet_about_writers
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False, **purge)
-        self._warned = Warned("an event file could not be written")
+        self._warned = WarnOnFailure("an event file could not be written")
 
     @property
     def log_dir(self) -> str:
@@ -169,7 +169,7 @@ FORGIVEN = ("log_hyperparams", "log_metrics", "log_graph", "save", "finalize")
 
 def forgiven(logger: Any, name: str) -> Any:
     """The same logger; the first thing that goes wrong while it logs costs a warning, and never the run."""
-    warned = Warned(f"logger.{name} failed")
+    warned = WarnOnFailure(f"logger.{name} failed")
 
     def forgiving(call: Callable[..., Any]) -> Callable[..., None]:
         def log(*arguments: Any, **keywords: Any) -> None:

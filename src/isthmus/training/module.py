@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from isthmus.common.errors import TrainingDiverged
-from isthmus.common.held_folder import Warned
+from isthmus.common.failures import WarnOnFailure
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.metrics.reconstruction import error_names, reconstruction_errors
 from isthmus.core.scaling import Scaling
@@ -106,7 +106,7 @@ class AutoencoderModule(LightningModule):
         self.schedule = schedule
         self._guard = DivergenceGuard()
         self._pending_terms: list[tuple[Tensor, int]] = []  # terms and number of examples of recent steps
-        self._warned = Warned("a histogram of the KL could not be written")
+        self._warned = WarnOnFailure("a histogram of the KL could not be written")
         warmups = [part.warmup_epochs for part in autoencoder.regularizers.values()]
         self._warms_up = any(warmups)
         self._collapse = CollapseWarning(after_epochs=max(warmups, default=0.0))

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 
 from isthmus.common.atomic_files import same_content
 from isthmus.common.errors import TrainingDiverged
-from isthmus.common.held_folder import Warned, disk_failure
+from isthmus.common.failures import WarnOnFailure, disk_failure
 from isthmus.runs.config.build import Parts, better, monitored, part
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
@@ -226,11 +226,11 @@ def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str
     if writer is None:
         return
     metrics = {name: value for name, value in results.items() if isinstance(value, float)}
-    with Warned("the HParams row could not be written"):
+    with WarnOnFailure("the HParams row could not be written"):
         write_hparams(writer, config_row(cfg), metrics, step=results["step"])
         writer.flush()
     if cfg.callbacks.projector.enabled:
-        with Warned("the projector could not be written"):
+        with WarnOnFailure("the projector could not be written"):
             _project(cfg, parts, Path(writer.log_dir))
 
 

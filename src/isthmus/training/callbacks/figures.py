@@ -10,7 +10,7 @@ import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Callback, Trainer
 
-from isthmus.common.held_folder import Warned
+from isthmus.common.failures import WarnOnFailure
 from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.training.inference import evaluating
 from isthmus.training.loggers import tensorboard_of
@@ -37,7 +37,7 @@ class Figures(Callback):
         self.every_n_epochs = every_n_epochs
         self.background = background
         self._drawn_at = -1
-        self._warned = Warned("a figure could not be drawn")
+        self._warned = WarnOnFailure("a figure could not be drawn")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         if trainer.current_epoch % self.every_n_epochs == 0:

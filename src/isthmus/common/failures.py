@@ -1,0 +1,57 @@
+"""Which failures end a run, and which cost a warning."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+from isthmus.common.errors import cut
+from isthmus.common.held_folder import FolderLost, held_folders
+
+logger = logging.getLogger(__name__)
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+
+
+def disk_failure(error: BaseException, folder: Path) -> OSError | None:
+    """The disk error behind `error` that concerns `folder`, or None; PyTorch wraps such errors in others."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+            name = cause.filename
+            if name is None or Path(os.fsdecode(name)).resolve().is_relative_to(folder.resolve()):
+                return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+class WarnOnFailure:
+    """A context that turns the first error raised in it into a warning, and suppresses later ones.
+
+    Errors of the disk of a held folder, and the loss of that folder, are raised: training cannot continue.
+
+    Args:
+        what: could not be done, as a sentence.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._told = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, FolderLost):
+            return False
+        for folder in held_folders():
+            folder.check()
+            if disk_failure(error, folder.path) is not None:
+                return False
+        if not self._told:
+            self._told = True
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            logger.warning("warning: %s (%s); the run goes on", self.what, cut(said))
+        return True
