@@ -140,6 +140,14 @@ def test_images_are_clipped_to_their_range_before_they_are_seen():
     np.testing.assert_allclose(errors["mse"], (wild - x).square().flatten(1).mean(1), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 255.0), (0.0, 1.0)])
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+def test_ssim_takes_the_range_of_the_data(shape, low, high):
+    x, y = (low + (high - low) * image for image in pairs(shape))
+    errors = reconstruction_errors(y, x, value_range=(low, high), probabilities=False)
+    np.testing.assert_allclose(errors["ssim"], ssim_by_scipy(x, y, high - low), **BOTH_FLOAT32)
+
+
 @pytest.mark.parametrize(
     ("shape", "value_range", "probabilities", "names"),
     [

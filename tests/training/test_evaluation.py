@@ -31,7 +31,7 @@ def evaluated(parts, stage="validate"):
     return metrics
 
 
-def by_hand(parts, rows, batch_size):
+def by_hand(parts, rows, batch_size, low=0.0, high=1.0):
     """Every example of the set at once, but for chance, which is drawn for each batch."""
     model, data = parts.module.autoencoder.eval(), parts.data
     x, reconstructions, counts, posteriors = [], [], [], []
@@ -50,11 +50,12 @@ def by_hand(parts, rows, batch_size):
             values.append(terms.named()[name].item())
     x, y = torch.cat(x), torch.cat(reconstructions)
     difference = (y - x).double().numpy()
+    clipped = y.clamp(low, high)
     truth = {name: np.average(values, weights=counts) for name, values in costs.items()} | {
         "mse": np.mean(difference**2),
         "mae": np.mean(np.abs(difference)),
-        "psnr": peak_signal_noise_ratio(y.clamp(0, 1), x, data_range=1.0).item(),
-        "ssim": structural_similarity_index_measure(y.clamp(0, 1), x, data_range=1.0).item(),
+        "psnr": peak_signal_noise_ratio(clipped, x, data_range=high - low).item(),
+        "ssim": structural_similarity_index_measure(clipped, x, data_range=high - low).item(),
     }
     if parts.module.autoencoder.latent.probabilistic:
         mean, log_var = (torch.cat(part).double().numpy() for part in zip(*posteriors, strict=True))
@@ -82,6 +83,19 @@ def test_metrics_are_those_of_the_whole_set(model, stage, parts):
     metrics = evaluated(run, stage)
     for name, value in by_hand(run, rows, 100).items():
         assert metrics[f"{prefix}/{name}"] == pytest.approx(value, **EXACT), name
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 255.0)])
+def test_metrics_of_images_take_the_range_of_the_data(low, high, parts, tmp_path):
+    """Faint images, between whose SSIM for one range and for another there is much."""
+    images = np.random.default_rng(0).normal(0, 0.02 * (high - low), (300, 12, 12)).clip(low, high)
+    images[0, 0, :2] = low, high
+    np.save(tmp_path / "images.npy", images.astype(np.float32))
+    run = parts("data=arrays", f"data.path={tmp_path / 'images.npy'}")
+    truth = by_hand(run, run.data.split.test, 100, low, high)
+    metrics = evaluated(run, "test")
+    for name, value in truth.items():
+        assert metrics[f"test/{name}"] == pytest.approx(value, **EXACT), name
 
 
 @pytest.mark.parametrize("model", ["ae", "sparse_ae"])
