@@ -38,7 +38,7 @@ def logged(path, rows, *, first=0):
 
 
 @pytest.fixture
-def check_int(tmp_path):
+def whole(tmp_path):
     path = tmp_path / "whole.csv"
     assert logged(path, ROWS) == [1, 2, 3, 4, 5, 6]
     return path
