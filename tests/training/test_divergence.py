@@ -12,8 +12,9 @@ import torch
 from isthmus.common.errors import TrainingDiverged
 from isthmus.core.losses.mse import MSE
 from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.resume import resume
 from isthmus.runs.train import train
-from isthmus.training.monitors.nonfinite import DivergenceGuard
+from isthmus.training.monitors.nonfinite import ADVICE, DivergenceGuard
 from isthmus.training.step import capture
 
 
@@ -109,6 +110,54 @@ def test_a_huge_learning_rate_is_a_divergence(bare, tmp_path):
     assert found
     assert 1 < int(found.group(2)) <= 40
     assert folder.read_json(folder.status)["step"] <= 40
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("optimizer=sgd", "architecture=linear", "trainer.gradient_clip_val=1"),
+        ("optimizer=adam", "architecture=linear"),
+        ("optimizer=adamw", "optimizer.weight_decay=0", "architecture=linear"),
+        ("model=vae",),
+        ("optimizer=adam", "architecture=linear", "data.val_size=0", "data.test_size=0"),
+    ],
+    ids=" ".join,
+)
+def test_a_loss_that_is_finite_and_astronomical_is_a_divergence(typed, bare, tmp_path):
+    cfg = bare("optimizer.lr=1000", "trainer.max_epochs=2", "data.batch_size=64", *typed)
+    folder, message = diverged(cfg, tmp_path / "run")
+    found = re.fullmatch(
+        r"the loss is (\S+) after (\d+) steps, and was (\S+) before the first; (.*)", message
+    )
+    assert found
+    assert float(found[1]) > 1e6 * float(found[3])
+    assert found[4] == ADVICE
+    assert folder.read_json(folder.status)["step"] == int(found[2])
+    with pytest.raises(TrainingDiverged) as again:  # nothing is left to train, and the verdict stays
+        resume(folder.path)
+    assert str(again.value) == message
+    assert folder.read_json(folder.status)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("optimizer.lr=0.1",),
+        ("optimizer.lr=0.3", "optimizer=sgd", "architecture=linear", "trainer.gradient_clip_val=1"),
+        ("optimizer.lr=0.1", "loss=gaussian", "architecture=linear"),
+        ("optimizer.lr=0.1", "latent=gaussian", "regularizer=[kl]", "architecture=linear"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5])
+def test_losses_of_any_scale_that_fluctuate_are_none(scale, typed, bare, tmp_path):
+    values = np.random.default_rng(0).standard_cauchy((600, 8)).clip(-1e3, 1e3) * scale
+    np.save(tmp_path / "rows.npy", values.astype(np.float32))
+    cfg = bare(
+        *("data=arrays", f"data.path={tmp_path / 'rows.npy'}", "data.batch_size=20", "trainer.max_epochs=3"),
+        *("latent.dim=2", *typed),
+    )
+    assert train(cfg, tmp_path / "run").is_done
 
 
 def test_numbers_before_the_divergence_are_kept(bare, poisoned, tmp_path):

@@ -12,13 +12,16 @@ from typing import Any
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.seed import isolate_rng
 
 from isthmus.common.atomic_files import same_content
 from isthmus.common.errors import TrainingDiverged
 from isthmus.common.failures import WarnOnFailure, disk_failure
-from isthmus.runs.config.build import Parts, better, monitored, part
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.seeding import derive_seed
+from isthmus.runs.config.build import Parts, better, build_autoencoder, monitored, part
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
 from isthmus.runs.execution import gc_pause, signals
@@ -30,8 +33,9 @@ from isthmus.training.callbacks.early_stopping import early_stopping
 from isthmus.training.callbacks.figures import Figures
 from isthmus.training.callbacks.latents import Latents
 from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
-from isthmus.training.inference import encode_all
+from isthmus.training.inference import encode_all, evaluating
 from isthmus.training.loggers import forgiven, tensorboard_of
+from isthmus.training.monitors.nonfinite import check_learned
 from isthmus.training.signals import Interruption, StopRequests
 from isthmus.training.trainer import build_trainer
 from isthmus.training.writers.background import Background
@@ -39,6 +43,7 @@ from isthmus.training.writers.hparams import flat, write_hparams
 from isthmus.training.writers.metrics_csv import MetricsFile
 from isthmus.training.writers.projector import thumbnails, write_projector
 
+JUDGED = 32  # examples by which it is judged at the end whether training diverged
 STAGES = ("train/", "val/", "test/")
 
 
@@ -168,7 +173,10 @@ def _trainer(
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:
     """Examples spread over a part that is not trained on, as stored."""
-    rows = _held_out(parts)
+    return _spread(parts, _held_out(parts), count)
+
+
+def _spread(parts: Parts, rows: torch.Tensor, count: int) -> torch.Tensor:
     spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
     return parts.data.source.take(rows[spread])
 
@@ -188,6 +196,7 @@ def _latents(parts: Parts, folder: Path, background: Background) -> Latents:
 def _finish(
     cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer, background: Background
 ) -> None:
+    _check_learned(cfg, parts, step=trainer.global_step)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Figures):
             callback.draw(trainer, parts.module)
@@ -217,6 +226,20 @@ def _finish(
     if trainer.is_global_zero:
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)
+
+
+def _check_learned(cfg: DictConfig, parts: Parts, *, step: int) -> None:
+    """Raise `TrainingDiverged` where the last weights are far worse than those that training began with."""
+    data, module = parts.data, parts.module
+
+    def untrained() -> Autoencoder:
+        seed_everything(cfg.seed, verbose=False)
+        return build_autoencoder(cfg, data.source.shape, data.source.value_range)
+
+    with isolate_rng(), evaluating(module):
+        x = module.scaling(_spread(parts, data.split.train, JUDGED).to(module.device))
+        seed = derive_seed(cfg.seed, "divergence")
+        check_learned(module.autoencoder, untrained, x, seed=seed, step=step)
 
 
 @rank_zero_only

@@ -1,15 +1,20 @@
-"""Notices a loss that is no longer finite, without waiting for the device at every step."""
+"""Notices a loss that is no longer finite, without waiting for the device at every step, and one that is
+far worse at the end than it was before training.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from isthmus.common.errors import TrainingDiverged
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.seeding import default_generator
 
 ADVICE = "lower optimizer.lr, or set trainer.gradient_clip_val=1"
+FAR = 1e6  # times the loss of the untrained model: no training that learns or fluctuates ends there
 
 
 class DivergenceGuard:
@@ -43,3 +48,35 @@ class DivergenceGuard:
         """Raise `TrainingDiverged` if a weight is not finite after `step`."""
         if not all(bool(parameter.isfinite().all()) for parameter in parameters):
             raise TrainingDiverged(f"a weight is not finite after step {step}; {ADVICE}", step)
+
+
+def check_learned(
+    trained: Autoencoder, untrained: Callable[[], Autoencoder], x: Tensor, *, seed: int, step: int
+) -> None:
+    """Raise `TrainingDiverged` where training has made the loss of the same examples far worse than it was.
+
+    Nothing of the course of the training counts, so that a run which is resumed gets the same verdict, and
+    neither does the scale of the data, which both losses have.
+
+    Args:
+        trained: in evaluation mode.
+        untrained: makes the same model with fresh weights; called where the loss is large.
+        x: examples of the training set. Shape: [B, ...].
+        seed: of noise and samples.
+        step: optimizer steps made.
+    """
+    now = _loss(trained, x, seed)
+    if now <= FAR:
+        return
+    before = _loss(untrained().to(x.device).eval(), x, seed)
+    if not now <= FAR * max(abs(before), 1.0):
+        raise TrainingDiverged(
+            f"the loss is {now:.3g} after {step} steps, and was {before:.3g} before the first; {ADVICE}", step
+        )
+
+
+@torch.no_grad()
+def _loss(autoencoder: Autoencoder, x: Tensor, seed: int) -> float:
+    default_generator(x.device).manual_seed(seed)
+    _, terms = autoencoder(x)
+    return terms.named()["loss"].item()
