@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 
@@ -9,6 +10,8 @@ import pytest
 
 from isthmus.training.writers import background as background_module
 from isthmus.training.writers.background import Background
+
+LONG = 120  # seconds that nothing here takes, however busy the machine is
 
 
 @pytest.fixture
@@ -18,11 +21,11 @@ def held():
 
     def wait():
         begun.set()
-        assert go.wait(10)
+        assert go.wait(LONG)
 
     with Background() as background:
         background.add(wait)
-        assert begun.wait(10)
+        assert begun.wait(LONG)
         yield background, go
         go.set()
 
@@ -74,29 +77,55 @@ def test_what_may_be_replaced_rests_and_what_may_not_does_not(monkeypatch):
     assert done == ["first", "newest"]
 
 
+class Clock:
+    """Stands in for the module `time`: no two readings are alike, and a test says when a rest is over."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1e-6
+        return self.now
+
+    def end_rest(self, background):
+        with background._changed:
+            assert background._changed.wait_for(lambda: not background._running, LONG)
+            self.now += 1.5 * background_module.DEBOUNCE_SECONDS
+            background._changed.notify_all()
+
+
 def test_newer_ones_do_not_put_off_what_waits(monkeypatch):
     """However long what comes before takes, what has rested is done next; newer ones rest again."""
-    monkeypatch.setattr(background_module, "DEBOUNCE_SECONDS", 0.05)
-    done, before = [], threading.Semaphore(0)
+    clock, done, begun, go = Clock(), queue.Queue(), threading.Semaphore(0), threading.Semaphore(0)
+    monkeypatch.setattr(background_module, "time", clock)
+
+    def slow():
+        begun.release()
+        assert go.acquire(timeout=LONG)
+        done.put("metrics")
+
+    def is_done(*names):
+        assert [done.get(timeout=LONG) for _ in names] == list(names)
+
     with Background() as background:
-
-        def slow():
-            assert before.acquire(timeout=10)
-            done.append("metrics")
-
+        background.replace("first", lambda: done.put("first"))
+        is_done("first")
+        background.flush()
         for number in range(4):
             background.replace("metrics", slow)
-            background.replace("last", lambda number=number: done.append(number))
-            time.sleep(0.1)  # it rests no more, and is in `slow`
+            background.replace("last", lambda number=number: done.put(number))
+            clock.end_rest(background)
+            assert begun.acquire(timeout=LONG)
             background.replace("metrics", slow)
-            background.replace("last", lambda number=number: done.append(f"newer {number}"))
-            before.release(2)
-            deadline = time.monotonic() + 10
-            while done.count("metrics") < 2 * number + 2 and time.monotonic() < deadline:
-                time.sleep(0.01)
-    names = [each for each in done if each != "metrics"]
-    assert done[:2] == ["metrics", 0]
-    assert names == [each for number in range(4) for each in (number, f"newer {number}")]
+            background.replace("last", lambda number=number: done.put(f"newer {number}"))
+            go.release()
+            is_done("metrics", number)
+            assert not begun.acquire(timeout=0.02)
+            clock.end_rest(background)
+            assert begun.acquire(timeout=LONG)
+            go.release()
+            is_done("metrics", f"newer {number}")
+            background.flush()  # nothing is left, and the rest has begun
 
 
 def test_a_job_comes_after_all_that_came_before_it(held):
@@ -138,12 +167,11 @@ def test_what_waits_has_limited_room(name, monkeypatch, held):
         background.replace(name, large, size=1000)
     timer = threading.Timer(0.2, go.set)
     timer.start()
-    began = time.monotonic()
     if name is None:
         background.add(lambda: done.append("small"), size=1)
     else:
         background.replace("best", lambda: done.append("small"), size=1)
-    assert time.monotonic() - began > 0.1
+    assert go.is_set()  # it has waited
     assert "large" in done or background._running
     background.flush()
     assert done == ["large", "small"]
@@ -173,7 +201,7 @@ def test_errors_are_raised_at_the_next_call_and_end_what_was_to_come(held):
 def test_errors_are_raised_where_training_goes_on(call):
     with Background() as background:
         background.add(lambda: 1 / 0)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LONG
         calls = {"add": background.add, "replace": lambda job: background.replace("x", job)}
         with pytest.raises(ZeroDivisionError):  # noqa: PT012 - at some call
             while time.monotonic() < deadline:
