@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +195,37 @@ def test_a_run_that_is_done_trains_further(reference, tmp_path):
     resume(tmp_path / "run", overrides=["trainer.max_epochs=3"])
     assert list(differences(tmp_path / "run", reference("plain"))) == []
     assert RunFolder(tmp_path / "run").read_config().trainer.max_epochs == 3
+
+
+def test_killed_between_the_two_checkpoints_of_the_end(reference, tmp_path):
+    """The best is written first; nothing is left to train, and the last is there all the same."""
+    shutil.copytree(reference("plain"), tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    best = torch.load(folder.checkpoint("last"), weights_only=True)
+    folder.checkpoint("last").replace(folder.checkpoints / "best.ckpt")
+    folder.results.unlink()
+    folder.write_status("killed")
+    resume(folder.path)
+    assert folder.is_done
+    last = torch.load(folder.checkpoint("last"), weights_only=True)
+    assert last["global_step"] == best["global_step"]
+
+
+def test_killed_before_the_config_was_written_the_same_command_trains(monkeypatch, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def die(self):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "remove", die)  # a kill lets nothing be removed
+        patch.setattr("isthmus.runs.train.provenance", lambda **keywords: die(None))
+        with pytest.raises(Killed):
+            train(compose([*SMALL, "trainer.max_epochs=1"]), tmp_path / "run")
+    assert (tmp_path / "run" / "status.json").is_file()
+    assert not (tmp_path / "run" / "config.yaml").exists()
+    assert train(compose([*SMALL, "trainer.max_epochs=1"]), tmp_path / "run").is_done
 
 
 def test_a_run_that_was_never_saved_begins_again(reference, monkeypatch, tmp_path):
