@@ -22,7 +22,8 @@ from isthmus.runs.config.validation import check
 from isthmus.runs.train import train
 from isthmus.training.devices import check_devices
 from isthmus.training.step.capture import COMPARED, WATCHED, StepCapture
-from isthmus.training.step.eager import Update, training_step
+from isthmus.training.step.eager import EagerGradients
+from isthmus.training.step.engines import TrainingStep
 from isthmus.training.step.optimizers import make_optimizer
 
 
@@ -140,12 +141,9 @@ def two_steps(model, data):
             assert parameter.grad.isfinite().all(), name
             largest[name] = torch.maximum(largest[name], parameter.grad.abs().max())
 
-    update = Update([optimizer], torch.Tensor.backward, record)
+    train_step = TrainingStep(EagerGradients(model, torch.Tensor.backward), [optimizer], record)
     model.train()
-    terms = [
-        training_step(model, x, update, epoch=torch.tensor(0.5 + step))
-        for step, x in enumerate(batches(data, 2))
-    ]
+    terms = [train_step(x, epoch=torch.tensor(0.5 + step)) for step, x in enumerate(batches(data, 2))]
     return terms, largest
 
 
@@ -230,9 +228,9 @@ def test_every_optimizer_moves_every_weight(choice):
         make, model.parameters(), fused=cfg.optimizer.fused, device=torch.device("cpu")
     )
     before = [parameter.clone() for parameter in model.parameters()]
-    update = Update([optimizer], torch.Tensor.backward, lambda: None)
+    train_step = TrainingStep(EagerGradients(model, torch.Tensor.backward), [optimizer])
     for x in batches(data, 2):
-        training_step(model, x, update, epoch=None)
+        train_step(x, epoch=None)
     for parameter, then in zip(model.parameters(), before, strict=True):
         assert parameter.isfinite().all()
         assert not torch.equal(parameter, then)

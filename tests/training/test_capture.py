@@ -17,11 +17,9 @@ from isthmus.training.step.capture import (
     WATCHED,
     StepCapture,
     can_be_captured,
-    differentiate,
-    trained,
 )
-from isthmus.training.step.eager import Update, training_step
-from isthmus.training.step.engines import DirectStep
+from isthmus.training.step.eager import EagerGradients, differentiate, trained
+from isthmus.training.step.engines import TrainingStep
 from isthmus.training.step.fused_adam import is_fused_adam
 
 SHAPE = (1, 8, 8)
@@ -61,16 +59,16 @@ def both_ways(made, xs, *, make=OPTIMIZERS["adam"], clip=None, accumulate=1, epo
     def clips(each):
         return (lambda: clip(list(each.parameters()))) if clip else None
 
-    update = Update([optimizers[0]], torch.Tensor.backward, clips(plain) or (lambda: None))
-    step = DirectStep(replayed, [optimizers[1]], clips(replayed))
+    eager = TrainingStep(EagerGradients(plain, torch.Tensor.backward), [optimizers[0]], clips(plain))
+    step = TrainingStep(StepCapture(replayed), [optimizers[1]], clips(replayed))
     epochs = epochs or itertools.repeat(None)
     for number, (x, epoch) in enumerate(zip(xs, epochs, strict=False)):
         last = {"complete": (number + 1) % accumulate == 0, "share": 1 / accumulate}
         torch.manual_seed(number)
-        expected = training_step(plain, x, update, epoch=epoch, **last)
+        expected = eager(x, epoch=epoch, **last)
         torch.manual_seed(number)
         terms = step(x, epoch=epoch, **last)
-        assert torch.equal(terms, torch.stack(list(expected.named().values())))
+        assert torch.equal(terms, expected)
         assert torch.initial_seed() == number
         assert torch.equal(torch.rand(3), _next_numbers(number, plain, x, epoch))
     for one, other in zip(plain.state_dict().values(), replayed.state_dict().values(), strict=True):
@@ -124,12 +122,12 @@ def test_a_learning_rate_that_changes_is_followed():
     made, xs = model(), batches()
     plain, replayed = (copy.deepcopy(made) for _ in range(2))
     optimizers = [OPTIMIZERS["adam"](list(each.parameters())) for each in (plain, replayed)]
-    step = DirectStep(replayed, [optimizers[1]], None)
-    update = Update([optimizers[0]], torch.Tensor.backward, lambda: None)
+    step = TrainingStep(StepCapture(replayed), [optimizers[1]])
+    eager = TrainingStep(EagerGradients(plain, torch.Tensor.backward), [optimizers[0]])
     for number, x in enumerate(xs):
         for optimizer in optimizers:
             optimizer.param_groups[0]["lr"] = 0.1 / (number + 1)
-        training_step(plain, x, update, epoch=None)
+        eager(x, epoch=None)
         step(x, epoch=None, complete=True, share=1.0)
     for one, other in zip(plain.parameters(), replayed.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -176,15 +174,15 @@ def test_same_bits_under_autocast(overrides):
         plain = model(*overrides)
         replayed = copy.deepcopy(plain)
         optimizers = [OPTIMIZERS["adam"](list(each.parameters())) for each in (plain, replayed)]
-        update = Update([optimizers[0]], torch.Tensor.backward, lambda: None)
-    step = DirectStep(replayed, [optimizers[1]], None)
+        eager = TrainingStep(EagerGradients(plain, torch.Tensor.backward), [optimizers[0]])
+    step = TrainingStep(StepCapture(replayed), [optimizers[1]])
     for number, x in enumerate(batches()):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             torch.manual_seed(number)
-            expected = training_step(plain, x, update, epoch=None)
+            expected = eager(x, epoch=None)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             torch.manual_seed(number)
-            assert torch.equal(step(x, epoch=None, complete=True, share=1.0)[0], expected.objective)
+            assert torch.equal(step(x, epoch=None, complete=True, share=1.0)[0], expected[0])
     assert step.gradients.recordings
     assert step.gradients._possible
     for one, other in zip(plain.parameters(), replayed.parameters(), strict=True):
@@ -196,7 +194,7 @@ def test_frozen_parameters_stay():
     first = next(made.parameters())
     first.requires_grad_(False)
     optimizer = torch.optim.Adam([p for p in made.parameters() if p.requires_grad], lr=1e-2, fused=True)
-    step, before = DirectStep(made, [optimizer], None), first.clone()
+    step, before = TrainingStep(StepCapture(made), [optimizer]), first.clone()
     for x in batches():
         step(x, epoch=None, complete=True, share=1.0)
     assert torch.equal(first, before)

@@ -13,7 +13,7 @@ from isthmus.runs.config.compose import compose
 from isthmus.training.inference import evaluating
 from isthmus.training.step import capture
 from isthmus.training.step.capture import MOVES, StepCapture, can_be_captured
-from isthmus.training.step.engines import DirectStep
+from isthmus.training.step.engines import TrainingStep
 
 SHAPE = (1, 8, 8)
 
@@ -37,7 +37,7 @@ def assert_as_by_python(made, *, make=adam, at_eighth=lambda made: None, compile
     """Train two copies, one by the textbook loop; their bits are the same after each step."""
     plain, recorded = copy.deepcopy(made), copy.deepcopy(made)
     ours, theirs = (make(list(each.parameters())) for each in (plain, recorded))
-    step = DirectStep(recorded, [theirs], None, compiled=compiled)
+    step = TrainingStep(StepCapture(recorded, compiled=compiled), [theirs])
     for number, x in enumerate(batches()):
         x = change(x) if number > 7 else x
         if number == 8:
@@ -45,7 +45,7 @@ def assert_as_by_python(made, *, make=adam, at_eighth=lambda made: None, compile
             at_eighth(recorded)
         torch.manual_seed(number)
         ours.zero_grad()
-        plain(x.clone(), generator=None, epoch=None)[1].objective.backward()
+        plain(x.clone(), epoch=None)[1].objective.backward()
         ours.step()
         torch.manual_seed(number)
         step(x.clone(), epoch=None, complete=True, share=1.0)

@@ -9,7 +9,8 @@ import torch
 
 from isthmus.runs.config.build import build, build_autoencoder
 from isthmus.runs.config.compose import compose
-from isthmus.training.step.eager import Update, training_step
+from isthmus.training.step.eager import EagerGradients
+from isthmus.training.step.engines import TrainingStep
 from isthmus.training.step.optimizers import clip_gradients
 
 SHAPE = (1, 8, 8)
@@ -26,45 +27,44 @@ def examples(count=12):
     return torch.rand(count, *SHAPE, generator=generator, dtype=torch.float64)
 
 
-def update(made, *, clip=lambda: None, lr=0.01):
+def step_of(made, *, clip=None, lr=0.01):
     optimizer = torch.optim.SGD(made.parameters(), lr=lr)
-    return Update([optimizer], torch.Tensor.backward, clip)
+    return TrainingStep(EagerGradients(made, torch.Tensor.backward), [optimizer], clip)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4])
 def test_accumulated_batches_are_one_batch_of_all_their_rows(parts):
     whole, accumulated, x = model(), model(), examples()
-    truth = training_step(whole, x, update(whole), epoch=None)
-    step = update(accumulated)
+    truth = step_of(whole)(x, epoch=None)
+    step = step_of(accumulated)
     chunks = x.chunk(parts)
     start = [parameter.clone() for parameter in accumulated.parameters()]
     terms = []
     for number, chunk in enumerate(chunks, start=1):
         for parameter, before in zip(accumulated.parameters(), start, strict=True):
             assert torch.equal(parameter, before)  # nothing moves before the last
-        terms.append(
-            training_step(accumulated, chunk, step, epoch=None, complete=number == parts, share=1 / parts)
-        )
+        terms.append(step(chunk, epoch=None, complete=number == parts, share=1 / parts))
     for one, other in zip(whole.parameters(), accumulated.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)  # float64, sums in another order
     # what is reported is not divided
-    torch.testing.assert_close(torch.stack([t.objective for t in terms]).mean(), truth.objective)
+    torch.testing.assert_close(torch.stack([t[0] for t in terms]).mean(), truth[0])
 
 
 def test_gradients_do_not_leak_into_the_next_step():
     made, x = model(), examples()
-    training_step(made, x, update(made), epoch=None)
+    step_of(made)(x, epoch=None)
     assert all(parameter.grad is None for parameter in made.parameters())
 
 
 def test_terms_are_those_before_the_update_and_detached():
     made, x = model("model=vae"), examples()
     twin = copy.deepcopy(made)
-    terms = training_step(made, x, update(made), epoch=None, generator=torch.Generator().manual_seed(5))
-    _, truth = twin(x, generator=torch.Generator().manual_seed(5))
-    for name, value in truth.named().items():
-        assert torch.equal(terms.named()[name], value), name
-        assert not terms.named()[name].requires_grad
+    torch.manual_seed(5)
+    terms = step_of(made)(x, epoch=None)
+    torch.manual_seed(5)
+    _, truth = twin(x)
+    assert torch.equal(terms, torch.stack(list(truth.named().values())))
+    assert not terms.requires_grad
 
 
 def test_clipping_comes_between_the_gradients_and_the_step():
@@ -74,7 +74,7 @@ def test_clipping_comes_between_the_gradients_and_the_step():
     def clip():
         torch.nn.utils.clip_grad_norm_(made.parameters(), 1e-3)
 
-    training_step(made, x, update(made, clip=clip, lr=1.0), epoch=None)
+    step_of(made, clip=clip, lr=1.0)(x, epoch=None)
     moved = torch.cat([(p - b).flatten() for p, b in zip(made.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-4)  # torch adds 1e-6 to the norm
 
@@ -108,14 +108,14 @@ NOISES = ["gaussian", "masking", "salt_and_pepper"]
 def test_noise_never_touches_the_target(noise):
     made, x = model(f"noise={noise}"), examples()
     before = x.clone()
-    terms = training_step(
-        made, x, update(made, lr=0.0), epoch=None, generator=torch.Generator().manual_seed(2)
-    )
+    torch.manual_seed(2)
+    terms = step_of(made, lr=0.0)(x, epoch=None)
     assert torch.equal(x, before)
-    result, _ = made(x, generator=torch.Generator().manual_seed(2))
+    torch.manual_seed(2)
+    result, _ = made(x)
     assert not torch.equal(result.noisy, before)
     against_clean = (result.raw - before).square().flatten(1).sum(1).mean()
-    torch.testing.assert_close(terms.objective, against_clean)
+    torch.testing.assert_close(terms[0], against_clean)
 
 
 def losses(logged):

@@ -13,7 +13,7 @@ weights their place or whether they are trained, recording begins again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,6 +25,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import default_generator
 from isthmus.training.step.capturable import is_capturable
+from isthmus.training.step.eager import Gradients, differentiate, objective_and_terms, trained
 from isthmus.training.step.graph_passes import simplify, use_fast_calls
 
 logger = logging.getLogger(__name__)
@@ -33,18 +34,6 @@ WATCHED = 3  # batches of one shape that Python computes first: short trainings 
 COMPARED = 2  # replays that Python checks, the second one with other weights than those recorded
 MOVES = 4  # of weights, after which nothing is recorded: an optimizer puts them elsewhere again and again
 FALLBACK = "the training step cannot be recorded (%s); it is trained all the same, more slowly"
-
-
-class Gradients(NamedTuple):
-    """What a batch asks of the weights.
-
-    Attributes:
-        terms: loss, reconstruction, then each regularizer's value. Shape: [T].
-        of: the gradient of each trained parameter, None where it has no part in the objective.
-    """
-
-    terms: Tensor
-    of: list[Tensor | None]
 
 
 class Setting(NamedTuple):
@@ -62,38 +51,6 @@ class Setting(NamedTuple):
 
 
 Compute = Callable[..., list[Tensor | None]]
-
-
-def trained(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters that have gradients."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-
-def differentiate(
-    autoencoder: Autoencoder, parameters: Sequence[Tensor], x: Tensor, epoch: Tensor | None, share: float
-) -> Gradients:
-    """Noise, forward, loss and backward, by Python and autograd. See `training_step` for the arguments.
-
-    The gradients are what `backward` leaves in `grad`: each in memory of its own, laid out as its parameter.
-    """
-    held = [parameter.grad for parameter in parameters]
-    for parameter in parameters:
-        parameter.grad = None
-    try:
-        with torch.enable_grad():
-            objective, terms = _judged(autoencoder, x, epoch, share)
-            objective.backward(inputs=parameters)
-        return Gradients(terms, [parameter.grad for parameter in parameters])
-    finally:
-        for parameter, gradient in zip(parameters, held, strict=True):
-            parameter.grad = gradient
-
-
-def _judged(autoencoder: Autoencoder, x: Tensor, epoch: Tensor | None, share: float) -> tuple[Tensor, Tensor]:
-    """What to differentiate, and the terms. Shapes: [], [T]."""
-    _, terms = autoencoder(x, generator=None, epoch=epoch)
-    objective = terms.objective if share == 1.0 else terms.objective * share
-    return objective, torch.stack([value.detach() for value in terms.named().values()])
 
 
 def can_be_captured(module: nn.Module) -> bool:
@@ -219,7 +176,7 @@ class StepCapture:
     def _written_down(self, x: Tensor, epoch: Tensor | None, share: float) -> GraphModule | None:
         def step(x: Tensor, epoch: Tensor | None) -> list[Tensor | None]:
             with torch.enable_grad():
-                objective, terms = _judged(self.autoencoder, x, epoch, share)
+                objective, terms = objective_and_terms(self.autoencoder, x, epoch, share)
                 gradients = torch.autograd.grad(objective, self.parameters, allow_unused=True)
             return [terms, *map(_own, gradients, self.parameters)]
 
@@ -254,7 +211,7 @@ class StepCapture:
         computed = self._by_python(x, epoch, share)
         pairs = [
             (replayed.terms, computed.terms),
-            *zip(replayed.of, computed.of, strict=True),
+            *zip(replayed.of or (), computed.of or (), strict=True),
             *zip(replayed_buffers, self.autoencoder.buffers(), strict=True),
         ]
         if not all(_same(own, other) for own, other in pairs):

@@ -1,84 +1,89 @@
-"""One training step, written once: noise, forward, loss, backward, optimizers.
+"""Noise, forward, loss and backward as Python and autograd run them.
 
-It knows nothing of Lightning, and nothing of the model: how gradients are computed and scaled,
-clipped and applied is handed to it as an `Update`.
+Captured steps are compared with `differentiate`, and replace it; everything else trains with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from isthmus.core.types import ForwardResult, Terms
-
-
-class Forward(Protocol):
-    """`Autoencoder.forward`, compiled or not."""
-
-    def __call__(
-        self, x: Tensor, *, generator: torch.Generator | None, epoch: Tensor | None
-    ) -> tuple[ForwardResult, Terms]: ...
+from isthmus.core.autoencoder import Autoencoder
 
 
-class Steppable(Protocol):
-    """What the step needs of an optimizer."""
-
-    def step(self) -> object: ...
-
-    def zero_grad(self) -> None: ...
-
-
-class Update(NamedTuple):
-    """How an objective becomes new weights.
+class Gradients(NamedTuple):
+    """The terms of a batch, and the gradients of its objective.
 
     Attributes:
-        optimizers: stepped in order.
-        backward: computes gradients of a scalar (a precision plugin may scale it first).
-        clip: bounds the gradients before the optimizers use them.
+        terms: loss, reconstruction, then each regularizer's value, detached. Shape: [T].
+        of: the gradient of each trained parameter, None for one that has none; None where they have been
+            added to the parameters' ``grad`` already.
     """
 
-    optimizers: Sequence[Steppable]
-    backward: Callable[[Tensor], None]
-    clip: Callable[[], None]
+    terms: Tensor
+    of: list[Tensor | None] | None
 
 
-def training_step(
-    forward: Forward,
-    x: Tensor,
-    update: Update,
-    *,
-    epoch: Tensor | None,
-    complete: bool = True,
-    share: float = 1.0,
-    generator: torch.Generator | None = None,
-) -> Terms:
-    """Train on one batch.
+def trained(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that require gradients."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def objective_and_terms(
+    autoencoder: Autoencoder, x: Tensor, epoch: Tensor | None, share: float
+) -> tuple[Tensor, Tensor]:
+    """The scalar to differentiate, and the terms. Shapes: [], [T].
 
     Args:
-        forward: noise, encoder, latent, decoder and loss.
+        autoencoder: noise, encoder, latent, decoder and loss.
         x: clean examples as the model sees them. Shape: [B, ...].
-        update: how the objective becomes new weights.
         epoch: epochs trained so far, fractions included: a scalar, for weights that warm up.
-        complete: whether this batch completes an accumulated step, so that the optimizers run.
-        share: of this batch in the step: one over the number of batches that make it.
-        generator: where noise and samples come from; None for torch's own.
-
-    Returns:
-        The terms before the update, detached.
+        share: of this batch in the optimizer step: one over the number of accumulated batches.
     """
-    _, terms = forward(x, generator=generator, epoch=epoch)
-    update.backward(terms.objective if share == 1.0 else terms.objective * share)
-    if complete:
-        update.clip()
-        for optimizer in update.optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-    return Terms(
-        terms.objective.detach(),
-        terms.reconstruction.detach(),
-        {name: value.detach() for name, value in terms.values.items()},
-        terms.weights,
-    )
+    _, terms = autoencoder(x, epoch=epoch)
+    objective = terms.objective if share == 1.0 else terms.objective * share
+    return objective, torch.stack([value.detach() for value in terms.named().values()])
+
+
+def differentiate(
+    autoencoder: Autoencoder, parameters: Sequence[Tensor], x: Tensor, epoch: Tensor | None, share: float
+) -> Gradients:
+    """The gradients that `backward` leaves in ``grad``, each in new memory with its parameter's strides.
+
+    See `objective_and_terms` for the arguments; ``grad`` keeps its value.
+    """
+    held = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    try:
+        with torch.enable_grad():
+            objective, terms = objective_and_terms(autoencoder, x, epoch, share)
+            objective.backward(inputs=parameters)
+        return Gradients(terms, [parameter.grad for parameter in parameters])
+    finally:
+        for parameter, gradient in zip(parameters, held, strict=True):
+            parameter.grad = gradient
+
+
+class EagerGradients:
+    """Computes gradients by autograd, which adds them to ``grad``.
+
+    Args:
+        autoencoder: in training mode, on its device.
+        backward: computes the gradients of a scalar; a precision plugin may scale it first.
+    """
+
+    compiled = False
+
+    def __init__(self, autoencoder: Autoencoder, backward: Callable[[Tensor], None]) -> None:
+        self.autoencoder = autoencoder
+        self.backward = backward
+        self.parameters = trained(autoencoder)
+
+    def __call__(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
+        objective, terms = objective_and_terms(self.autoencoder, x, epoch, share)
+        self.backward(objective)
+        return Gradients(terms, None)

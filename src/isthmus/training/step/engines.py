@@ -1,9 +1,8 @@
-"""How a batch becomes new weights under Lightning.
+"""The training step: gradients, accumulation, clipping, optimizers; and where its gradients come from.
 
-Where Lightning's strategy has something to add (another process's gradients, a loss scale), it is asked.
-On one device without a loss scale it would only pass the call on, through a dozen hooks that nobody
-uses, which on a small network takes longer than the arithmetic; there the step is recorded and replayed, and
-the optimizers are called directly.
+Lightning's strategy takes part where it adds something: another process's gradients, or a loss scale. On one
+device without a loss scale its hooks take longer than the arithmetic of a small network. There the gradients
+come from a captured step, and PyTorch's optimizers are called directly.
 """
 
 from __future__ import annotations
@@ -16,94 +15,89 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
-from torch.optim import Optimizer
 
-from isthmus.core.autoencoder import Autoencoder
 from isthmus.training.step.capture import StepCapture, can_be_captured
-from isthmus.training.step.eager import Steppable, Update, training_step
+from isthmus.training.step.eager import EagerGradients, Gradients
 from isthmus.training.step.fused_adam import FusedAdam, is_fused_adam
 
 
-class Step(Protocol):
-    """One training step; see `training_step` for the arguments. Returns the terms by number, shape [T]."""
+class GradientSource(Protocol):
+    """Computes the gradients of a batch; see `objective_and_terms` for the arguments.
 
-    def __call__(self, x: Tensor, *, epoch: Tensor | None, complete: bool, share: float) -> Tensor: ...
-
-
-class StrategyStep:
-    """A step that Lightning's strategy has a part in.
-
-    Args:
-        module: attached to its trainer.
-        optimizers: as Lightning wraps them.
-        clip: bounds the gradients before the optimizers use them; None where nothing does.
+    Attributes:
+        parameters: that it computes gradients of.
+        compiled: whether the next batch overwrites what it returns.
     """
 
-    def __init__(
-        self, module: Any, optimizers: list[LightningOptimizer], clip: Callable[[], None] | None
-    ) -> None:
-        self.autoencoder = module.autoencoder
-        self.update = Update(optimizers, module.manual_backward, clip or (lambda: None))
+    parameters: list[torch.nn.Parameter]
+    compiled: bool
 
-    def __call__(self, x: Tensor, *, epoch: Tensor | None, complete: bool, share: float) -> Tensor:
-        terms = training_step(self.autoencoder, x, self.update, epoch=epoch, complete=complete, share=share)
-        return torch.stack(list(terms.named().values()))
+    def __call__(self, x: Tensor, epoch: Tensor | None, share: float) -> Gradients: ...
 
 
-class DirectStep:
-    """A step on one device: gradients from a recording, PyTorch's optimizers without the strategy.
+class TrainingStep:
+    """One training step.
 
     Args:
-        autoencoder: in training mode, on its device.
-        optimizers: of its parameters.
-        clip: bounds the gradients, in `grad`, before the optimizers use them; None where nothing does.
-        counted: called before and after each step of an optimizer, with its number and whether it is made.
-        compiled: see `StepCapture`.
+        gradients: of a batch.
+        optimizers: of its parameters, stepped in order; PyTorch's, or as Lightning wraps them.
+        clip: bounds the gradients, in ``grad``, before the optimizers use them; None for no clipping.
+        counted: called before and after each optimizer step, with the optimizer's index and whether the step
+            was made.
     """
 
     def __init__(
         self,
-        autoencoder: Autoencoder,
-        optimizers: Sequence[Optimizer],
-        clip: Callable[[], None] | None,
+        gradients: GradientSource,
+        optimizers: Sequence[Any],
+        clip: Callable[[], None] | None = None,
         *,
         counted: Callable[[int, bool], None] = lambda number, made: None,
-        compiled: bool = False,
     ) -> None:
-        self.gradients = StepCapture(autoencoder, compiled=compiled)
-        self.optimizers: list[Steppable] = [
+        self.gradients = gradients
+        self.optimizers: list[Any] = [
             FusedAdam(optimizer) if is_fused_adam(optimizer) else optimizer for optimizer in optimizers
         ]
         self.clip = clip
         self.counted = counted
-        self._trained = self.gradients.parameters
-        self._straight = self._needs_no_grad()
+        self._trained = gradients.parameters
+        self._direct = self._needs_no_grad()
         self._accumulated = False
 
     def _needs_no_grad(self) -> FusedAdam | None:
-        """The optimizer that can take gradients as they are computed: it is the only one, nothing clips."""
+        """The optimizer that takes gradients as they are computed: the only one, without clipping."""
         first, *others = self.optimizers
         if others or self.clip is not None or not isinstance(first, FusedAdam):
             return None
-        same = [id(p) for p in first.parameters] == [id(p) for p in self.gradients.parameters]
+        same = [id(p) for p in first.parameters] == [id(p) for p in self._trained]
         return first if same else None
 
-    def __call__(self, x: Tensor, *, epoch: Tensor | None, complete: bool, share: float) -> Tensor:
+    def __call__(
+        self, x: Tensor, *, epoch: Tensor | None, complete: bool = True, share: float = 1.0
+    ) -> Tensor:
+        """Train on one batch.
+
+        Args:
+            x: clean examples as the model sees them. Shape: [B, ...].
+            epoch: epochs trained so far, fractions included: a scalar, for weights that warm up.
+            complete: whether this batch completes an accumulated step, so that the optimizers run.
+            share: of this batch in the step: one over the number of batches that make it.
+
+        Returns:
+            The terms before the update, detached: loss, reconstruction, regularizers. Shape: [T].
+        """
         terms, gradients = self.gradients(x, epoch, share)
-        if self.gradients.compiled:  # both outlive the next batch
-            terms = terms.clone()
-            gradients = gradients if complete else [g if g is None else g.clone() for g in gradients]
-        straight = self._straight if self.gradients.parameters is self._trained else None
-        if complete and not self._accumulated and straight is not None:
-            self.counted(0, False)
-            straight.apply(gradients)
-            self.counted(0, True)
-            return terms
-        for parameter, gradient in zip(self.gradients.parameters, gradients, strict=True):
-            if parameter.grad is None:
-                parameter.grad = gradient
-            elif gradient is not None:
-                parameter.grad += gradient
+        if gradients is not None:
+            if self.gradients.compiled:  # both outlive the next batch
+                terms = terms.clone()
+                gradients = gradients if complete else [g if g is None else g.clone() for g in gradients]
+            direct = self._direct if self.gradients.parameters is self._trained else None
+            if complete and not self._accumulated and direct is not None:
+                self.counted(0, False)
+                direct.apply(gradients)
+                self.counted(0, True)
+                return terms
+            self._accumulate(gradients)
         self._accumulated = not complete
         if complete:
             if self.clip is not None:
@@ -115,6 +109,13 @@ class DirectStep:
                 self.counted(number, True)
         return terms
 
+    def _accumulate(self, gradients: Sequence[Tensor | None]) -> None:
+        for parameter, gradient in zip(self.gradients.parameters, gradients, strict=True):
+            if parameter.grad is None:
+                parameter.grad = gradient
+            elif gradient is not None:
+                parameter.grad += gradient
+
 
 def make_step(
     module: LightningModule,
@@ -122,7 +123,7 @@ def make_step(
     *,
     clip: Callable[[], None] | None,
     compiled: bool,
-) -> Step:
+) -> TrainingStep:
     """The step of a module that is attached to its trainer; `compiled`: with torch.compile."""
     trainer = module.trainer
     scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
@@ -131,10 +132,10 @@ def make_step(
     if compiled and not (direct and can_be_captured(autoencoder)):
         autoencoder.compile()  # the forward pass alone
     if not direct:
-        return StrategyStep(module, optimizers, clip)
+        return TrainingStep(EagerGradients(autoencoder, module.manual_backward), optimizers, clip)
 
     def counted(number: int, made: bool) -> None:  # Lightning counts the steps
         optimizers[number]._on_after_step() if made else optimizers[number]._on_before_step()
 
     inner = [optimizer.optimizer for optimizer in optimizers]
-    return DirectStep(autoencoder, inner, clip, counted=counted, compiled=compiled)
+    return TrainingStep(StepCapture(autoencoder, compiled=compiled), inner, clip, counted=counted)
