@@ -27,6 +27,13 @@ def disk_failure(error: BaseException, folder: Path) -> OSError | None:
     return None
 
 
+def _is_missing(error: BaseException, folder: Path) -> bool:
+    """Whether something in `folder` is missing: the folder is being removed, and will be missing next."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError) or error.filename is None:
+        return False
+    return Path(os.fsdecode(error.filename)).is_relative_to(folder)
+
+
 class WarnOnFailure:
     """A context that turns the first error raised in it into a warning, and suppresses later ones.
 
@@ -48,7 +55,7 @@ class WarnOnFailure:
             return False
         for folder in held_folders():
             folder.check()
-            if disk_failure(error, folder.path) is not None:
+            if disk_failure(error, folder.path) is not None or _is_missing(error, folder.path):
                 return False
         if not self._told:
             self._told = True
