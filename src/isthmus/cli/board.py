@@ -13,7 +13,7 @@ from isthmus.runs import BadInput
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options and arguments."""
+    """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus board",
         description="Open TensorBoard over run folders: scalars, images, HParams, projector.",

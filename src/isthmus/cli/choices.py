@@ -1,4 +1,4 @@
-"""The groups and their choices, read from the YAML files without Hydra."""
+"""Config groups and their choices, read from the YAML files without Hydra."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from isthmus.runs.config.compose import conf_dir
 
-LONGEST = 10_000  # characters of a YAML in which its comment is looked for
-# in the order in which an experiment reads; groups of a person's own come after
+LONGEST = 10_000  # characters at the start of a YAML file that are searched for its comment
+# display order; the user's own groups come after these
 ORDER = (
     "experiment",
     "model",
@@ -29,7 +29,7 @@ ORDER = (
 
 
 def config_dirs(argv: Sequence[str]) -> list[Path]:
-    """The folders that --config-dir names in what was typed."""
+    """The folders given with --config-dir in `argv`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", action="append", default=[], nargs="?", type=Path)
     found: list[Path | None] = parser.parse_known_args(argv)[0].config_dir
@@ -37,7 +37,7 @@ def config_dirs(argv: Sequence[str]) -> list[Path]:
 
 
 def groups(config_dirs: Sequence[Path] = ()) -> dict[str, dict[str, str]]:
-    """Group -> choice -> what it is, in its own words: the first comment of its YAML."""
+    """Group -> choice -> description: the first comment of its YAML file."""
     found: dict[str, dict[str, str]] = {name: {} for name in ORDER}
     for root in (conf_dir(), *config_dirs):
         for path in sorted(root.glob("*/*.yaml")):
@@ -47,7 +47,7 @@ def groups(config_dirs: Sequence[Path] = ()) -> dict[str, dict[str, str]]:
 
 
 def summary(path: Path) -> str:
-    """The first comment line of a YAML that is not a directive to Hydra."""
+    """The first comment line of a YAML file that is not a Hydra directive; "" if there is none."""
     if not path.is_file():
         return ""
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""What each command tells of itself: the one place where help, dispatch and completion look."""
+"""The description of a command, used by help, dispatch and completion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def no_words(typed: str) -> Iterable[str]:
-    """A command without arguments to complete."""
+    """No candidates: the command has no arguments to complete."""
     return ()
 
 
@@ -20,16 +20,16 @@ def run_folders(typed: str) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `isthmus`; the module `isthmus.cli.NAME` has it as `COMMAND`.
+    """A command of `isthmus`; the module `isthmus.cli.NAME` defines it as `COMMAND`.
 
     Attributes:
-        summary: one line of `isthmus --help`.
-        run: takes the arguments after the name, and returns the exit code.
-        parser: makes the parser whose options are completed; None where `options` lists them.
-        options: the options, of a command without a parser.
-        words: candidates for an argument; the argument as far as it is typed is given.
-        opens_configs: whether it runs what a config names, so that it takes ``trust=true``.
-        trains: whether its product is a run folder rather than its output.
+        summary: its line in `isthmus --help`.
+        run: takes the arguments after the command name and returns the exit code.
+        parser: makes the parser whose options are completed; None if `options` lists them.
+        options: the options of a command without a parser.
+        words: takes the typed prefix of an argument and returns completion candidates.
+        opens_configs: whether it runs code that a config names, and so accepts ``trust=true``.
+        trains: whether its result is a run folder rather than its output.
     """
 
     summary: str
@@ -41,7 +41,7 @@ class Command:
     trains: bool = False
 
     def completed(self, typed: str) -> list[str]:
-        """The options or arguments that begin with what is typed, sorted."""
+        """The options or arguments that begin with `typed`, sorted."""
         if typed.startswith("-"):
             actions = self.parser()._actions if self.parser else ()
             options = [option for action in actions for option in action.option_strings]

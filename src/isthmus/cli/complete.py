@@ -1,6 +1,6 @@
-"""What bash asks for at each tab: `isthmus complete LINE` prints the words that may come next.
+"""`isthmus complete LINE`, which bash calls at each Tab: print the completion candidates.
 
-It reads the YAML files directly, since importing Hydra alone takes longer than a tab may.
+It reads the YAML files directly, because importing Hydra alone is too slow for a completion.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def candidates(line: str) -> list[str]:
-    """The words that may stand where `line` ends, the beginning that is typed included."""
+    """The words that may complete the last word of `line`."""
     words = line.split(" ")
     typed = words[-1]
     if len(words) <= 2:

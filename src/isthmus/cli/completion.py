@@ -25,7 +25,7 @@ complete -o default -F _isthmus isthmus"""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options and arguments."""
+    """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus completion",
         description='Print a completion script. For this shell: eval "$(isthmus completion bash)"; '
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Print the script."""
+    """Print the script; returns the exit code."""
     parser().parse_args(argv)
     print(BASH)
     return 0

@@ -1,4 +1,4 @@
-"""`isthmus evaluate RUN`: the test metrics of a run, from its folder alone."""
+"""`isthmus evaluate RUN`: compute the test metrics of a run from its folder alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.cli.command import Command, run_folders
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options and arguments."""
+    """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus evaluate",
         description="Test a run's checkpoint with the run's own config and data. Nothing is written.",

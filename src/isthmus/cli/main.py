@@ -1,6 +1,6 @@
-"""The command `isthmus`: finds the subcommand and turns errors into one line and an exit code.
+"""The command `isthmus`: dispatch to subcommands, and turn errors into one line and an exit code.
 
-Nothing heavy is imported before a command needs it.
+Heavy imports wait until a command needs them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from isthmus.runs.execution.broken_pipes import escaped, guard_streams, write_er
 
 COMMANDS = ("train", "evaluate", "resume", "reproduce", "show", "board", "completion")
 
-# options with which a command that trains prints text instead
+# options with which a training command prints text instead of training
 PRINTING = ("-h", "--help", "--json", "--cfg", "-c", "--info", "-i", "--hydra-help")
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-LONGEST = 1_900  # characters of what is wrong, after those that a terminal would act on are escaped
+LONGEST = 1_900  # characters of an error message, after escaping control characters
 
 
 def find(name: str) -> Command:
-    """The command of a name, which must be one of `COMMANDS` or ``complete``."""
+    """The command called `name`: one of `COMMANDS` or ``complete``."""
     found: Command = importlib.import_module(f"isthmus.cli.{name}").COMMAND
     return found
 
@@ -49,7 +49,7 @@ def usage() -> str:
 
 
 def command() -> NoReturn:
-    """The process `isthmus`: runs the command that was typed, and exits."""
+    """Entry point of the process `isthmus`: run the command in `sys.argv`, and exit."""
     signals.handle()
     arguments = sys.argv[1:]
     try:
@@ -65,7 +65,7 @@ def command() -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0 done, 1 failed, 2 the person's mistake, 130 interrupted."""
+    """Run a command and return its exit code: 0 done, 1 failed, 2 user error, 130 interrupted."""
     guard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.getcwd()
     except OSError:
         return _say("the current folder is gone; change to another one", MISTAKE)
-    # Python processes that this one starts would otherwise look for their modules here first
+    # keeps the current folder off the front of sys.path in Python child processes
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
         with gc_pause.postponed():
@@ -104,10 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:
-    """Take `trust=...` out of what was typed, and act on it.
+    """Apply `trust=...` and remove it from the arguments.
 
-    The folder the command runs in may be a stranger's as well: modules in it, which may be called as those
-    of others, are found where a person's own classes are wanted, and after all others.
+    The current folder may be untrusted too, and its modules may shadow installed ones. So it is added to
+    `sys.path` only if the user allows their own classes, and at the end.
     """
     from isthmus.runs.config.allowlist import TRUST, allowed, trusted
 
@@ -123,13 +123,13 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_for_reading(arguments: Sequence[str]) -> bool:
-    """Whether what a command prints is all that it produces."""
+    """Whether the output of a command is its only result."""
     trains = bool(arguments) and arguments[0] in COMMANDS and find(arguments[0]).trains
     return not trains or any(argument.partition("=")[0] in PRINTING for argument in arguments)
 
 
 def _say(message: str, code: int) -> int:
-    """Say how the command ends; from now on a signal ends the process at once."""
+    """Print the final message and return `code`; from now on a signal ends the process at once."""
     signals.leave_at_once()
     print(f"isthmus: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
     return code

@@ -1,4 +1,4 @@
-"""`isthmus reproduce RUN`: train a run again from its own folder, and say whether it came out the same."""
+"""`isthmus reproduce RUN`: train a run again from its own folder, and report whether the results match."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from isthmus.runs.comparison.verdict import Verdict
     from isthmus.runs.reproduce import Plan
 
-DIFFERS = 3  # the exit code of a reproduction that is different
+DIFFERS = 3  # exit code for the verdict "different"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options and arguments."""
+    """The argument parser."""
     from isthmus.runs.comparison.verdict import TOLERANCE
 
     parser = argparse.ArgumentParser(
@@ -80,14 +80,14 @@ def run(argv: Sequence[str]) -> int:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """The exit code of the command that compared."""
+    """The exit code for a verdict."""
     from isthmus.runs.comparison.verdict import DIFFERENT
 
     return DIFFERS if verdict.verdict == DIFFERENT else 0
 
 
 def beginning(plan: Plan) -> str:
-    """What is known before training: where it goes, what was changed, and what differs already."""
+    """The report before training: the new folder, changed keys and known differences."""
     from isthmus.cli.tables import printable
     from isthmus.runs.errors import relative
 
@@ -103,7 +103,7 @@ def beginning(plan: Plan) -> str:
 
 
 def report(verdict: Verdict) -> str:
-    """The comparison and the verdict."""
+    """The comparison and the verdict as text."""
     comparison = verdict.comparison
     lines = [_results(comparison), "", f"metrics.csv  {_rows(comparison.metrics)}"]
     lines += [f"{name + '.ckpt':<11}  {_weights(weights)}" for name, weights in comparison.weights.items()]
@@ -217,7 +217,7 @@ def _number(value: Any) -> str:
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """For this process and those that it starts, so that stdout is nothing but JSON."""
+    """Redirect stdout to stderr for this process and its children, so that stdout is JSON only."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

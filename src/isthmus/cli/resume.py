@@ -1,4 +1,4 @@
-"""`isthmus resume RUN`: go on with a run that was stopped, killed or failed."""
+"""`isthmus resume RUN`: resume a run that was stopped, killed or failed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options and arguments."""
+    """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus resume",
         description="Go on with a run that was stopped, killed or failed, from its newest checkpoint and in "
@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _compared(folder: RunFolder) -> int:
-    """Where a run reproduces another one, compare them and print the verdict; returns the exit code."""
+    """If a run reproduces another one, compare them and print the verdict; returns the exit code."""
     from isthmus.cli.reproduce import exit_code, report
     from isthmus.cli.tables import command, printable
     from isthmus.common.errors import BadInput

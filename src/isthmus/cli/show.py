@@ -1,4 +1,4 @@
-"""`isthmus show RUN`: what a run was, what became of it, and what it left."""
+"""`isthmus show RUN`: print the config, state, metrics and files of a run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from isthmus.cli.command import Command, run_folders
 
-LONGEST = 4_000  # characters of what was typed; --json has all of it
-PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # of which the versions are printed
+LONGEST = 4_000  # printed characters of the command and of the overrides; --json has all
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # whose versions are printed
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options and arguments."""
+    """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus show",
         description="Print a run: its status, provenance, config against the defaults, metrics and files. "
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def sections(run: Mapping[str, Any]) -> Iterator[str]:
-    """What is printed, in paragraphs; some are empty."""
+    """The paragraphs to print; some are empty."""
     from isthmus.cli.tables import aligned, by_stage, printable, table
 
     yield _status(run)
@@ -75,7 +75,7 @@ def _status(run: Mapping[str, Any]) -> str:
 
     status, path = run["status"], run["path"]
     state = printable(status.get("status"), 20)
-    # an epoch is counted when it is over
+    # only completed epochs count
     counted = {unit: printable(status[unit], 20) for unit in ("epoch", "step") if unit in status}
     counts = " and ".join(f"{n} {unit}{'' if n == '1' else 's'}" for unit, n in counted.items())
     where = f" after {counts}" if counts else ""
@@ -200,7 +200,7 @@ def _hardware(hardware: Mapping[str, Any]) -> str:
 
 
 def _files(sizes: Mapping[str, int]) -> str:
-    """Each file of the folder and each checkpoint; of other folders the sum."""
+    """Sizes of top-level files and of checkpoints, and the total of each other subfolder."""
     from isthmus.cli.tables import aligned, printable
 
     single: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What a command prints of a run: one table, the folder, and what to type next."""
+"""Text output about a run: metrics table, folder and next commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str:
-    """Rows of cells as columns; those whose indices are in `right` end together."""
+    """Rows of cells as aligned columns; columns whose indices are in `right` are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -41,12 +41,12 @@ def printable(value: Any, width: int | None = None) -> str:
 
 
 def command(*words: object) -> str:
-    """A command to type; see `command_line`."""
+    """A printable, shell-quoted command line; see `command_line`."""
     return printable(command_line(*words))
 
 
 def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dict[str, float]]:
-    """``{"test/mse": 1.0}`` -> ``{"test": {"mse": 1.0}}``, scalars only, stages without metrics left out."""
+    """``{"test/mse": 1.0}`` -> ``{"test": {"mse": 1.0}}``, scalars only, without empty stages."""
     columns = {
         stage: {
             name.removeprefix(f"{stage}/"): value
@@ -59,7 +59,7 @@ def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dic
 
 
 def print_run(folder: RunFolder) -> None:
-    """The end of `isthmus train`."""
+    """Print the summary at the end of `isthmus train`."""
     results = folder.read_json(folder.results)
     here = relative(folder.path)
     print(
@@ -80,7 +80,7 @@ def _number(value: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """Six digits of a number, which in a stranger's file may be a whole one that no float can hold."""
+    """`value` to six digits; infinity for integers beyond float range, which untrusted files may contain."""
     try:
         return f"{value:.6g}"
     except OverflowError:

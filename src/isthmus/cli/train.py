@@ -62,9 +62,9 @@ def run(argv: Sequence[str]) -> int:
         check_config_files(folder)
     arguments = overrides_last(argv)
     register_resolvers()
-    # Hydra would print errors itself and exit with 1; so they come here instead.
+    # Without it, Hydra prints errors itself and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Of processes that train one run together, the first alone makes the folder.
+    # Only rank 0 creates the run folder.
     sys.argv = ["isthmus train", *arguments, *(["hydra.run.dir=."] if is_follower() else [])]
     signals.leave_at_once(cleanup=_discard_folder)
     try:
@@ -89,7 +89,7 @@ def _task(cfg: DictConfig) -> None:
     hydra_cfg = HydraConfig.get()
     try:
         signals.check_late()
-        check(cfg)  # before the seconds that importing torch takes
+        check(cfg)  # before importing torch, which takes seconds
         from isthmus.runs.train import train
 
         signals.unwind()
@@ -100,22 +100,22 @@ def _task(cfg: DictConfig) -> None:
             experiment=experiment_name(OmegaConf.create(hydra_cfg.runtime.choices)),
         )
     except BaseException as error:
-        if not isinstance(error, RunFailed):  # then another one may have its name
+        if not isinstance(error, RunFailed):  # after which another folder may have the name
             _discard_folder()
         if not isinstance(error, Exception):
             raise
-        # of the jobs of a sweep, which may run elsewhere, Hydra brings the errors back
+        # sweep jobs may run in other processes; Hydra itself returns their errors
         if hydra_cfg.mode == RunMode.MULTIRUN:
             raise
         raise Carried(error) from error
     finally:
-        signals.leave_at_once(cleanup=_discard_folder)  # Hydra makes the folder of a sweep's next job
+        signals.leave_at_once(cleanup=_discard_folder)  # Hydra creates the next sweep job's folder
     if not is_follower():
         print_run(folder)
 
 
 def _folder(hydra_cfg: Any) -> Path:
-    """The run folder as it is called: resolved, OmegaConf would interpolate a folder called ${NAME}."""
+    """The run folder, read unresolved: OmegaConf would interpolate a folder called ${NAME}."""
     from omegaconf import OmegaConf
 
     runtime: Any = OmegaConf.to_container(hydra_cfg.runtime, resolve=False)
@@ -123,7 +123,7 @@ def _folder(hydra_cfg: Any) -> Path:
 
 
 def _discard_folder() -> None:
-    """Remove the run folder where it is empty: Hydra makes it before the run begins."""
+    """Remove the run folder if it is empty: Hydra creates it before the run starts."""
     from hydra.core.hydra_config import HydraConfig
 
     if is_follower() or not HydraConfig.initialized():
@@ -135,7 +135,7 @@ def _discard_folder() -> None:
 
 
 def help_text(argv: Sequence[str]) -> str:
-    """What `isthmus train --help` prints; with --config-dir, its choices too."""
+    """The text of `isthmus train --help`; includes the choices in --config-dir folders."""
     defaults = _defaults()
     lines = [HELP]
     for group, choices in groups(config_dirs(argv)).items():

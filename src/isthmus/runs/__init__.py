@@ -1,4 +1,4 @@
-"""A run is a folder: building, recording, loading and evaluating one.
+"""Train, record, load and evaluate runs; each run is a folder.
 
 Importing this package imports nothing heavy.
 """

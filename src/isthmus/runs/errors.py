@@ -1,4 +1,4 @@
-"""How a run ends that is neither done nor refused."""
+"""Errors of runs that failed or were stopped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from isthmus.common.held_folder import FolderLost
 
 
 class RunFailed(RuntimeError):
-    """Training failed in another process; the message is that process's."""
+    """Training failed in another process, whose message this is, or because of the run folder or disk."""
 
 
 def lost(error: FolderLost) -> RunFailed:
-    """What to say where the folder of a run was lost during training."""
+    """The error to raise when a run folder was removed, renamed or replaced during training."""
     here = relative(error.path)
     if error.now is None:
         return RunFailed(f"the run folder {here} was removed or replaced during training; train it again")
@@ -27,7 +27,7 @@ def lost(error: FolderLost) -> RunFailed:
 
 
 class Carried(BaseException):
-    """Carries an error through Hydra, which would print a line of its own before an Exception."""
+    """Carries an error through Hydra, which would print a line of its own for an `Exception`."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -35,11 +35,11 @@ class Carried(BaseException):
 
 
 class Stopped(KeyboardInterrupt):
-    """Training was stopped from outside.
+    """A signal stopped training.
 
     Args:
-        signum: the signal that stopped it.
-        path: of the run to resume; None where there is none yet.
+        signum: the signal.
+        path: the run folder to resume; None if there is none yet.
     """
 
     def __init__(self, signum: int, path: Path | None = None) -> None:
@@ -54,13 +54,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def relative(path: Path) -> Path:
-    """A path as a person would type it: from the current folder, if it is in there."""
+    """`path` relative to the current folder if it is inside it, or else unchanged."""
     here = Path(os.path.relpath(path))
     return path if here.parts[:1] == ("..",) else here
 
 
 def command_line(*words: object) -> str:
-    """A command to type, its words quoted where a shell needs it; a path is never taken for an option."""
+    """A shell-quoted command line. A path that begins with ``-`` gets ``./``, so that it is not an option."""
     return shlex.join(
         f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
     )

@@ -26,19 +26,19 @@ from isthmus.training.checkpoint.validation import check_weights, is_count
 from isthmus.training.devices import check_devices, set_threads
 from isthmus.training.trainer import NOWHERE, quiet
 
-COUNTS = ("epoch", "global_step")  # in a checkpoint
+COUNTS = ("epoch", "global_step")  # keys of a checkpoint
 
 
 class Loaded(NamedTuple):
     """A trained run.
 
     Attributes:
-        cfg: its config, overrides applied.
-        parts: its data and its model with the trained weights.
-        checkpoint: best or last, whichever they are from.
-        damage: why it is not the best, if that cannot be read.
-        epoch: epochs that the checkpoint was trained.
-        step: optimizer steps that it was trained.
+        cfg: its config with the overrides applied.
+        parts: its data, and its model with the trained weights.
+        checkpoint: best or last: the checkpoint that the weights come from.
+        damage: why best could not be read, if last was loaded instead; or None.
+        epoch: number of epochs trained.
+        step: number of optimizer steps trained.
     """
 
     cfg: DictConfig
@@ -50,12 +50,12 @@ class Loaded(NamedTuple):
 
 
 def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequence[str] = ()) -> Loaded:
-    """The data and the trained model of a run.
+    """Load the data and the trained model of a run.
 
     Args:
-        folder: of the run.
-        checkpoint: best or last; None for the best, or the last where the best is damaged.
-        overrides: keys that differ now, such as ``trainer.accelerator=cpu`` or ``data.path=...``.
+        folder: the run folder.
+        checkpoint: best or last; None: best, or last if best is damaged.
+        overrides: changes of the config, such as ``trainer.accelerator=cpu`` or ``data.path=...``.
     """
     trained = folder.read_config()
     cfg = overridden(trained.copy(), overrides)
@@ -85,12 +85,12 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
 
 
 def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
-    """The parts, a table's columns those that the run was trained on, wherever they are in the file now.
+    """Build the parts. Table columns are matched by name with those of training, in any order in the file.
 
     Args:
-        cfg: the config, overrides applied.
-        columns: that the run has recorded; None where there are none, or it is older than the record.
-        overrides: as they were typed.
+        cfg: the config with the overrides applied.
+        columns: recorded by the run; None if the data have none, or the run predates the record.
+        overrides: as typed.
     """
     named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     named = named and "columns" in cfg.data
@@ -98,7 +98,7 @@ def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
     if matched:
         cfg.data.columns = columns
     if named and "drop" in cfg.data and not any(each.startswith("data.drop") for each in overrides):
-        cfg.data.drop = []  # the file need not have what the run does not use
+        cfg.data.drop = []  # the file may lack columns that the run does not use
     try:
         parts = build(cfg)
     except BadInput as error:
@@ -111,7 +111,7 @@ def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
 
 
 def _read(folder: RunFolder, checkpoint: str | None) -> tuple[str, dict[str, Any], str | None]:
-    """Name and content of the checkpoint that was asked for, and what is wrong with the best if it is not."""
+    """Name and content of the checkpoint to use, and why best is damaged if last replaces it."""
     path = folder.checkpoint(checkpoint or "best")
     try:
         return path.stem, read_checkpoint(path), None
@@ -123,7 +123,7 @@ def _read(folder: RunFolder, checkpoint: str | None) -> tuple[str, dict[str, Any
 
 
 def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """`cfg` with KEY=VALUE overrides; a key that is not in it is refused."""
+    """Apply KEY=VALUE overrides to `cfg` in place and return it; raise `BadInput` for unknown keys."""
     OmegaConf.set_struct(cfg, True)
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -141,11 +141,11 @@ def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Test metrics of a run's checkpoint, and whether the data are those it was trained on.
+    """Test a run's checkpoint, and check whether the data are those that it was trained on.
 
     Returns:
-        ``test/...`` metrics, ``checkpoint``, its ``epoch`` and ``step``, ``damaged`` (what is wrong with the
-        best, if that is why the last was tested, or None), and ``same_data``.
+        ``test/...`` metrics, ``checkpoint``, its ``epoch`` and ``step``, ``damaged`` (why best could not be
+        read, if last was tested instead; or None), and ``same_data``.
     """
     quiet()
     folder = RunFolder.open(path)

@@ -1,4 +1,4 @@
-"""Train a run again from its own folder, and compare."""
+"""Train a run again from its own folder, and compare the two."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ DEFAULT_EXPERIMENT = "reproduced"
 
 
 class Plan(NamedTuple):
-    """A reproduction that can begin.
+    """A reproduction, checked and ready to start.
 
     Attributes:
-        original: the run that is reproduced.
-        cfg: the config that is trained.
-        path: of the new folder.
-        experiment: that the new run belongs to.
-        typed: overrides of the original, and after them those of today.
-        changed: keys that change the experiment: then and now.
-        threads: CPU threads of each process, as the original had; None: as the config says.
-        known: what differs before anything is trained.
-        free: whether a GPU may round differently from run to run.
+        original: the run to reproduce.
+        cfg: the config to train.
+        path: the new run folder.
+        experiment: the experiment of the new run.
+        typed: overrides of the original, followed by the new ones.
+        changed: keys that change the experiment: old and new value.
+        threads: CPU threads per process, as in the original; None: as the config says.
+        known: differences that are known before training.
+        free: whether training is non-deterministic on a GPU.
     """
 
     original: Original
@@ -68,15 +68,15 @@ class Plan(NamedTuple):
 
 
 def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None) -> Plan:
-    """Read the original, refuse what cannot be reproduced, and tell what differs already.
+    """Read the original, check that it can be reproduced, and list the differences known before training.
 
     Args:
-        path: of the original's folder.
-        overrides: KEY=VALUE, keys that differ now.
-        to: the new folder; None for one below outputs/.
+        path: the original's run folder.
+        overrides: KEY=VALUE strings that change the config.
+        to: the new run folder; None for one below outputs/.
 
     Raises:
-        BadInput: for what the person can mend.
+        BadInput: for an error that the user can fix.
     """
     quiet()
     folder = RunFolder.open(path)
@@ -113,17 +113,17 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
 
 
 def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | None:
-    """Train, compare, and leave reproduction.json in the new folder.
+    """Train, compare, and write reproduction.json to the new folder.
 
     Args:
-        plan: what `prepare` made.
-        tolerance: relative, of each final metric.
+        plan: returned by `prepare`.
+        tolerance: relative tolerance of each final metric.
 
     Returns:
-        The new run and the verdict; None in a process that only helped to train.
+        The new run and the verdict; None in a follower process (see `is_follower`).
 
     Raises:
-        BadInput: for what the person can mend; the new run is there when its verdict cannot be written.
+        BadInput: for an error that the user can fix. If the verdict cannot be written, the new run is kept.
     """
     helps = is_follower()
     with threads_restored(plan.threads):
@@ -145,7 +145,7 @@ def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | No
 
 
 def experiment_name(provenance: Mapping[str, Any]) -> str:
-    """The recorded experiment where it is a plain name: it becomes the name of a folder."""
+    """The recorded experiment, or a default if it is not a plain name: it becomes a folder name."""
     name = provenance.get("experiment")
     plain = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name) and name.strip(".")
     return str(name) if plain else DEFAULT_EXPERIMENT

@@ -1,4 +1,4 @@
-"""Go on with a run that was stopped, killed or failed, in its own folder."""
+"""Resume a run that was stopped, killed or failed, in its own folder."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from isthmus.training.devices import threads_of
 
 
 def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
-    """Train the rest of a run, as if it had never been interrupted.
+    """Train the rest of a run as if it had never been interrupted.
 
     Args:
         path: the run folder.
-        overrides: keys of trainer and callbacks that differ from now on, such as ``trainer.max_epochs=40``.
+        overrides: new values of trainer and callbacks keys, such as ``trainer.max_epochs=40``.
 
     Raises:
-        BadInput: for what the person can mend.
+        BadInput: for an error that the user can fix.
         TrainingDiverged, RunFailed, Stopped: as `train` does.
     """
     folder = RunFolder.open(path)
@@ -53,7 +53,7 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
 
 
 def threads_as_before(folder: RunFolder, cfg: DictConfig) -> AbstractContextManager[None]:
-    """Train with as many threads as the run was begun with, unless its config says how many."""
+    """Restore the thread count that the run started with, unless its config sets one."""
     origin = folder.read_provenance()
     processes = devices_of(cfg) * cfg.trainer.num_nodes
     return threads_restored(threads_to_restore(cfg, origin, processes=processes))
@@ -77,20 +77,20 @@ def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
 def reopen(
     stack: ExitStack, folder: RunFolder, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
 ) -> RunFolder:
-    """Make a folder ready to go on: hold it, check the data, cut the logs back to the newest checkpoint.
+    """Prepare a folder for resuming: lock it, check the data, truncate the logs to the newest checkpoint.
 
     Args:
-        stack: releases the folder at the end.
-        folder: of the run.
-        cfg: its config, overrides applied.
-        parts: built from it.
-        overrides: for the record.
+        stack: releases the lock when it is closed.
+        folder: the run folder.
+        cfg: its config with the overrides applied.
+        parts: built from `cfg`.
+        overrides: recorded in the provenance.
     """
     check_inside(folder.path)
     stack.enter_context(folder.held())
     origin = folder.read_provenance()
     start = newest(folder)
-    # all that can be refused is refused before the folder changes
+    # run all checks before the folder is changed
     check_origin(folder, origin, parts)
     if start is None and folder.is_done:
         raise BadInput("RUN", folder.path, "is done, and has lost its checkpoints; train it again")
@@ -102,7 +102,7 @@ def reopen(
             print(f"last.ckpt is missing; {start.path.name} takes its place", flush=True)
     folder.write_status("running")
     sweep(folder.path, *FOLDERS)
-    if start is not None and start.path.stem != "last":  # a kill came between the two, perhaps at the end
+    if start is not None and start.path.stem != "last":  # killed between writing the two, perhaps at the end
         same_content(start.path, folder.checkpoints / "last.ckpt")
     rewind(folder, start)
     if overrides:
@@ -126,7 +126,7 @@ def reopen(
     ]
     if rounds:
         print(f"the rest may have other bits than an uninterrupted run: {'; '.join(rounds)}", flush=True)
-    # a kill may have come before the run could say where it comes from
+    # the run may have been killed before it wrote its provenance
     origin = origin or {**now, "seed": cfg.seed, "data": parts.data.describe()}
     folder.write_json(folder.provenance, {**origin, "resumed": [*origin.get("resumed", []), entry]})
     print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)

@@ -1,4 +1,4 @@
-"""What a run folder says of its run, whatever became of it. Imports no torch."""
+"""Describe a run folder in any state. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from isthmus.training.writers.latent_file import check_latents
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """All of it in plain types; what is not there yet is left empty.
+    """Describe a run in plain types; whatever does not exist yet is empty.
 
     Args:
-        path: of the run folder.
+        path: the run folder.
 
     Returns:
         ``status``, ``format`` (of the folder), ``typed`` (overrides), ``config`` (key -> default and value
-        here, where they differ), ``provenance``, ``results``, ``latest`` (the last logged value of each
-        metric, epoch and step, while there are no results) and ``files`` (name -> bytes).
+        of the run, where they differ), ``provenance``, ``results``, ``latest`` (the last logged value of each
+        metric, epoch and step, as long as there are no results) and ``files`` (name -> bytes).
 
     Raises:
-        BadInput: where there is no run folder, or its config or status is damaged.
+        BadInput: if there is no run folder, or its config or status is damaged.
     """
     folder = RunFolder.open(path)
     results = _optional(folder, folder.results)
@@ -49,7 +49,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path) -> dict[str, str]:
-    """The checkpoints and latents of a run whose checksums are wrong: name -> what is wrong."""
+    """Verify the checkpoints and latents of a run: name of each damaged file -> error."""
     found = {}
     for pattern, check in (("checkpoints/*.ckpt", check_archive), ("latents/*.safetensors", check_latents)):
         for file in sorted(path.glob(pattern)):
@@ -63,7 +63,7 @@ def damaged(path: Path) -> dict[str, str]:
 def latest(folder: RunFolder) -> dict[str, float]:
     """The last value of each metric in metrics.csv, and the last epoch and step."""
     values: dict[str, float] = {}
-    with contextlib.suppress(OSError, ValueError):  # what comes before the damage is shown
+    with contextlib.suppress(OSError, ValueError):  # show the rows before the damage
         for row in read_rows(folder.metrics):
             for name, text in row.items():
                 if name in ("epoch", "step") or ("/" in name and not name.endswith("_step")):
@@ -76,7 +76,7 @@ def files(path: Path) -> Iterator[tuple[str, int]]:
     for place, _, names in os.walk(path):
         for name in names:
             file = Path(place, name)
-            with contextlib.suppress(FileNotFoundError):  # of a run that trains
+            with contextlib.suppress(FileNotFoundError):  # a running training may remove files
                 yield file.relative_to(path).as_posix(), file.lstat().st_size
 
 
@@ -88,7 +88,7 @@ def _number(name: str, text: str) -> dict[str, float]:
 
 
 def _optional(folder: RunFolder, path: Path) -> Mapping[str, Any]:
-    """A JSON file that a run which began just now, or was killed, may not have."""
+    """A JSON file, or {} if it is missing or damaged: the run may have just started, or was killed."""
     if not path.is_file():
         return {}
     try:

@@ -32,22 +32,22 @@ def train(
 ) -> RunFolder:
     """Train, test and record one run.
 
-    Everything that can be refused is refused before the folder is made. In a Slurm job that was preempted
-    and put into the queue again, the run that it began goes on.
+    All checks run before the folder is created. A Slurm job that was preempted and requeued resumes the run
+    that it started.
 
     Args:
         cfg: the composed config, without the hydra section.
-        path: the run folder, which must be new or empty; None in a process that torchrun or Slurm
-            started as another than the first, which joins the first one's run.
-        overrides: what the person typed, for the record.
-        experiment: what the run is called, for the record.
-        reproduces: the run to compare with, for the record (see `runs.comparison.reproduction`).
+        path: the run folder, which must be new or empty; None in a process that torchrun or Slurm started
+            with a rank above 0: it joins the run of rank 0.
+        overrides: as typed by the user, to be recorded.
+        experiment: name of the experiment, to be recorded.
+        reproduces: the run to compare with, to be recorded (see `runs.comparison.reproduction`).
 
     Raises:
-        BadInput: for what the person can mend.
-        TrainingDiverged: when the loss is no longer finite.
-        RunFailed: when a process that was started for this run failed, or the disk.
-        Stopped: when a signal asked to stop.
+        BadInput: for an error that the user can fix.
+        TrainingDiverged: if the loss is no longer finite.
+        RunFailed: if a process that was started for this run failed, or the disk did.
+        Stopped: if a signal stopped training.
     """
     check(cfg)
     if path is None:
@@ -69,7 +69,7 @@ def train(
 
 
 def _anchored(cfg: DictConfig) -> DictConfig:
-    """`cfg`, its relative paths of data made absolute, so that the run folder works from any folder."""
+    """Make relative data paths in `cfg` absolute, in place, so that the run works from any folder."""
     for key, value in cfg.data.items():
         if key in ("path", "root", "labels") and isinstance(value, str) and os.path.exists(value):
             place = str(Path(value).resolve())
@@ -102,9 +102,9 @@ def _record(
         if reproduces is not None:
             record["reproduces"] = reproduces
         folder.write_json(folder.provenance, record)
-        # the last: a folder without it holds nothing that is worth keeping
+        # written last: a folder without it contains nothing worth keeping
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-    except BaseException:  # a full disk, or Ctrl+C: nothing has happened yet that is worth keeping
+    except BaseException:  # a full disk, or Ctrl+C: nothing is worth keeping yet
         folder.remove()
         raise
     return folder

@@ -1,4 +1,4 @@
-"""Hydra's errors in our words: one line with key, value and fix."""
+"""Convert Hydra's errors to `BadInput`: one line with key, value and fix."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from isthmus.runs.config.foreign import misread_by_hydra
 
 
 def overrides_last(argv: Sequence[str]) -> list[str]:
-    """`argv` in the order that Hydra reads: options, then overrides.
+    """`argv` in the order that Hydra expects: options, then overrides.
 
     Raises:
-        BadInput: for an option that there is not.
+        BadInput: for an unknown option.
     """
     from hydra._internal.utils import get_args_parser
 
@@ -41,7 +41,7 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
     """Turn what Hydra raises into `BadInput`.
 
     Args:
-        argv: what was typed after `isthmus train`.
+        argv: the arguments of `isthmus train`.
     """
     _check_chosen(argv)
     try:
@@ -82,7 +82,7 @@ def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadIn
 
 
 def _check_chosen(argv: Sequence[str]) -> None:
-    """Refuse choices that are not names, of which Hydra takes some and fails over others."""
+    """Refuse choices that are not names: Hydra accepts some of them and fails on others."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     known, parser = groups(config_dirs(argv)), OverridesParser.create()
@@ -103,7 +103,7 @@ def _check_chosen(argv: Sequence[str]) -> None:
 
 
 def _no_choice(argv: Sequence[str]) -> BadInput:
-    """A group was given a number, null or nothing."""
+    """The error for a group set to a number, null or nothing."""
     known = groups(config_dirs(argv))
     for argument in argv:
         group, equals, value = argument.partition("=")
@@ -114,7 +114,7 @@ def _no_choice(argv: Sequence[str]) -> BadInput:
 
 
 def _endless_number(argv: Sequence[str]) -> BadInput:
-    """Python reads whole numbers of thousands of digits only."""
+    """The error for an integer beyond Python's limit of a few thousand digits."""
     typed = next((argument for argument in argv if re.search(r"[\d_]{4301}", argument)), None)
     key, _, value = typed.partition("=") if typed else ("--config-dir", "", str(config_dirs(argv)[0]))
     return BadInput(key, value, "has a number of more digits than can be read")
@@ -161,7 +161,7 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
 
 
 def _composed(argv: Sequence[str]) -> DictConfig:
-    """The config of the choices that were typed, or of the defaults where these do not go together."""
+    """The config with the choices in `argv`, or with the defaults if these cannot be composed."""
     folders = config_dirs(argv)
     choices = [argument for argument in argv if argument.partition("=")[0] in groups(folders)]
     try:

@@ -1,8 +1,8 @@
-"""What a folder of configs may not do: set Hydra itself.
+"""Refuse config folders that configure Hydra itself.
 
-Beside the config of a run, Hydra composes a section of its own and acts on it before any run begins: it makes
-the callbacks, launcher and sweeper that it names, the log handlers that it describes (a handler can be any
-callable), and writes to the folders that it gives. See https://hydra.cc/docs/configure_hydra/intro.
+Hydra composes its own section beside the config of a run, and acts on it before any run starts: it creates
+the callbacks, launcher and sweeper named there, and the log handlers (a handler can be any callable), and
+writes to the folders given there. See https://hydra.cc/docs/configure_hydra/intro.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-# what Hydra fills in by itself
+# keys that Hydra fills in itself
 FILLED_IN = ("runtime.", "overrides.", "job.name", "job.override_dirname", "job.config_name")
 SEARCH_PATH = "hydra.searchpath"
 MOST_JOBS = 1000
@@ -34,11 +34,11 @@ FIX = (
 
 
 def check_hydra_section(arguments: Sequence[str], task: Callable[..., Any]) -> None:
-    """Raise `BadInput` for what configs from elsewhere than isthmus would have Hydra do, unless it is typed.
+    """Raise `BadInput` if configs from outside isthmus configure Hydra. Typed overrides may.
 
     Args:
-        arguments: as Hydra will read them.
-        task: that Hydra will run, since relative paths begin at its file.
+        arguments: the arguments that Hydra will parse.
+        task: the function that Hydra will run; Hydra resolves relative paths against its file.
     """
     let_look_up_environment(True)
     if trusted():
@@ -71,7 +71,7 @@ def _check_section(theirs: Mapping[str, Any], ours: Mapping[str, Any], *, search
 
 
 def _check_choices(choices: Mapping[str, Any]) -> None:
-    """The names of choices become the name of the run folder."""
+    """Refuse choices that lead out of their folder: choice names become part of the run folder's name."""
     for group, choice in choices.items():
         path = PurePath(str(choice))
         if path.is_absolute() or ".." in path.parts:
@@ -79,7 +79,7 @@ def _check_choices(choices: Mapping[str, Any]) -> None:
 
 
 def _ours(overrides: Sequence[str]) -> dict[str, Any]:
-    """The section that isthmus' own configs give with what was typed for Hydra."""
+    """The hydra section of isthmus' own configs with the typed overrides of Hydra."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -102,7 +102,7 @@ def _ours(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _jobs(options: Any, task: Callable[..., Any]) -> Iterator[DictConfig]:
-    """The config of each job: the groups are tried in all combinations, of other keys the first value."""
+    """The config of each job: all combinations of group choices, and the first value of other keys."""
     from hydra._internal.utils import detect_calling_file_or_module_from_task_function
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -133,7 +133,7 @@ def _jobs(options: Any, task: Callable[..., Any]) -> Iterator[DictConfig]:
 
 
 def _check_search_path(loader: ConfigLoaderImpl, name: str) -> None:
-    """Composing would import the packages that a search path names."""
+    """Refuse a search path in a config: composing would import the packages that it names."""
     from omegaconf import OmegaConf
 
     loaded = loader.repository.load_config(name)
@@ -175,7 +175,7 @@ def _load(
 
 
 def _flat(section: DictConfig) -> dict[str, Any]:
-    """Dotted keys to values, references as written; an empty group is a value."""
+    """Dotted keys to values, interpolations unresolved; an empty group is a value."""
     from omegaconf import OmegaConf
 
     def walk(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:

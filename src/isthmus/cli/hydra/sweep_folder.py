@@ -1,7 +1,7 @@
-"""A sweep has its folder for itself: two at once, or a second one later, would mix jobs of the same numbers.
+"""A sweep locks its folder: two sweeps in one folder would mix jobs of the same numbers.
 
-Hydra writes multirun.yaml before the first job begins, and overwrites the one that is there. So the folder is
-held by a callback of Hydra's (https://hydra.cc/docs/experimental/callbacks) that it calls before.
+Hydra writes multirun.yaml before the first job starts, and overwrites an existing one. So a Hydra callback
+(https://hydra.cc/docs/experimental/callbacks) locks the folder before that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from isthmus.runs.errors import Carried
 from isthmus.runs.folder.run_folder import RunFolder
 
 KEY = "hydra.sweep.dir"
-_held: list[FileLock] = []  # the system lets go of them when the process ends, however it ends
+_held: list[FileLock] = []  # the operating system releases them however the process ends
 
 
 class ClaimFolder(Callback):
@@ -31,15 +31,15 @@ class ClaimFolder(Callback):
         try:
             claim(Path(config.hydra.sweep.dir))
         except BadInput as error:
-            raise Carried(error) from None  # of an Exception Hydra would make a warning
+            raise Carried(error) from None  # Hydra would turn an Exception into a warning
 
 
 def claim(path: Path) -> None:
-    """Hold the folder of a sweep until `release` is called or the process ends.
+    """Lock the folder of a sweep until `release` is called or the process ends.
 
     Raises:
-        BadInput: another sweep is going on there, or an earlier one left runs. A Slurm job that was put into
-            the queue again finds its own.
+        BadInput: another sweep is running there, or an earlier one left runs. The latter is allowed for a
+            requeued Slurm job, whose own runs they are.
     """
     from isthmus.runs.execution.slurm import was_requeued
 
@@ -69,15 +69,15 @@ def claim(path: Path) -> None:
 
 
 def release() -> None:
-    """Let go of what this process holds."""
+    """Release the locks of this process."""
     while _held:
         _held.pop().release()
 
 
 def _run_of_a_sweep(path: Path) -> Path | None:
-    """A run that a sweep left in a folder; other runs there keep their folders and are no matter.
+    """A run that an earlier sweep left in a folder, or None; runs of other commands there do no harm.
 
-    One that was killed before it began left nothing, and begins anew.
+    A run that was killed before it started does not count: its folder can be reused.
     """
     if not (path / "multirun.yaml").is_file():
         return None

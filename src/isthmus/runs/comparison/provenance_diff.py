@@ -1,4 +1,4 @@
-"""What differs between the provenances of two runs. Reads plain JSON, which a stranger may have written."""
+"""Differences between the provenances of two runs. The JSON that it reads is untrusted."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 FIELDS = ("isthmus", "python", "threads", "interop_threads", "processes", "seed")
-# What changes the order in which sums are taken, or the instructions that take them.
+# Fields that change the order of summation, or the instructions used for it.
 ROUNDING = (
     *("threads", "processes", "hardware.machine", "hardware.processor", "hardware.cores"),
     *("hardware.cpu_capability", "hardware.mkl", "hardware.onednn", "hardware.gpus"),
 )
-RECORDED_AGAIN = ("isthmus", "python", "code", "packages", "hardware", "threads", "processes")  # at a resume
+RECORDED_AGAIN = ("isthmus", "python", "code", "packages", "hardware", "threads", "processes")  # on resume
 DATA = ("data", "split")
 SHOWN = 5  # names listed before "and 12 more"
 
 
 class Difference(NamedTuple):
-    """One thing that is not the same.
+    """One difference between two provenances.
 
     Attributes:
-        what: it is, such as ``torch`` of the packages, or ``hardware.cores``.
-        original: its value then.
-        reproduced: its value now; None where `original` is a list that says it all.
-        rounds: whether it explains that numbers are rounded differently.
+        what: name of the entry, such as ``torch`` of the packages, or ``hardware.cores``.
+        original: its value in the original.
+        reproduced: its value in the reproduction; None if `original` lists all that differs.
+        rounds: whether it explains rounding differences.
     """
 
     what: str
@@ -34,7 +34,7 @@ class Difference(NamedTuple):
 
     @property
     def concerns_data(self) -> bool:
-        """Whether other examples were trained on, or tested on."""
+        """Whether the training or test examples differ."""
         return self.what in DATA
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Difference(NamedTuple):
 
 
 def differences(original: Mapping[str, Any], reproduced: Mapping[str, Any]) -> list[Difference]:
-    """Everything that two provenances say differently; what one of them does not record is left out."""
+    """All entries that differ between two provenances; entries that one of them lacks are skipped."""
     return [
         *_data(original, reproduced),
         *_code(_mapping(original, "code"), _mapping(reproduced, "code")),
@@ -58,11 +58,11 @@ def differences(original: Mapping[str, Any], reproduced: Mapping[str, Any]) -> l
 
 
 def recorded_threads(provenance: Mapping[str, Any], *, processes: int) -> int | None:
-    """CPU threads of each process of a run, or None where they are not known.
+    """CPU threads per process of a run, or None if unknown.
 
     Args:
         provenance: of the run.
-        processes: that trained it; older records have the threads of the first process alone.
+        processes: number that trained it; older records contain only the threads of the first process.
     """
     threads = provenance.get("threads")
     if threads is None and processes == 1:
@@ -100,7 +100,7 @@ def _code(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference
     seen: list[tuple[Any, Any]] = []
     for name in names:
         pair = (old[name], new[name])
-        if pair in seen:  # isthmus is run from its own repository
+        if pair in seen:  # isthmus runs from its own repository
             continue
         seen.append(pair)
         yield from _repository(f"code.{name}", *pair)
@@ -149,7 +149,7 @@ def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Differ
 
 
 def _resumed(original: Mapping[str, Any]) -> Iterator[Difference]:
-    """What changed when the original was resumed: it then has no single config or environment."""
+    """Changes made when the original was resumed: then it has no single config or environment."""
     entries = original.get("resumed")
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, Mapping):

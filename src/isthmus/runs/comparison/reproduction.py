@@ -1,8 +1,8 @@
-"""The run that a reproduction is compared with: recorded before training begins, compared with afterwards.
+"""The original of a reproduction: recorded before training, compared with afterwards.
 
-A reproduction that was interrupted and resumed is compared by what its provenance.json records. That may be a
-stranger's and name any folder of this machine, so it also holds a fingerprint of the original: only a run
-whose content the writer of the record knew is compared with, and nothing is written to it.
+A resumed reproduction finds its original through its provenance.json. That file is untrusted and may name any
+folder on this machine. So it also contains a fingerprint of the original: only a run whose content the
+author of the file knew is compared, and nothing is written to it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ KEY = "reproduces"  # in provenance.json
 
 
 class Original(NamedTuple):
-    """A run that is done, to compare with.
+    """A finished run to compare with.
 
     Attributes:
         folder: its folder.
-        config: the config in it.
+        config: its config.
         record: its results, metrics and weights.
-        provenance: its provenance.json, empty where there is none.
+        provenance: its provenance.json; empty if there is none.
     """
 
     folder: RunFolder
@@ -43,10 +43,10 @@ class Original(NamedTuple):
 
 
 def read_original(folder: RunFolder) -> Original:
-    """Read a run that is done.
+    """Read a finished run.
 
     Raises:
-        BadInput: a file is missing or damaged, or config.yaml is not what it was trained with.
+        BadInput: a file is missing or damaged, or config.yaml is not the config it was trained with.
     """
     config, record = folder.read_config(), read_record(folder)
     check_trained(record.config, config)
@@ -54,7 +54,7 @@ def read_original(folder: RunFolder) -> Original:
 
 
 def reference(original: RunFolder, *, tolerance: float) -> dict[str, Any]:
-    """What the provenance of a reproduction says of the run that it reproduces."""
+    """The entry for the original in the provenance of a reproduction."""
     return {
         "run": str(original.path.resolve()),
         "fingerprint": _fingerprint(original),
@@ -63,16 +63,16 @@ def reference(original: RunFolder, *, tolerance: float) -> dict[str, Any]:
 
 
 def is_reproduction(folder: RunFolder) -> bool:
-    """Whether a run was begun by `isthmus reproduce`."""
+    """Whether a run was started by `isthmus reproduce`."""
     return folder.read_provenance().get(KEY) is not None
 
 
 def conclude_resumed(folder: RunFolder) -> Verdict:
-    """Compare a reproduction that was resumed with the original that its provenance names.
+    """Compare a resumed reproduction with the original that its provenance names.
 
     Raises:
-        BadInput: the record is damaged, the original is gone or is not as it was when it was recorded, or
-            the verdict cannot be written.
+        BadInput: the entry is damaged, the original is missing or has changed since it was recorded, or the
+            verdict cannot be written.
     """
     recorded = folder.read_provenance().get(KEY)
     found = recorded if isinstance(recorded, Mapping) else {}
@@ -92,14 +92,14 @@ def conclude_resumed(folder: RunFolder) -> Verdict:
         )
     with folder.held():
         try:
-            sweep(folder.path)  # the verdict may have been written when the process was killed
+            sweep(folder.path)  # the process may have been killed while writing the verdict
             return conclude(folder, read_original(original), tolerance=tolerance)
         except OSError as error:
             raise BadInput("RUN", folder.reproduction, f"cannot be written ({error.strerror})") from error
 
 
 def conclude(folder: RunFolder, original: Original, *, tolerance: float) -> Verdict:
-    """Compare a reproduction that is done with its original; the verdict stays in reproduction.json."""
+    """Compare a finished reproduction with its original; writes the verdict to reproduction.json."""
     changes = changes_between(original.config, folder.read_config())
     verdict = compute_verdict(
         compare(original.record, read_record(folder)),
@@ -113,7 +113,7 @@ def conclude(folder: RunFolder, original: Original, *, tolerance: float) -> Verd
 
 
 def changes_between(before: DictConfig, after: DictConfig) -> dict[str, tuple[Any, Any]]:
-    """The keys that change the experiment: their values then and now."""
+    """The keys that change the experiment, with old and new values."""
     found = changed(flat(before), flat(after))
     return {key: values for key, values in found.items() if not is_neutral(key)}
 
@@ -121,7 +121,7 @@ def changes_between(before: DictConfig, after: DictConfig) -> dict[str, tuple[An
 def differences_between(
     original: Mapping[str, Any], now: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> list[Difference]:
-    """What differs besides the keys that were changed on purpose, of which the seed is recorded twice."""
+    """Differences other than intended changes; a changed seed is also in the provenance, and is skipped."""
     return [difference for difference in differences(original, now) if difference.what not in changes]
 
 
@@ -131,7 +131,7 @@ def _tolerance(value: Any) -> float | None:
 
 
 def _fingerprint(original: RunFolder) -> str:
-    """SHA-256 over the files that say what a run was and came to; empty where one is missing."""
+    """SHA-256 of the files that describe a run and its results; empty if one is missing."""
     whole = hashlib.sha256()
     for path in (original.config, original.results, original.metrics):
         if not path.is_file():

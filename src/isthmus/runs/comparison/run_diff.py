@@ -1,4 +1,4 @@
-"""Two run folders, number by number and bit by bit."""
+"""Compare two run folders, number by number and bit by bit."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STAGES = ("train/", "val/", "test/")
 
 
 class Record(NamedTuple):
-    """What a run came to.
+    """The recorded outcome of a run.
 
     Attributes:
         results: results.json.
-        rows: of metrics.csv, as written; cells that are empty are left out.
+        rows: rows of metrics.csv as text, without empty cells.
         weights: the state dict of each checkpoint.
-        config: that the best checkpoint was trained with, as `check_trained` takes it.
+        config: the config recorded in the best checkpoint, as `check_trained` takes it.
     """
 
     results: Mapping[str, Any]
@@ -39,11 +39,11 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """One entry of results.json: a number, a list of numbers, or None where it was not finite.
+    """One entry of results.json: a number, a list of numbers, or None if it was not finite.
 
     Attributes:
-        difference: the largest absolute one.
-        relative: the same, divided by the largest magnitude in either run.
+        difference: the largest absolute difference.
+        relative: `difference` divided by the largest magnitude in either run.
     """
 
     name: str
@@ -58,26 +58,26 @@ class Metric:
 
     @property
     def judged(self) -> bool:
-        """Whether a tolerance applies: to what was measured, as one number. A list is a breakdown of one."""
+        """Whether the tolerance applies: to single measured numbers, not to lists, which break one down."""
         return self.name.startswith(STAGES) and not isinstance(self.original, list)
 
     def within(self, tolerance: float) -> bool:
-        """Whether both runs agree on it, as far as it is judged."""
+        """Whether both runs agree within the tolerance, or it does not apply."""
         near = self.relative is not None and self.relative <= tolerance
         return self.same or not self.judged or near
 
 
 @dataclass(frozen=True)
 class Rows:
-    """metrics.csv against metrics.csv.
+    """Comparison of the two metrics.csv files.
 
     Attributes:
-        original: rows there were.
-        reproduced: rows there are.
-        same: rows that are the same in both.
-        cells: numbers in either.
-        same_cells: numbers that are the same in both.
-        first: the step and the column that differ first, and both values; None where none differs.
+        original: number of rows in the original.
+        reproduced: number of rows in the reproduction.
+        same: number of rows that are the same in both.
+        cells: number of values in either.
+        same_cells: number of values that are the same in both.
+        first: step and column of the first difference, and both values; None if there is none.
     """
 
     original: int
@@ -90,13 +90,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Weights:
-    """A checkpoint against a checkpoint.
+    """Comparison of two checkpoints.
 
     Attributes:
-        tensors: in either.
-        differing: of these, those without the same bits, or that only one has, or with another shape or type.
-        largest_difference: over the tensors that can be subtracted; None where there are none.
-        relative_distance: the norm of the difference over the norm of the original; None likewise.
+        tensors: number of tensors in either.
+        differing: tensors that differ in bits, shape or type, or that only one checkpoint has.
+        largest_difference: over the tensors that can be subtracted; None if there are none.
+        relative_distance: norm of the difference over the norm of the original; None likewise.
     """
 
     tensors: int
@@ -107,7 +107,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was compared."""
+    """The complete comparison of two runs."""
 
     results: Sequence[Metric]
     metrics: Rows
@@ -115,7 +115,7 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether all of it has the same bits."""
+        """Whether everything is identical to the bit."""
         return (
             all(metric.same for metric in self.results)
             and self.metrics.first is None
@@ -124,10 +124,10 @@ class Comparison:
 
 
 def read_record(folder: RunFolder) -> Record:
-    """What a run came to, from its folder.
+    """Read the recorded outcome of a run from its folder.
 
     Raises:
-        BadInput: where a file is missing or damaged.
+        BadInput: if a file is missing or damaged.
     """
     for path in (folder.results, folder.metrics):
         if not path.is_file():
@@ -142,7 +142,7 @@ def read_record(folder: RunFolder) -> Record:
 
 
 def compare(original: Record, reproduced: Record) -> Comparison:
-    """Both runs, number by number."""
+    """Compare two runs, number by number."""
     names = dict.fromkeys((*original.results, *reproduced.results))
     return Comparison(
         results=[_metric(name, original.results.get(name), reproduced.results.get(name)) for name in names],
@@ -154,7 +154,7 @@ def compare(original: Record, reproduced: Record) -> Comparison:
 
 
 def compare_weights(original: Mapping[str, Tensor], reproduced: Mapping[str, Tensor]) -> Weights:
-    """Two state dicts, bit by bit: a NaN equals itself, and 0.0 is not -0.0."""
+    """Compare two state dicts, bit by bit: a NaN equals itself, and 0.0 differs from -0.0."""
     names = list(dict.fromkeys((*original, *reproduced)))
     differing = [
         name
@@ -201,7 +201,7 @@ def _numbers(value: Any) -> list[float] | None:
         return None
     try:
         return [float(v) for v in values]
-    except OverflowError:  # whole numbers that no float can hold
+    except OverflowError:  # integers beyond the range of float
         return None
 
 
@@ -229,7 +229,7 @@ def _compare_rows(original: Sequence[Mapping[str, str]], reproduced: Sequence[Ma
 
 
 def _by_occasion(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Any, ...], Mapping[str, str]]:
-    """The rows by when they were logged: step, stage, whether of a step or an epoch, and how often."""
+    """Index rows by step, stage, whether they are per step or per epoch, and a counter of repeats."""
     found: dict[tuple[Any, ...], Mapping[str, str]] = {}
     times: Counter[tuple[Any, ...]] = Counter()
     for row in rows:
@@ -241,7 +241,7 @@ def _by_occasion(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Any, ...], Map
 
 
 def _same_text(a: str | None, b: str | None) -> bool:
-    """Whether two cells hold the same number: 2 is 2.0, and 0.0 is not -0.0."""
+    """Whether two cells contain the same number: 2 equals 2.0, and 0.0 differs from -0.0."""
     if a == b or a is None or b is None:
         return a == b
     try:

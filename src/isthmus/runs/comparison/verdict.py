@@ -1,4 +1,4 @@
-"""What to say of a run that was trained again. Imports no torch."""
+"""The verdict on a reproduction. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from isthmus.runs.comparison.provenance_diff import Difference
 if TYPE_CHECKING:
     from isthmus.runs.comparison.run_diff import Comparison, Metric
 
-# Relative. Measured on five experiments: other threads or instructions moved no metric by more than 1.5%, and
-# another seed moved the one that it moved most by at least 2.2%.
+# Relative. Measured on five experiments: other threads or instructions changed no metric by more than 1.5%;
+# another seed changed the most affected metric by at least 2.2%.
 TOLERANCE = 0.02
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_JUDGED = "identical", "within tolerance", "different", "not judged"
@@ -21,13 +21,13 @@ IDENTICAL, WITHIN, DIFFERENT, NOT_JUDGED = "identical", "within tolerance", "dif
 
 @dataclass(frozen=True)
 class Verdict:
-    """A comparison, what may explain it, and what follows.
+    """A comparison, its possible explanations and the verdict.
 
     Attributes:
-        verdict: identical, within tolerance, different, or not judged where the experiment was changed.
-        tolerance: relative, of each final metric.
-        changed: keys of the config that overrides changed: then and now.
-        differences: of the two provenances.
+        verdict: identical, within tolerance, different, or not judged if the experiment was changed.
+        tolerance: relative tolerance of each final metric.
+        changed: config keys changed by overrides: old and new value.
+        differences: between the two provenances.
         comparison: of the two folders.
     """
 
@@ -39,12 +39,12 @@ class Verdict:
 
     @property
     def farthest(self) -> Metric | None:
-        """The final metric that is farthest off; one that cannot be compared comes first."""
+        """The final metric with the largest relative difference; one that cannot be compared comes first."""
         off = [metric for metric in self.comparison.results if metric.judged and not metric.same]
         return max(off, key=lambda metric: inf if metric.relative is None else metric.relative, default=None)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it in plain types, as reproduction.json has it."""
+        """The content of reproduction.json, in plain types."""
         return {
             "verdict": self.verdict,
             "tolerance": self.tolerance,
@@ -69,10 +69,10 @@ def compute_verdict(
     changed: Mapping[str, tuple[Any, Any]],
     tolerance: float = TOLERANCE,
 ) -> Verdict:
-    """The verdict.
+    """Compute the verdict.
 
-    A tolerance is granted where the hardware, the threads or the processes differ, and the data do not:
-    then numbers are rounded differently, and every final metric must still agree.
+    The tolerance applies if the hardware, threads or processes differ, and the data do not. Then numbers
+    round differently, but every final metric must agree within the tolerance.
     """
     if changed:
         verdict = NOT_JUDGED

@@ -1,7 +1,7 @@
-"""Which classes a config may name: those of isthmus, torch's optimizers, and what the person allows.
+"""Which classes a config may name: those of isthmus, torch's optimizers, and those that the user allows.
 
-Naming a class makes it run, and importing the module that it is said to be in runs that. So names are judged
-as text first, and what they lead to before it is called. Imports no torch.
+Instantiating a class runs its code, and importing its module runs the module. So a name is checked as text
+before the import, and the imported object before the call. Imports no torch.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 from isthmus.common.errors import BadInput
 
-TRUST = "ISTHMUS_TRUST"  # environment, so that workers and the jobs of a sweep inherit it: 1 runs anything
-ALLOW = "ISTHMUS_ALLOW"  # environment: packages or modules whose classes may be named, between commas
+TRUST = "ISTHMUS_TRUST"  # environment variable, inherited by workers and sweep jobs; 1 allows any code
+ALLOW = "ISTHMUS_ALLOW"  # environment variable: comma-separated packages or modules whose classes are allowed
 
-# group -> where its parts are
+# group -> module or package of its parts
 HOMES = {
     "data": "isthmus.data",
     "architecture": "isthmus.core.architectures",
@@ -31,30 +31,30 @@ HOMES = {
     "scheduler": "isthmus.training.schedulers",
     "logger": "isthmus.training.loggers",
 }
-SEVERAL = ("regularizer", "logger")  # groups that hold parts by name, where the others are one part
+SEVERAL = ("regularizer", "logger")  # groups that map names to parts; every other group is one part
 BUILDERS = ("scheduler", "logger")  # groups whose parts share a method instead of a base class
 
 TARGET = "_target_"
-DIRECTIVES = ("_args_", "_partial_", "_recursive_", "_convert_")  # that Hydra would follow as well
+DIRECTIVES = ("_args_", "_partial_", "_recursive_", "_convert_")  # other keys that Hydra's instantiate obeys
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 def trusted() -> bool:
-    """Whether the person said that what is opened may run code of its own."""
+    """Whether the user allows configs to run any code."""
     return os.environ.get(TRUST) == "1"
 
 
 def allowed() -> tuple[str, ...]:
-    """The packages and modules that the person named."""
+    """The packages and modules that the user allows."""
     return tuple(name for name in os.environ.get(ALLOW, "").replace(" ", "").split(",") if name)
 
 
 def check_targets(content: Any, key: str = "") -> None:
-    """Raise `BadInput` for the first class that must not be named, judged by its name; imports nothing.
+    """Raise `BadInput` for the first class whose name is not allowed; imports nothing.
 
     Args:
-        content: a config, or what is under `key` of one: plain, references to other keys filled in.
-        key: as people type it; "" for the whole config.
+        content: a config, or its value at `key`, as plain types with interpolations resolved.
+        key: dotted key of `content`; "" for the whole config.
     """
     if trusted():
         return
@@ -72,16 +72,16 @@ def check_targets(content: Any, key: str = "") -> None:
 
 
 def resolve(key: str, target: str, kind: type | None = None) -> Any:
-    """What a target names, which nobody has called yet.
+    """Import and check the class that a target names, without calling it.
 
     Args:
-        key: of the part, as people type it.
+        key: dotted key of the part.
         target: the full name of a class.
-        kind: what it must be a subclass of; None where its group shares no base class.
+        kind: the required base class; None if its group shares no base class.
 
     Raises:
-        BadInput: for a name that `check_targets` refuses, one that leads nowhere, or to something else
-            than a class of the kind which is defined where its name says.
+        BadInput: for a name that `check_targets` refuses or that cannot be imported, or if the object is not
+            a class, is not a subclass of `kind`, or is defined under another name.
     """
     if not trusted():
         _check_name(key, target)
@@ -96,7 +96,7 @@ def resolve(key: str, target: str, kind: type | None = None) -> Any:
 
 
 def check_nested(content: Any, key: str) -> None:
-    """Raise `BadInput` for a class that a part's own keys name and that must not be called; imports them."""
+    """Raise `BadInput` for a class nested in a part's keys that must not be called; imports the classes."""
     for found, node in _nodes(content, key):
         if found != key and not trusted() and node.get(TARGET) is not None:
             resolve(found, node[TARGET])
@@ -125,7 +125,7 @@ def _check_found(key: str, target: str, found: Any, kind: type | None) -> None:
         raise BadInput(_under(key, TARGET), target, "is not a class; trust=true lets a config call it")
     own = f"{found.__module__}.{found.__qualname__}"
     home = _home(key)
-    # there, a class may be named where it is imported to: torch.optim.Adam is torch.optim.adam.Adam
+    # re-exported names are allowed there: torch.optim.Adam is torch.optim.adam.Adam
     packages = [*allowed(), *([home] if home == "torch.optim" else [])]
     shortened = found.__name__ == target.rpartition(".")[2] and any(
         _inside(target, package) and _inside(own, package) for package in packages
@@ -140,7 +140,7 @@ def _check_found(key: str, target: str, found: Any, kind: type | None) -> None:
 
 
 def _home(key: str) -> str | None:
-    """Where the part at `key` is looked for; None where isthmus has no part, such as inside of one."""
+    """The package of the part at `key`; None if `key` is not a part, such as a key inside one."""
     return HOMES[key.partition(".")[0]] if _is_part(key) else None
 
 
@@ -154,7 +154,7 @@ def _inside(name: str, package: str) -> bool:
 
 
 def _nodes(content: Any, key: str) -> Iterator[tuple[str, dict[Any, Any]]]:
-    """All mappings in `content`, at any depth, each with its key; the outermost first."""
+    """All mappings in `content`, at any depth, each with its dotted key; outermost first."""
     if isinstance(content, dict):
         yield key, content
         for name, value in content.items():

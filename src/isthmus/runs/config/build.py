@@ -1,4 +1,4 @@
-"""From a config to its parts."""
+"""Build the parts of a run from its config."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from isthmus.training.module import AutoencoderModule, StepSettings
 from isthmus.training.step.optimizers import make_optimizer
 
 LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")
-ABOUT_SHAPES = re.compile("shape|size|channel|dimension")  # in what PyTorch says, whatever the device
+ABOUT_SHAPES = re.compile("shape|size|channel|dimension")  # matches PyTorch's shape errors on any device
 
 
 class Parts(NamedTuple):
@@ -43,7 +43,7 @@ class Parts(NamedTuple):
 
 
 def build(cfg: DictConfig) -> Parts:
-    """Build every part once. Raises `BadInput` with the key of whatever cannot work."""
+    """Build every part once. Raises `BadInput` with the key of the part that cannot be built."""
     from pytorch_lightning import seed_everything
 
     data = build_data(cfg)
@@ -87,7 +87,7 @@ def build(cfg: DictConfig) -> Parts:
 
 
 def build_data(cfg: DictConfig) -> DataModule:
-    """The source, checked, in its DataModule."""
+    """The DataModule, with a checked source."""
     keys = {key: cfg.data[key] for key in LOADING if key in cfg.data}
     own = OmegaConf.create({key: value for key, value in cfg.data.items() if key not in keys})
     source = part("data", own, Source)
@@ -100,7 +100,7 @@ def build_data(cfg: DictConfig) -> DataModule:
 def build_autoencoder(
     cfg: DictConfig, shape: tuple[int, ...], value_range: tuple[float, float]
 ) -> Autoencoder:
-    """The model for data of `shape`, its parts checked against each other."""
+    """The model for data of `shape`; checks that its parts are compatible."""
     architecture = part("architecture", cfg.architecture, Architecture)
     loss = part("loss", cfg.loss, Loss)
     noise = part("noise", cfg.noise, Noise)
@@ -137,16 +137,16 @@ def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
     """Instantiate one part.
 
     Args:
-        group: as people type it, for messages.
+        group: dotted key of the part, for messages.
         keys: its config, with ``_target_``.
         kind: the class that the part must be an instance of.
-        further: arguments that do not come from the config.
+        further: arguments that are not from the config.
 
     Raises:
-        BadInput: for a target that is not there or must not be called (see `targets`), a key that the part
-            does not have (with the nearest one), and whatever its constructor refuses.
+        BadInput: for a target that is missing or not allowed (see `allowlist`), a key that the part does not
+            have (with the nearest match), and values that its constructor refuses.
     """
-    # resolved once, so that what is judged here is what is called
+    # resolved once, so that the checked content is what is instantiated
     content: Any = OmegaConf.to_container(keys, resolve=True)
     target = content.get("_target_")
     if not target:
@@ -200,34 +200,34 @@ def _under(group: str, call: Any) -> Any:
 
 
 def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:
-    """Raise `BadInput` for settings that the optimizer refuses, before there is anything to optimise."""
+    """Raise `BadInput` for settings that the optimizer refuses; tries them on a dummy parameter."""
     try:
         make_optimizer(make, [torch.zeros(1)], fused=fused, device=torch.device("cpu"))
     except BadInput as error:
         raise error.under("optimizer") from error
-    except Exception as error:  # settings of the wrong type fail anywhere in it
+    except Exception as error:  # settings of the wrong type can raise any error
         settings = {str(key): value for key, value in cfg.optimizer.items() if key != "_target_"}
         raise BadInput("optimizer", settings, f"{cfg.optimizer._target_} refuses these: {error}") from error
 
 
 def monitored(cfg: DictConfig, data: DataModule) -> str | None:
-    """What makes a checkpoint the best; None: being the last."""
+    """The metric that selects the best checkpoint; None: the last checkpoint is the best."""
     chosen = cfg.callbacks.checkpoint.monitor
     if chosen != "auto":
         return str(chosen)
-    # The training loss would not do without validation: its weights may still be warming up.
+    # Without validation, the training loss is no substitute: its weights may still be warming up.
     return "val/loss" if len(data.split.val) else None
 
 
 def better(mode: str, metric: str | None) -> str:
-    """Whether a smaller (min) or a larger (max) value of a metric is better, where `mode` leaves it open."""
+    """`mode`, with auto resolved: min or max, whichever is better for the metric."""
     if mode != "auto":
         return mode
     return "max" if str(metric).rpartition("/")[2] in ("psnr", "ssim", "active_units") else "min"
 
 
 def watched_loss(data: DataModule) -> str:
-    """The loss that tells how training goes."""
+    """The loss to watch: on the validation set if there is one, or else on the training set."""
     return "val/loss" if len(data.split.val) else "train/loss"
 
 
@@ -244,10 +244,10 @@ def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule)
 
 
 def check_shapes(cfg: DictConfig, data: DataModule) -> None:
-    """Raise `BadInput` where an encoder or a decoder gives other shapes than it has to.
+    """Raise `BadInput` if the encoder or the decoder returns a wrong shape.
 
-    Passes zeros through a model on the device meta, which draws no random number. Where that fails, through
-    one on the CPU, which may draw some: to be called before the seed is set.
+    Passes zeros through a model on the meta device, which draws no random numbers. If that fails, it uses the
+    CPU, which may draw some. So call it before the seed is set.
     """
     shape, value_range = data.source.shape, data.source.value_range
     try:
@@ -256,7 +256,7 @@ def check_shapes(cfg: DictConfig, data: DataModule) -> None:
         return
     except BadInput:
         raise
-    except Exception:  # third-party modules need not work without memory
+    except Exception:  # third-party modules may not support the meta device
         model = build_autoencoder(cfg, shape, value_range)
     try:
         _pass_zeros(cfg, model, shape)
@@ -265,7 +265,7 @@ def check_shapes(cfg: DictConfig, data: DataModule) -> None:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if device_type(cfg.trainer.accelerator) != "cpu" and not ABOUT_SHAPES.search(reason):
-            return  # it need not work on the CPU
+            return  # the model may need another device
         given = f"data of shape {list(shape)} and latent.dim={cfg.latent.dim}"
         raise _misshapen(cfg, f"fails on {given}: {reason}") from error
 
@@ -295,15 +295,15 @@ def _misshapen(cfg: DictConfig, fix: str) -> BadInput:
 
 
 def check_normalization(cfg: DictConfig, data: DataModule, *, processes: int) -> None:
-    """Raise `BadInput` where training would come upon a batch of one example and cannot normalise it.
+    """Raise `BadInput` if training would apply batch normalization to a batch of one example, which fails.
 
-    Images are normalised over their pixels as well, and a last batch is never of one example; see
+    Images are also normalized over their pixels, and a last batch never has only one example; see
     `TrainBatches`.
 
     Args:
         cfg: the config that `data` was built from.
-        data: to train on.
-        processes: how many share the data.
+        data: the training data.
+        processes: number of processes that share the data.
     """
     share = -(-len(data.split.train) // processes)
     if min(data.batch_size, share) > 1:

@@ -1,4 +1,4 @@
-"""Where configs are, and how one is composed. Imports no torch."""
+"""Locate the config folder and compose configs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ CONFIG_NAME = "config"
 
 
 def conf_dir() -> Path:
-    """The folder with the shipped configs: in the package when installed, at the root of a checkout."""
+    """The folder of shipped configs: inside the installed package, or at the root of a checkout."""
     package = Path(isthmus.__file__).parent
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parents[1] / "conf"
 
 
 def experiment_name(choices: DictConfig) -> str:
-    """What a run is called: its experiment, or else its data and its model. It becomes a folder."""
+    """The experiment's name, or else DATA_MODEL, without ``.`` and ``..`` parts: it becomes a folder name."""
     name = str(choices.experiment or f"{choices.data}_{choices.model}")
     return "/".join(part for part in name.split("/") if part.strip("."))
 
 
 def register_resolvers() -> None:
-    """The resolvers that config.yaml uses."""
-    # cached, so that the jobs of a sweep over models share one folder
+    """Register the resolvers that config.yaml uses."""
+    # cached, so that all jobs of a sweep over models share one folder
     OmegaConf.register_new_resolver("isthmus.experiment", experiment_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("isthmus.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
 
 
 def let_look_up_environment(allowed: bool) -> None:
-    """Say whether configs may read environment variables, which may be secrets, into the files of a run."""
+    """Set whether configs may copy environment variables, which may be secrets, into a run's files."""
     resolver: Any = oc.env if allowed else _refused
     OmegaConf.register_new_resolver("oc.env", resolver, replace=True)
 
@@ -50,7 +50,7 @@ def _refused(name: Any, *default: Any) -> NoReturn:
 
 
 def is_follower() -> bool:
-    """Whether torchrun or Slurm started this process as one that joins another's run."""
+    """Whether torchrun or Slurm started this process with a rank above 0."""
     environment = os.environ
     if "TORCHELASTIC_RUN_ID" in environment:
         return environment.get("RANK", "0") != "0"
@@ -63,7 +63,7 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str | Path] 
 
     Args:
         overrides: as typed on the command line.
-        config_dirs: folders with further configs, searched first.
+        config_dirs: folders with additional configs, searched first.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir

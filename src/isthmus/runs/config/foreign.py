@@ -1,7 +1,7 @@
-"""The YAML files of a folder of configs, checked before Hydra reads them. Imports no torch.
+"""Check the YAML files of a config folder before Hydra reads them. Imports no torch.
 
-A folder of configs may be a stranger's. Aliases let a few lines unfold into more than the memory there is,
-and ``oc.env`` copies what is known to this machine alone into the files of a run.
+A config folder may be untrusted. YAML aliases let a few lines expand beyond the available memory, and
+``oc.env`` copies environment variables, which may be secrets, into the files of a run.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from isthmus.common.errors import BadInput
 from isthmus.runs.config.allowlist import trusted
 from isthmus.runs.folder.untrusted import MOST_VALUES, MOST_YAML
 
-# ${oc.env:NAME}, or a resolver whose name is composed
+# ${oc.env:NAME}, or a resolver whose name is itself interpolated
 RESOLVER = re.compile(r"\$\{\s*(oc\.)?env\s*:|\$\{[^}:]*\$\{.*:", re.DOTALL)
 TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_config_files(folder: Path) -> None:
-    """Raise `BadInput` for the first file in `folder` that is no YAML, too large or reads the environment."""
+    """Raise `BadInput` for the first file that is invalid YAML, too large, or reads the environment."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() and path.is_dir() and not trusted():
             raise BadInput(
@@ -38,7 +38,7 @@ def check_config_files(folder: Path) -> None:
         if path.suffix != ".yaml":
             continue
         try:
-            if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            if path.exists() and not (path.is_file() or path.is_dir()):  # opening a named pipe would block
                 raise BadInput("--config-dir", path, "is not a file")
             with path.open("rb") as file:
                 content = file.read(MOST_YAML + 1)
@@ -53,7 +53,7 @@ def check_config_files(folder: Path) -> None:
                         f"has {kind} in line {node.start_mark.line + 1}, where it must hold keys: KEY: VALUE"
                     )
                     raise BadInput("--config-dir", path, fix)
-                OmegaConf.load(io.BytesIO(content))  # which refuses more: keys that are there twice, tags
+                OmegaConf.load(io.BytesIO(content))  # also refuses duplicate keys and tags
         except OSError as error:
             raise BadInput("--config-dir", path, f"cannot be read ({error.strerror})") from error
         except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
@@ -72,9 +72,9 @@ def check_config_files(folder: Path) -> None:
 
 
 def misread_by_hydra(folders: Sequence[Path]) -> BadInput | None:
-    """The first file in checked folders whose defaults or first comment Hydra cannot use, and why.
+    """The error for the first file in checked folders whose defaults or header comment Hydra cannot use.
 
-    Files that nobody chose may be of other programs, so this is for one over which Hydra has failed.
+    Call this only after Hydra failed: unused files may belong to other programs and need not be valid.
     """
     for path in sorted(path for folder in folders for path in folder.rglob("*.yaml")):
         content = path.read_bytes()
@@ -120,15 +120,15 @@ def _is_default(entry: yaml.Node) -> bool:
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """The values below a node when all aliases are unfolded; the node of an alias is one object."""
+    """Number of values in a node with all aliases expanded; aliases of a node are the same object."""
     if id(node) not in sizes:
-        sizes[id(node)] = MOST_VALUES + 1  # while it is counted: one that holds itself has no end
+        sizes[id(node)] = MOST_VALUES + 1  # while counting: a node that contains itself is infinite
         sizes[id(node)] = 1 + sum(_size(each, sizes) for each in _children(node))
     return sizes[id(node)]
 
 
 def _resolver(node: yaml.Node | None) -> str | None:
-    """The first text that calls a resolver."""
+    """The first string that reads the environment, or may do so through a composed resolver name."""
     waiting, seen = [] if node is None else [node], set()
     while waiting:
         each = waiting.pop()
@@ -157,6 +157,6 @@ def _reason(error: Exception, content: bytes) -> str:
         return f"{str(error).splitlines()[0]} in line {line}"
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
     context = getattr(error, "context", None)
-    if context and not context.startswith("while"):  # then the problem is half a sentence
+    if context and not context.startswith("while"):  # then the problem alone is an incomplete sentence
         reason = f"{context}, {reason}"
     return f"{reason}{where}"

@@ -1,4 +1,4 @@
-"""A config as one level of dotted keys, and against the defaults. Imports no torch."""
+"""Flatten configs to dotted keys, and compare them with each other and the defaults. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ NEUTRAL = (
     *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
 )
 NEUTRAL_GROUP = "logger."
-CHANGEABLE = ("trainer.", "callbacks.")  # what may differ in the rest of a run
+CHANGEABLE = ("trainer.", "callbacks.")  # keys that may change when a run is resumed
 
 
 def flat(cfg: DictConfig) -> dict[str, Any]:
-    """Dotted keys to plain values. References to other keys stay as written, so that nothing is looked up."""
+    """Dotted keys to plain values. Interpolations stay unresolved, so that nothing is looked up."""
     content: Any = OmegaConf.to_container(cfg, resolve=False)
     return dict(_flat(content, ""))
 
 
 def is_neutral(key: str) -> bool:
-    """Whether a key says where things are or how they are computed, and changes nothing that is computed."""
+    """Whether a key sets only locations or how results are computed, and does not change them."""
     return key in NEUTRAL or key.startswith(NEUTRAL_GROUP)
 
 
 def decisive(cfg: DictConfig) -> dict[str, Any]:
-    """The keys that say what is trained on what, by their dotted names.
+    """The dotted keys that define the model and its data.
 
-    Left out are those that are neutral, and those of trainer and callbacks, which may differ in the rest of
-    a run.
+    Excludes neutral keys, and those of trainer and callbacks, which may change when a run is resumed.
     """
     content: Any = OmegaConf.to_container(cfg, resolve=True)
     return {
@@ -46,12 +45,12 @@ def decisive(cfg: DictConfig) -> dict[str, Any]:
 
 
 def check_trained(recorded: Any, cfg: DictConfig) -> None:
-    """Raise `BadInput` where a run's config is not that of a checkpoint of the run.
+    """Raise `BadInput` if a run's config does not match its checkpoint.
 
     Args:
-        recorded: what `decisive` was of the config that it was trained with, as the checkpoint holds it;
-            None in checkpoints that do not hold it yet.
-        cfg: what config.yaml says.
+        recorded: `decisive` of the training config, as recorded in the checkpoint; None in older checkpoints,
+            which lack it.
+        cfg: the config in config.yaml.
     """
     now = decisive(cfg)
     for key, value in recorded.items() if isinstance(recorded, dict) else ():
@@ -64,7 +63,7 @@ def check_trained(recorded: Any, cfg: DictConfig) -> None:
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys whose values differ: both values, None where there is no such key."""
+    """The keys whose values differ, with both values; None stands for a missing key."""
     return {
         key: (before.get(key), after.get(key))
         for key in dict.fromkeys((*before, *after))
@@ -73,15 +72,15 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tu
 
 
 def against_defaults(cfg: DictConfig) -> dict[str, tuple[Any, Any]]:
-    """The keys of `cfg` that `isthmus train` would set otherwise: the default, and the value here."""
+    """The keys of `cfg` that differ from the defaults of `isthmus train`: default, and value in `cfg`."""
     return changed(flat(compose()), flat(cfg))
 
 
 def typed_overrides(folder: RunFolder) -> list[str]:
-    """What the person typed, as overrides.yaml has it; empty where there is none.
+    """The overrides typed by the user, from overrides.yaml; empty if there is no such file.
 
     Raises:
-        BadInput: where it is damaged.
+        BadInput: if the file is damaged.
     """
     return read_strings(folder.overrides) if folder.overrides.exists() else []
 

@@ -1,4 +1,4 @@
-"""How large a model will be, known before memory is taken for it."""
+"""Compute the size of a model before allocating memory for it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import nn
 from isthmus.common.errors import BadInput
 from isthmus.data.memory import available_memory
 
-COPIES = 2  # of each weight that training takes at least: itself and its gradient
+COPIES = 2  # of each weight during training, at least: the weight and its gradient
 
 
 def check_fits(make: Callable[[], nn.Module]) -> None:
-    """Raise `BadInput` where a model and its gradients would take more memory than this machine has free.
+    """Raise `BadInput` if a model and its gradients need more than the free memory of this machine.
 
     Args:
-        make: builds the model; called on the device meta, where tensors have a shape and no memory, and no
-            random number is drawn.
+        make: builds the model; called on the meta device, where tensors have no storage and no random numbers
+            are drawn.
     """
     try:
         with torch.device("meta"):
@@ -28,7 +28,7 @@ def check_fits(make: Callable[[], nn.Module]) -> None:
     except Exception as error:
         if "overflow" in str(error):
             raise _too_large("more parameters than can be counted") from error
-        return  # third-party modules need not work without memory; if they fail, they fail in earnest
+        return  # third-party modules may not support the meta device; real errors recur later
     parameters = list(model.parameters())
     needed = COPIES * sum(parameter.numel() * parameter.itemsize for parameter in parameters)
     free = available_memory()

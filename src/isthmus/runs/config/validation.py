@@ -1,4 +1,4 @@
-"""Cheap rules: what cannot work is refused before anything heavy is imported or done."""
+"""Cheap checks that refuse an invalid config before any heavy import or computation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from isthmus.runs.config.compose import conf_dir
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
-# Keys that are read by name whatever the choice. Of the other keys a part's constructor says what it needs.
+# Keys that are read by name for every choice. Each part's constructor checks its other keys.
 REQUIRED = (
     "latent.dim",
     *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "val_size", "split_seed", "num_workers")),
 )
 
-# A run of a larger machine is reproduced with its number of threads; tens of thousands cannot be started.
+# Allows reproducing a run of a larger machine; tens of thousands of threads cannot be started.
 MOST_THREADS = 1024
 
 EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when asked for
@@ -43,7 +43,7 @@ def _metric(key: str, value: Any) -> None:
 
 
 def switch_or(*others: str) -> Callable[[str, Any], None]:
-    """A check for true, false and a few words besides."""
+    """A check that accepts true, false and the words in `others`."""
 
     def check(key: str, value: Any) -> None:
         if not isinstance(value, bool) and value not in others:
@@ -52,7 +52,7 @@ def switch_or(*others: str) -> Callable[[str, Any], None]:
     return check
 
 
-# key -> check(key, value). A key that a choice does not have is passed over.
+# key -> check(key, value). Keys that a choice does not have are skipped.
 RULES: dict[str, Callable[[str, Any], object]] = {
     "seed": lambda k, v: _below(k, check_int(k, v, least=0), 2**32),
     "latent.dim": check_int,
@@ -101,8 +101,7 @@ SWITCHES = (
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise `BadInput` for the first class that must not be named, key that does not exist, or value that
-    cannot work."""
+    """Raise `BadInput` for the first class that is not allowed, key that does not exist, or invalid value."""
     check_targets(_as_it_will_be(cfg))
     try:
         content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -131,7 +130,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def _as_it_will_be(cfg: DictConfig) -> Any:
-    """With references to other keys filled in; as written where one cannot be, which is refused later."""
+    """`cfg` with interpolations resolved; unresolved if one fails, which is refused later."""
     try:
         return OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException:
@@ -150,13 +149,13 @@ def _as_written(cfg: DictConfig, key: str) -> Any:
 
 
 def check_literal(content: Any, key: str = "") -> None:
-    """Raise `BadInput` for text that would become a reference when it is read again, as an escaped one does.
+    """Raise `BadInput` for text that would become an interpolation on the next read, as an escaped one does.
 
-    A config is read again when a part is built, and from the run folder.
+    A config is read again when a part is built, and when the run folder is opened.
 
     Args:
-        content: plain, references to other keys filled in.
-        key: of it, as people type it; "" for the whole config.
+        content: plain types with interpolations resolved.
+        key: dotted key of `content`; "" for the whole config.
     """
     if isinstance(content, dict):
         for name, value in content.items():
@@ -169,7 +168,7 @@ def check_literal(content: Any, key: str = "") -> None:
 
 
 def _check_keys(cfg: DictConfig) -> None:
-    """The keys that no part's constructor sees are those of the shipped choice, all of them and no others."""
+    """Check that keys which no constructor receives are exactly those of the shipped choice."""
     groups = [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
     _same_keys("", cfg, ["seed", *(g for g in groups if g not in ("model", "experiment"))])
     for group in HOMES:
@@ -186,7 +185,7 @@ def _check_keys(cfg: DictConfig) -> None:
 
 @cache
 def _shipped(path: Path) -> Any:
-    """A shipped choice, read once for all jobs of a sweep; nobody changes it."""
+    """A shipped choice, read once for all jobs of a sweep; read-only."""
     return OmegaConf.load(path)
 
 
@@ -211,7 +210,7 @@ def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
 
 
 def unknown_key(key: str, known: list[str], prefix: str = "") -> str:
-    """What to say of a key that does not exist."""
+    """The error message for a key that does not exist."""
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
     return f"there is no such key; {hint}"

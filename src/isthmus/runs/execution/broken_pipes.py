@@ -1,6 +1,6 @@
-"""The one way to the terminal: printing steers no terminal and ends no run. Imports no torch.
+"""Make stdout and stderr safe: escape control characters, ignore write errors. Imports no torch.
 
-Much of what is printed comes from third-party files: names of regularizers, labels, paths, error texts.
+Much of the output comes from untrusted files: names of regularizers, labels, paths, error messages.
 Control sequences: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html; text direction:
 https://trojansource.codes.
 """
@@ -16,24 +16,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-# C0 but tab and newline; DEL and C1; controls of text direction; line separators; lone surrogates
+# C0 except tab and newline; DEL and C1; text direction controls; line separators; lone surrogates
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escaped(text: str) -> str:
-    r"""`text` with each character that would steer a terminal written as ``\x1b`` or ``\u202e``."""
+    r"""`text` with terminal control characters escaped, such as ``\x1b`` or ``\u202e``."""
     return UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 class GuardedStream:
-    """A text stream that ignores errors of writing, and escapes what is written to it.
+    """A text stream that ignores write errors and escapes control characters.
 
     Args:
-        stream: the stream.
+        stream: the wrapped stream.
         escapes: False for a progress bar, which moves the cursor.
 
     Attributes:
-        failure: the first error of writing; None while there is none, or where only the reader has gone.
+        failure: the first write error; None if there is none. A broken pipe does not count.
     """
 
     failure: Exception | None = None
@@ -46,7 +46,7 @@ class GuardedStream:
         return getattr(self._stream, name)
 
     def unescaped(self) -> GuardedStream:
-        """The same stream for text that may move the cursor."""
+        """The same stream without escaping, for text that may move the cursor."""
         return GuardedStream(self._stream, escapes=False)
 
     def write(self, text: str) -> int:
@@ -68,14 +68,14 @@ class GuardedStream:
             yield
         except BrokenPipeError:
             pass
-        except (OSError, ValueError) as error:  # ValueError: somebody closed the stream
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
             self.failure = self.failure or error
 
 
 def guard_streams() -> None:
     """Guard stdout and stderr of this process.
 
-    Training goes on when a disk is full, a terminal is gone or a reader has seen enough.
+    Training continues if the disk is full, the terminal is gone or the reader closed the pipe.
     """
     _fill_closed()
     for name, number in (("stdout", 1), ("stderr", 2)):
@@ -90,15 +90,15 @@ def guard_streams() -> None:
 
 
 def write_error() -> str | None:
-    """Why what was printed on stdout is not all there, or None."""
+    """The write error that made the output on stdout incomplete, or None."""
     sys.stdout.flush()
     error = getattr(sys.stdout, "failure", None)
     return error and str(getattr(error, "strerror", None) or error)
 
 
 def _fill_closed() -> None:
-    """Open what was closed at the start as /dev/null: a file of the run would take its number, and what
-    libraries print to that number."""
+    """Open closed standard streams as /dev/null. Otherwise a file of the run would get that file descriptor,
+    and libraries would print into it."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""Fit, test and write the results of a run whose folder and parts are there."""
+"""Fit, test and write the results of a run whose folder and parts exist."""
 
 from __future__ import annotations
 
@@ -48,12 +48,11 @@ STAGES = ("train/", "val/", "test/")
 
 
 def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
-    """Train, from the newest checkpoint in the folder if it has one; test the best, and leave results and
-    status in the folder.
+    """Train, from the newest checkpoint if there is one; test the best, and write results and status.
 
     Raises:
-        Stopped: when a signal asked to stop; a checkpoint was written.
-        RunFailed: when the disk is full or became read-only.
+        Stopped: if a signal stopped training; a checkpoint was written.
+        RunFailed: if the disk is full or became read-only.
     """
     trainer = None
     try:
@@ -65,7 +64,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
             gc_pause.go_on()
             _announce(cfg)
             path = start.path if start else None
-            del start  # its tensors would stay in memory
+            del start  # frees its tensors
             trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
         signals.record_late(stops.signum)
@@ -79,7 +78,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
     except Exception as error:
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
         if isinstance(error, TrainingDiverged) and error.step is not None:
-            where["step"] = error.step  # it is noticed later
+            where["step"] = error.step  # divergence is detected some steps later
         failure = _disk_failure(error, folder) or error
         with contextlib.suppress(OSError):
             folder.write_failure(failure, **where)
@@ -95,14 +94,14 @@ def _announce(cfg: DictConfig) -> None:
 
 
 def stopped(folder: RunFolder, stop: KeyboardInterrupt) -> Stopped:
-    """Record that a run was stopped before training began; returns what to raise."""
+    """Record that a run was stopped before training started; returns the exception to raise."""
     signum = stop.signum if isinstance(stop, Stopped) else SIGINT
     folder.write_stop(signal=signum)
     return Stopped(signum, folder.path)
 
 
 def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
-    """What to say where the disk is what failed; torch.save wraps what the disk said."""
+    """The error to raise if the disk caused `error`, which torch.save wraps; or else None."""
     cause = disk_failure(error, folder.path)
     if cause is None:
         return None
@@ -114,7 +113,7 @@ def _disk_failure(error: BaseException, folder: RunFolder) -> RunFailed | None:
 
 
 def config_row(cfg: DictConfig) -> dict[str, int | float | str]:
-    """The config as loggers show it: one flat row."""
+    """The config for loggers, as one flat row."""
     content: Any = OmegaConf.to_container(cfg, resolve=True)
     return flat(content)
 
@@ -166,13 +165,13 @@ def _trainer(
     if start and is_finished(
         start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
     ):
-        limits["max_epochs"] = start.epoch  # it may have stopped early
+        limits["max_epochs"] = start.epoch  # prevents further training if it stopped early
     checkpoint_io = AtomicCheckpointIO(background, before=metrics.write)
     return build_trainer(limits, loggers=loggers, callbacks=callbacks, checkpoint_io=checkpoint_io)
 
 
 def _examples(parts: Parts, count: int) -> torch.Tensor:
-    """Examples spread over a part that is not trained on, as stored."""
+    """Evenly spaced examples of the held-out rows, as stored."""
     return _spread(parts, _held_out(parts), count)
 
 
@@ -200,7 +199,7 @@ def _finish(
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Figures):
             callback.draw(trainer, parts.module)
-    if trainer.is_global_zero and not (folder.checkpoints / BEST).is_file():  # it was damaged
+    if trainer.is_global_zero and not (folder.checkpoints / BEST).is_file():  # best was damaged and removed
         same_content(folder.checkpoint("last"), folder.checkpoints / BEST)
     trainer.strategy.barrier()
     best = read_checkpoint(folder.checkpoint("best"))
@@ -244,7 +243,7 @@ def _check_learned(cfg: DictConfig, parts: Parts, *, step: int) -> None:
 
 @rank_zero_only
 def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str, Any]) -> None:
-    """The HParams row and the projector, for runs that log to TensorBoard."""
+    """Write the HParams row and the projector, if the run logs to TensorBoard."""
     writer = tensorboard_of(trainer.loggers)
     if writer is None:
         return
@@ -274,6 +273,6 @@ def _project(cfg: DictConfig, parts: Parts, folder: Path) -> None:
 
 
 def _held_out(parts: Parts) -> torch.Tensor:
-    """The rows of the test set; without one those of the validation set, or else of the training set."""
+    """The rows of the first of test, validation and training set that is not empty."""
     split = parts.data.split
     return next(rows for rows in (split.test, split.val, split.train) if len(rows))

@@ -1,4 +1,4 @@
-"""Train a run in as many processes as its config asks for, from the start or from a checkpoint."""
+"""Train a run in the number of processes that its config sets, from the start or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Begin = Callable[[ExitStack, Parts], RunFolder]
 
 
 def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
-    """Train in as many processes as the config asks for.
+    """Train in the number of processes that the config sets.
 
     Args:
         cfg: the checked config.
-        begin: makes the folder ready in the first process, and keeps hold of it; None in the others.
+        begin: prepares and locks the folder in the process of rank 0; None in the others.
     """
     quiet()
     devices = devices_of(cfg)
@@ -67,7 +67,7 @@ def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
         finally:
             agreed = distributed.agree(made.path if made else None)
         if agreed is None:
-            raise SystemExit(2)  # the first process says why
+            raise SystemExit(2)  # rank 0 prints the reason
         folder = made or RunFolder(agreed)
         with _keeping(folder):
             fit_and_test(cfg, parts, folder)
@@ -76,7 +76,7 @@ def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
 
 @contextlib.contextmanager
 def _keeping(folder: RunFolder) -> Iterator[None]:
-    """Hold the folder while training; raises `RunFailed` where it was removed, renamed or replaced."""
+    """Watch the folder during training; raises `RunFailed` if it was removed, renamed or replaced."""
     try:
         with holding(folder.path):
             yield
@@ -92,7 +92,7 @@ def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> RunFolder:
 
 
 def devices_of(cfg: DictConfig) -> int:
-    """How many processes train together on this machine. Raises `BadInput` for what is not here."""
+    """Number of training processes on this machine. Raises `BadInput` for unavailable devices."""
     trainer = cfg.trainer
     devices = (
         OmegaConf.to_container(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
@@ -112,7 +112,7 @@ def devices_of(cfg: DictConfig) -> int:
 
 
 def _check_abilities(cfg: DictConfig, device: str) -> None:
-    """Refuse what cannot be trained with on this kind of device."""
+    """Refuse settings that this type of device does not support."""
     keys = cfg.trainer
     if device == "cpu" and keys.precision == "16-mixed":
         raise BadInput("trainer.precision", keys.precision, "needs a GPU; on the CPU there is bf16-mixed")
@@ -134,19 +134,19 @@ def _train_together(folder: RunFolder, processes: int) -> None:
         distributed.launch(_worker, str(folder.path), processes=processes)
     except ChildFailedError as error:
         status = folder.read_json(folder.status)
-        if status.get("status") == "stopped":  # by a signal that only the processes got
+        if status.get("status") == "stopped":  # by a signal that only the child processes got
             raise Stopped(int(status.get("signal", SIGTERM)), folder.path) from None
         raise RunFailed(_reason(folder, list(error.failures.values()))) from None
     except SignalException as error:
-        if folder.read_json(folder.status)["status"] == "running":  # the processes had no time to say where
+        if folder.read_json(folder.status)["status"] == "running":  # they had no time to record it
             folder.write_status("stopped", signal=int(error.sigval))
         raise Stopped(error.sigval, folder.path) from error
-    except KeyboardInterrupt as stop:  # before the launcher has the signals
+    except KeyboardInterrupt as stop:  # before the launcher handles signals
         raise stopped(folder, stop) from None
 
 
 def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
-    """Why training failed, in one line; of a killed process the others only know that it is gone."""
+    """Why training failed, in one line. A killed process comes first: the others fail as a consequence."""
     killed = [failure for failure in failures if failure.exitcode < 0 and failure.exitcode != -SIGTERM]
     if killed:
         name = killed[0].signal_name()
@@ -156,15 +156,15 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
             folder.write_status("failed", error=reason)
         return reason
     status = folder.read_json(folder.status)
-    if status.get("status") == "failed":  # of processes that fail together the first has told the reason
+    if status.get("status") == "failed":  # the first process to fail recorded the reason
         return str(status.get("error"))
-    messages: list[Any] = [failure.message for failure in failures]  # a dict where a process told its error
+    messages: list[Any] = [failure.message for failure in failures]  # a dict if it has recorded its error
     told = [str(message["message"]) for message in messages if isinstance(message, dict)]
     return told[0].partition(": ")[2] if told else "a process ended without a word"
 
 
 def _worker(path: str) -> None:
-    """One of the processes that train a run together."""
+    """Entry point of a training process."""
     distributed.follow_parent()
     guard_streams()
     folder = RunFolder(Path(path))
@@ -178,10 +178,10 @@ def _worker(path: str) -> None:
         with _keeping(folder):
             fit_and_test(cfg, build(cfg), folder)
     except Stopped as stop:
-        sys.exit(stop.exit_code)  # to return would be to wait until the launcher has taken what is returned
+        sys.exit(stop.exit_code)  # a return would block until the launcher has read the result
     except Exception as error:
         distributed.record_failure(error)
-        if not isinstance(error, RunFailed):  # that is recorded already, or its folder is lost
+        if not isinstance(error, RunFailed):  # already recorded, or the folder is lost
             with contextlib.suppress(OSError):
                 folder.write_failure(error)
         sys.exit(1)

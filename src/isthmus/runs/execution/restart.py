@@ -1,4 +1,4 @@
-"""Where a run goes on: its newest checkpoint, and its logs cut back to it."""
+"""Find the newest checkpoint of a run, and truncate its logs to it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from isthmus.training.writers import metrics_csv
 
 
 class Start(NamedTuple):
-    """What a run resumes from.
+    """The checkpoints that a run can resume from.
 
     Attributes:
-        readable: the checkpoints that can be read, the newest first, and their content.
-        damaged: those that cannot, and why not.
+        readable: the readable checkpoints and their content, newest first.
+        damaged: the damaged ones and their errors.
     """
 
     readable: Mapping[Path, dict[str, Any]]
@@ -37,30 +37,30 @@ class Start(NamedTuple):
 
     @property
     def checkpoint(self) -> dict[str, Any]:
-        """The content of it."""
+        """The content of that file."""
         return self.readable[self.path]
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where in training it was made, as `training.progress` records it."""
+        """The position in training, as `training.progress` records it."""
         return dict(self.checkpoint[KEY])
 
     @property
     def epoch(self) -> int:
-        """The epoch that is going on, or about to begin."""
+        """Index of the current epoch, or of the next one between epochs."""
         return int(self.place["epoch"])
 
     @property
     def step(self) -> int:
-        """Optimizer steps made."""
+        """Number of optimizer steps so far."""
         return int(self.place["step"])
 
 
 def newest(folder: RunFolder) -> Start | None:
-    """The newest checkpoint that can be read, or None where there is none yet.
+    """The newest readable checkpoint, or None if there is no checkpoint yet.
 
     Raises:
-        BadInput: where there are some, and none can be read.
+        BadInput: if none of the checkpoints is readable, or one lacks the state for resuming.
     """
     readable: dict[Path, dict[str, Any]] = {}
     damaged: dict[Path, str] = {}
@@ -84,7 +84,7 @@ def newest(folder: RunFolder) -> Start | None:
 
 
 def _tells_place(checkpoint: dict[str, Any]) -> bool:
-    """Whether a checkpoint, which anybody may have made, has what a run goes on from."""
+    """Whether a checkpoint, which is untrusted, contains valid state for resuming."""
     place, logs = checkpoint.get(KEY), checkpoint.get("logs")
     if not isinstance(place, dict) or not isinstance(logs, dict):
         return False
@@ -94,7 +94,7 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
     if not all(isinstance(state, dict) for state in checkpoint["callbacks"].values()):
         return False
     events, means = logs.get("events", {}), place.get("means")
-    recorded = place.get("processes") if place.get("batch") else 1  # between two epochs there are none
+    recorded = place.get("processes") if place.get("batch") else 1  # between epochs: one entry
     if not isinstance(events, dict) or not isinstance(means, list) or len(means) != recorded:
         return False
     told = (place.get(name) for name in ("epoch", "batch", "step"))
@@ -103,7 +103,7 @@ def _tells_place(checkpoint: dict[str, Any]) -> bool:
 
 
 def _truncate(path: Path, size: int) -> None:
-    """Cut a file in place, since TensorBoard may have it open; of one that another folder shares, a copy."""
+    """Truncate a file in place, since TensorBoard may have it open; replace it if it is hard-linked."""
     if path.stat().st_nlink == 1:
         os.truncate(path, size)
         return
@@ -113,9 +113,9 @@ def _truncate(path: Path, size: int) -> None:
 
 
 def rewind(folder: RunFolder, start: Start | None) -> None:
-    """Cut metrics.csv and the event files back to what they were at a checkpoint; without one, to nothing.
+    """Truncate metrics.csv and the event files to their state at a checkpoint; without one, to nothing.
 
-    What was logged after it will be logged again. Checkpoints that are damaged are removed.
+    Later entries will be logged again. Removes damaged checkpoints, results.json and reproduction.json.
     """
     for path in start.damaged if start else ():
         path.unlink()

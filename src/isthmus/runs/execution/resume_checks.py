@@ -1,4 +1,4 @@
-"""Whether a run can go on: it is refused before anything in its folder changes."""
+"""Check that a run can be resumed, before anything in its folder changes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from isthmus.training.writers.metrics_csv import first_rows
 
 
 def check_origin(folder: RunFolder, origin: Mapping[str, Any], parts: Parts) -> None:
-    """Raise `BadInput` where the data or the split are not those that the run was trained on.
+    """Raise `BadInput` if the data or the split are not those that the run was trained on.
 
     Args:
-        folder: of the run.
-        origin: its provenance.json; empty where a kill came before it.
+        folder: the run folder.
+        origin: its provenance.json; empty if the run was killed before writing it.
         parts: built from its config.
     """
     recorded = origin.get("data", {})
@@ -43,14 +43,14 @@ def check_origin(folder: RunFolder, origin: Mapping[str, Any], parts: Parts) -> 
 def check_start(
     folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
 ) -> None:
-    """Raise `BadInput` where a config cannot go on from a checkpoint.
+    """Raise `BadInput` if a config cannot resume from a checkpoint.
 
     Args:
-        folder: of the run.
-        start: its checkpoint.
-        cfg: its config, overrides applied.
-        parts: built from it.
-        overrides: that were given for it. Without any, a run that is done is done.
+        folder: the run folder.
+        start: its checkpoints.
+        cfg: its config with the overrides applied.
+        parts: built from `cfg`.
+        overrides: as typed. If all are of the trainer, a finished run must have something left to train.
     """
     for path, checkpoint in start.readable.items():
         check_trained(checkpoint.get(CONFIG), cfg)
@@ -82,7 +82,7 @@ def _check_limits(start: Start, cfg: DictConfig) -> None:
 
 
 def _check_left(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
-    """Refuse what would train a run further that has nothing left to train."""
+    """Refuse overrides that leave a finished run nothing to train."""
     limits = {"max_epochs": cfg.trainer.max_epochs, "max_steps": cfg.trainer.max_steps}
     made = {"max_epochs": start.epoch, "max_steps": start.step}
     reached = [f"trainer.{key}=N above {limits[key]}" for key in limits if 0 <= limits[key] <= made[key]]

@@ -1,6 +1,6 @@
-"""Signals before and after training: they end the command, with one line and the exit code 128 + signal.
+"""Handle signals before and after training: end the command with one line and exit code 128 + signal.
 
-Imports nothing heavy. While training, `StopRequests` has the signals.
+Imports nothing heavy. During training, `StopRequests` handles the signals.
 """
 
 from __future__ import annotations
@@ -14,49 +14,49 @@ from types import FrameType
 from isthmus.runs.errors import Stopped
 from isthmus.training.signals import stop_signals
 
-_leaving: Callable[[], None] | None = None  # called before the process ends at once; None: unwind instead
-_late = 0  # a signal that came when training was over
+_leaving: Callable[[], None] | None = None  # called before the process ends at once; None: raise `Stopped`
+_late = 0  # a signal that arrived after training ended
 
 
 def handle() -> None:
-    """Take the signals over in the process of a command; they end it at once until `unwind` is called."""
+    """Install the signal handlers of a command; a signal ends it at once until `unwind` is called."""
     leave_at_once()
     for number in stop_signals():
         signal.signal(number, _handle)
 
 
 def leave_at_once(cleanup: Callable[[], None] = lambda: None) -> None:
-    """From now on a signal ends the process where it is.
+    """From now on a signal ends the process at once.
 
-    While modules are imported an exception would not do: some of them swallow it, or print a traceback.
+    An exception would not work during imports: some modules swallow it or print a traceback.
 
     Args:
-        cleanup: called before.
+        cleanup: called before the process ends.
     """
     global _leaving
     _leaving = cleanup
 
 
 def unwind() -> None:
-    """From now on a signal raises `Stopped`, so that files which are being written are removed."""
+    """From now on a signal raises `Stopped`, so that unfinished files are removed."""
     global _leaving
     _leaving = None
 
 
 def record_late(signum: int) -> None:
-    """Record a signal, or 0, that came too late to stop a training."""
+    """Record a signal that came too late to stop training; 0 if there was none."""
     global _late
     _late = signum
 
 
 def check_late() -> None:
-    """Raise `Stopped` where such a signal came: it ends a sweep before its next job."""
+    """Raise `Stopped` if a late signal was recorded: it ends a sweep before the next job."""
     if _late:
         raise Stopped(_late)
 
 
 def release() -> None:
-    """Give the signals back to the system: everything is done, and Python would complain at its exit."""
+    """Restore the default handlers: with ours, a signal at interpreter exit would print an error."""
     for number in stop_signals():
         signal.signal(number, signal.SIG_DFL)
 

@@ -1,4 +1,4 @@
-"""Slurm's preemption: a job that is put into the queue again runs the same command, and finds its run."""
+"""Slurm preemption: a requeued job runs the same command again, and finds its run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from isthmus.runs.folder.run_folder import RunFolder
 
 
 def job_id() -> str | None:
-    """The Slurm job that this process belongs to; each task of an array is a job."""
+    """The Slurm job id of this process; each task of an array is a job."""
     return os.environ.get("SLURM_JOB_ID")
 
 
 def requeue_after(signum: int) -> None:
-    """Put this job into the queue again, if the signal was Slurm saying that its time is over.
+    """Requeue this job if the signal means that Slurm is ending it.
 
-    SIGUSR1 is what `sbatch --signal=USR1@90` sends before the time limit. SIGTERM comes for many reasons.
-    One is another job that preempts this one and leaves it some time: if it ends within that, it is over.
+    `sbatch --signal=USR1@90` sends SIGUSR1 before the time limit. SIGTERM has many causes. One is preemption
+    with a grace period: Slurm does not requeue a job that exits within it.
 
     Args:
-        signum: the signal.
+        signum: the signal that stopped training.
     """
     if job_id() is None or not (signum == SIGUSR1 or (signum == SIGTERM and _preempted())):
         return
@@ -49,7 +49,7 @@ def _preempted() -> bool:
 
 
 def _name() -> str:
-    # one of the tasks of an array has the array's number, which means all of them
+    # one task has the id of the whole array as its job id; requeueing that would requeue all tasks
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else str(job_id())
 
@@ -57,21 +57,21 @@ def _name() -> str:
 def _scontrol(*arguments: str) -> subprocess.CompletedProcess[str] | None:
     try:
         return subprocess.run(["scontrol", *arguments], check=False, capture_output=True, text=True)
-    except OSError:  # in a container, for instance
+    except OSError:  # scontrol is missing, in a container for instance
         return None
 
 
 def was_requeued() -> bool:
-    """Whether this process belongs to a job that was put into the queue again."""
+    """Whether this process belongs to a requeued job."""
     return os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0")
 
 
 def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:
-    """The run that this job began before it was put into the queue again, or None.
+    """The run that this job started before it was requeued, or None.
 
     Args:
-        cfg: of the run that the command asks for, paths anchored.
-        path: where it would go; the earlier one is there or beside it.
+        cfg: config of the requested run, with absolute paths.
+        path: folder of the requested run; the earlier run is there or in a sibling folder.
     """
     if not was_requeued():
         return None
@@ -81,13 +81,13 @@ def requeued(cfg: DictConfig, path: Path) -> RunFolder | None:
 
 
 def _siblings(path: Path) -> Iterator[Path]:
-    """Runs beside a path, and those of the same number in the sweeps beside its sweep."""
+    """Runs in sibling folders, and jobs of the same number in sibling sweeps."""
     statuses = [*path.parent.glob("*/status.json"), *path.parent.parent.glob(f"*/{path.name}/status.json")]
     return (status.parent for status in sorted(statuses, reverse=True))
 
 
 def _is_that(run: RunFolder, wanted: Any) -> bool:
-    """Whether a run was begun by the same command: a script may train, and then reproduce what it trained."""
+    """Whether the same command started a run: a job's script may train a run and then reproduce it."""
     begun = run.read_json(run.provenance).get("command") if run.provenance.is_file() else command()
     return begun == command() and OmegaConf.to_container(run.read_config()) == wanted
 

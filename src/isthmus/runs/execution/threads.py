@@ -1,4 +1,4 @@
-"""CPU threads, as many as a run began with: they decide the order of sums, and so the bits."""
+"""Restore the CPU thread count of a run: it sets the order of summation, and so the exact results."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from isthmus.runs.comparison.provenance_diff import recorded_threads
 
 
 def threads_to_restore(cfg: DictConfig, provenance: Mapping[str, Any], *, processes: int) -> int | None:
-    """CPU threads of each process of a run, at most one for each core; None where `cfg` says how many, or
-    nothing is recorded.
+    """CPU threads per process of a run, at most one per core; None if `cfg` sets it or none is recorded.
 
     Args:
-        cfg: that is trained now.
+        cfg: the config to train.
         provenance: of the run.
-        processes: that train together.
+        processes: number of training processes.
     """
     recorded = recorded_threads(provenance, processes=processes)
     if cfg.trainer.threads is not None or recorded is None:
@@ -29,7 +28,7 @@ def threads_to_restore(cfg: DictConfig, provenance: Mapping[str, Any], *, proces
 
 @contextmanager
 def threads_restored(threads: int | None) -> Iterator[None]:
-    """Set the threads for this process and those that it starts; None changes nothing."""
+    """Set the thread count of this process and its children; None changes nothing."""
     before = os.environ.get("OMP_NUM_THREADS")
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -1,9 +1,9 @@
-"""The commit and the uncommitted changes of a git repository, which may be a stranger's.
+"""Read the commit and the uncommitted changes of a git repository, which may be untrusted.
 
-A repository's own configuration can name programs for git to run and files elsewhere for it to read. So git
-asks the repository only for its commit. Everything else is read through a temporary git directory: it has
-the repository's commit, index and objects, and of its configuration the plain settings in `KEPT`. The
-person's own configuration, such as Git LFS filters, applies as always.
+A repository's own configuration can name programs for git to run and outside files for it to read. So only
+the commit and the settings are read from the repository directly. Everything else is read through a temporary
+git directory with the repository's commit, index and objects, and only those of its settings that are in
+`KEPT`. The user's own configuration, such as Git LFS filters, still applies.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LONGEST_DIFF = 1_000_000  # characters
-LONGEST_LIST = 10_000_000  # characters of the names of files; an index of 1 MB can stand for gigabytes
-SECONDS = 60  # for all of it; git would wait forever for a named pipe
-KEPT = (  # how files on this disk compare with what is committed
+LONGEST_LIST = 10_000_000  # characters of file names; an index of 1 MB can expand to gigabytes
+SECONDS = 60  # for all git commands; git would block forever on a named pipe
+KEPT = (  # settings that affect the comparison of files with the commit
     *("core.autocrlf", "core.checkstat", "core.eol", "core.filemode", "core.ignorecase"),
     *("core.precomposeunicode", "core.sparsecheckout", "core.sparsecheckoutcone", "core.symlinks"),
     "core.trustctime",
@@ -29,9 +29,9 @@ KEPT = (  # how files on this disk compare with what is committed
 FIXED = (
     "core.fsmonitor=false",
     "core.bigFileThreshold=32m",  # larger files are compared by their hashes
-    *("core.abbrev=auto", "core.quotePath=true", "diff.suppressBlankEmpty=false"),  # one text everywhere
+    *("core.abbrev=auto", "core.quotePath=true", "diff.suppressBlankEmpty=false"),  # same text everywhere
 )
-# Other variables point git at a certain repository, as they do in hooks, or change the text of a diff.
+# GIT_ variables to keep. Others select a repository, as in hooks, or change the text of a diff.
 PERSONAL = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 OFFLINE = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
 
@@ -49,10 +49,10 @@ class _Git(NamedTuple):
     environment: Mapping[str, str] = {}
 
     def __call__(self, *arguments: str, folder: Path | None = None, most: int = -1) -> str:
-        """What a command prints; of more than `most` characters the beginning.
+        """The output of a command, truncated to `most` characters.
 
         Raises:
-            subprocess.CalledProcessError: where it fails or does not end in time.
+            subprocess.CalledProcessError: if it fails or exceeds the deadline.
         """
         settings = [part for setting in self.settings for part in ("-c", setting)]
         personal = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(PERSONAL)}
@@ -79,15 +79,15 @@ class _Git(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a repository keeps what belongs to a work tree.
+    """The locations, commit and settings of a work tree.
 
     Attributes:
-        top: the folder that holds ``.git``.
-        gitdir: its git directory; of a `git worktree`, and of a submodule, it is elsewhere.
-        common: the git directory of all worktrees.
+        top: the folder that contains ``.git``.
+        gitdir: its git directory; for a `git worktree` or a submodule, it is elsewhere.
+        common: the git directory shared by all worktrees.
         object_format: ``sha1`` or ``sha256``.
         commit: the commit that is checked out.
-        settings: all settings in force, names in lower case.
+        settings: all effective settings, names in lower case.
     """
 
     top: Path
@@ -102,8 +102,8 @@ def repository(folder: Path) -> dict[str, Any] | None:
     """Commit and uncommitted changes of the git repository around `folder`.
 
     Returns:
-        None where there is no repository, or where it does not track the folder. With a key ``left_out``,
-        the reason, where changes are not recorded: they might be of files outside of the repository.
+        None if there is no repository, or it does not track the folder. If changes are not recorded, because
+        they may be of files outside the repository or cannot be read, ``left_out`` is the reason.
     """
     folder = folder.resolve()
     top = next((each for each in (folder, *folder.parents) if os.path.lexists(each / ".git")), None)
@@ -120,7 +120,7 @@ def repository(folder: Path) -> dict[str, Any] | None:
             return {"commit": place.commit, **_changes(place, git, folder)}
     except (ValueError, subprocess.CalledProcessError):
         return None
-    except OSError as error:  # such as a disk without room for the temporary directory
+    except OSError as error:  # such as no disk space for the temporary directory
         return {"commit": place.commit, **_nothing(f"they cannot be read: {error.strerror}")}
 
 
@@ -135,7 +135,7 @@ def _find(git: _Git) -> _Place:
 
 @contextmanager
 def _without_its_configuration(place: _Place, deadline: float) -> Iterator[_Git]:
-    """Git for the same work tree, index and objects, with a git directory of our own."""
+    """Git for the same work tree, index and objects, with a temporary git directory."""
     kept = ((name, place.settings[name]) for name in KEPT if name in place.settings)
     settings = tuple(name if value is None else f"{name}={value}" for name, value in kept)
     with tempfile.TemporaryDirectory(prefix="isthmus-git-", ignore_cleanup_errors=True) as name:
@@ -145,7 +145,7 @@ def _without_its_configuration(place: _Place, deadline: float) -> Iterator[_Git]
         (own / "config").write_text(
             f"[core]\nrepositoryFormatVersion = 1\n[extensions]\nobjectFormat = {place.object_format}\n"
         )
-        (own / "info").symlink_to(place.common / "info")  # patterns of ignored files, attributes
+        (own / "info").symlink_to(place.common / "info")  # ignore patterns, attributes
         for shared in place.gitdir.glob("sharedindex.*"):
             (own / shared.name).symlink_to(shared)
         environment = {
@@ -157,14 +157,14 @@ def _without_its_configuration(place: _Place, deadline: float) -> Iterator[_Git]
 
 
 def _changes(place: _Place, git: _Git, folder: Path) -> dict[str, Any]:
-    """What differs from the commit; of untracked files those below `folder`."""
+    """Changes since the commit, and untracked files below `folder`."""
     try:
         _check(place, git)
         others = _names(git, "--others", "--exclude-standard", "--full-name", folder=folder)
         untracked = others.strip().splitlines()
-        # diff-index, unlike diff, does not obey settings that change how a diff looks.
+        # Unlike diff, diff-index ignores settings that change the format of a diff.
         how = ("-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv")
-        submodules = ("--submodule=short", "--ignore-submodules=dirty")  # else git is run inside of them
+        submodules = ("--submodule=short", "--ignore-submodules=dirty")  # otherwise git runs inside them
         diff = git("diff-index", *how, *submodules, "HEAD", "--", most=LONGEST_DIFF + 2).strip()
     except subprocess.CalledProcessError:
         late = time.monotonic() >= git.deadline
@@ -184,10 +184,10 @@ def _nothing(why: str) -> dict[str, Any]:
 
 
 def _check(place: _Place, git: _Git) -> None:
-    """Refuse what could show files, or commits, of another folder or repository.
+    """Refuse a repository that could expose files or commits of another folder or repository.
 
     Raises:
-        _LeftOut: where there is such a thing.
+        _LeftOut: with the reason.
     """
     top, gitdir, common = place.top, place.gitdir, place.common
     linked = common != gitdir  # a `git worktree`
@@ -214,7 +214,7 @@ def _names(git: _Git, *arguments: str, folder: Path | None = None) -> str:
 
 
 def _names_file(pointer: Path) -> Path | None:
-    """The path that is in a small file, relative to its folder."""
+    """The path stored in a small file, resolved against the file's folder; None if there is no file."""
     if not pointer.is_file():
         return None
     with pointer.open(encoding="utf-8", errors="replace") as file:
@@ -222,7 +222,7 @@ def _names_file(pointer: Path) -> Path | None:
 
 
 def _shares(objects: Path) -> bool:
-    """Whether a folder of objects has some elsewhere."""
+    """Whether an object folder refers to objects elsewhere, through symbolic links or alternates."""
     waiting = [str(objects)]
     while waiting:
         with os.scandir(waiting.pop()) as entries:

@@ -1,4 +1,4 @@
-"""JSON as it is written to the files of a run, and printed."""
+"""JSON text for the files of a run and for output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def as_json(content: dict[str, Any]) -> str:
-    """JSON text; infinities and NaN become null, since JSON has no numbers for them."""
+    """JSON text; infinities and NaN become null, since JSON cannot represent them."""
     return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
 
 

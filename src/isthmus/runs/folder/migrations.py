@@ -1,20 +1,20 @@
-"""Run folders of older formats, read as if they were made today.
+"""Upgrade the config of run folders in older formats.
 
-Format 1: no checkpoints in the middle of an epoch, and so no keys that ask for them.
-Format 2: checkpoints tell the place in training at which they were made; runs can be resumed.
-Format 3: weights of convolutions may lie in memory by pixels, which rounds differently.
+Format 1: no checkpoints in the middle of an epoch, and so no keys for them.
+Format 2: checkpoints record their position in training; runs can be resumed.
+Format 3: weights of convolutions may be in the channels-last memory format, which rounds differently.
 """
 
 from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-FORMAT = 3  # of the folders that are made; grows when what is in one changes its meaning
-RESUMABLE = 2  # the oldest whose runs can be resumed
+FORMAT = 3  # of new folders; increases when the meaning of their content changes
+RESUMABLE = 2  # the oldest format whose runs can be resumed
 
 
 def upgraded(cfg: DictConfig, format_: int) -> DictConfig:
-    """The config of a run folder, with the keys that came after its format, set to what was done then."""
+    """Add the keys that are newer than a folder's format, set to the behavior of that format."""
     if format_ < 2:
         for key in ("callbacks.checkpoint.every_n_steps", "callbacks.checkpoint.every_n_minutes"):
             OmegaConf.update(cfg, key, None, force_add=True)

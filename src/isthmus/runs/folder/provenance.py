@@ -1,4 +1,4 @@
-"""Where a run comes from: code, packages, hardware, threads, data, seed and command."""
+"""The provenance of a run: code, packages, hardware, threads, data, seed and command."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from isthmus.runs.folder.git import repository
 def provenance(
     *, seed: int, data: dict[str, Any], experiment: str, threads: int, processes: int
 ) -> dict[str, Any]:
-    """All of it, in plain types.
+    """The provenance in plain types.
 
     Args:
         seed: of the run.
-        data: what the DataModule says of itself.
-        experiment: what the run is called.
-        threads: CPU threads of each training process.
-        processes: how many train together.
+        data: description by the DataModule.
+        experiment: name of the experiment.
+        threads: CPU threads per training process.
+        processes: number of training processes.
     """
     where = environment(threads=threads, processes=processes)
     return {**where, "experiment": experiment, "seed": seed, "data": data}
 
 
 def environment(*, threads: int, processes: int) -> dict[str, Any]:
-    """What a run is trained by and on, whatever it is that is trained.
+    """The part of the provenance without experiment, seed and data: software, hardware and threads.
 
     Args:
-        threads: CPU threads of each training process.
-        processes: how many train together.
+        threads: CPU threads per training process.
+        processes: number of training processes.
     """
     return {
         "isthmus": isthmus.__version__,
@@ -58,26 +58,26 @@ def environment(*, threads: int, processes: int) -> dict[str, Any]:
 
 
 def packages() -> dict[str, str]:
-    """Names and versions of what is installed; of one that is there twice, the one that is imported."""
+    """Versions of installed packages by name; of duplicates, the one that is imported."""
     found = [_head(each) for each in reversed(list(distributions()))]
     versions = {str(head["Name"]): str(head["Version"]) for head in found if head["Name"]}
     return dict(sorted(versions.items(), key=lambda pair: pair[0].lower()))
 
 
 def _head(package: Distribution) -> Message:
-    """What a package says of itself, without its description, which takes long to parse."""
-    files = ("METADATA", "PKG-INFO", "")  # the last: a package that is one file of its own, .egg-info
+    """The metadata of a package, without its description, which is slow to parse."""
+    files = ("METADATA", "PKG-INFO", "")  # "": the metadata is a single .egg-info file
     text = next(filter(None, map(package.read_text, files)), "")
     return HeaderParser().parsestr(text.partition("\n\n")[0])
 
 
 def command() -> str:
-    """What was typed."""
+    """The command line of this process."""
     return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip()
 
 
 def hardware() -> dict[str, Any]:
-    """The machine, and what torch makes of it."""
+    """The machine, and the hardware that torch uses."""
     return {
         "machine": platform.machine(),
         "system": platform.platform(),

@@ -1,4 +1,4 @@
-"""The run folder: created exclusively, written whole files at a time, read by everything afterwards."""
+"""The run folder: created exclusively, and its files written atomically."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isthmus.runs.folder.untrusted import read_config, read_json
 
 
 class RunFolder:
-    """Names the files of a run.
+    """The folder of a run: paths, lock, status and reading of its files.
 
     Args:
         path: the folder.
@@ -41,17 +41,17 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.latents = path / "latents"
         self.figures = path / "figures"
-        # The system lets go of it when the process ends, however it ends.
+        # The operating system releases it however the process ends.
         self._lock = FileLock(path / ".lock")
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """Claim `path` for a new run, and hold it; of two processes that try, one succeeds.
+        """Claim `path` for a new run, and lock it; of two processes that try, one succeeds.
 
-        A folder whose run was killed before its config was written is used again.
+        A folder whose run was killed before its config was written is reused.
 
         Raises:
-            BadInput: where the folder already holds something.
+            BadInput: if the folder already contains something.
         """
         path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)
@@ -78,11 +78,11 @@ class RunFolder:
 
     @property
     def is_free(self) -> bool:
-        """Whether a new run may begin here, as far as can be said without holding the folder."""
+        """Whether a new run may start here; without the lock, this may change."""
         return not self.path.exists() or (self.path.is_dir() and self._holds_nothing())
 
     def _holds_nothing(self) -> bool:
-        """Whether the folder is empty, or has only what a run leaves that was killed before it began."""
+        """Whether the folder is empty, or contains only files of a run that was killed before it started."""
         beginnings = self._beginnings()
         ours = {*beginnings, Path(self._lock.lock_file)}
         if not all(path in ours and path.is_file() for path in self.path.iterdir()):
@@ -96,13 +96,13 @@ class RunFolder:
             return False
 
     def _beginnings(self) -> list[Path]:
-        """The files that are written before config.yaml, and unfinished ones of these and it."""
+        """The files that are written before config.yaml, and unfinished files of these and of config.yaml."""
         written = (self.status, self.overrides, self.provenance)
         unfinished = [path for file in (*written, self.config) for path in unfinished_of(file)]
         return [*(file for file in written if file.exists()), *unfinished]
 
     def taken(self, key: str = "hydra.run.dir") -> BadInput:
-        """The error to raise where the folder is not free for a new run that was to go there by `key`."""
+        """The error to raise if the folder, set by `key`, is not free for a new run."""
         resume = command_line("isthmus", "resume", self.path)
         resuming = f"; to go on with the run in it: {resume}" if self.config.is_file() else ""
         return BadInput(
@@ -117,7 +117,7 @@ class RunFolder:
         """The run in `path`.
 
         Raises:
-            BadInput: where there is none, or one of a newer format.
+            BadInput: if there is no run, or its format is newer than this isthmus.
         """
         folder = cls(path)
         if not path.is_dir():
@@ -152,7 +152,7 @@ class RunFolder:
         return folder
 
     def remove(self) -> None:
-        """Remove the files of a run that has not begun to train, and the folder, if nothing else is in it."""
+        """Remove the files of a run that has not started training, and the folder if it is then empty."""
         with contextlib.suppress(OSError):
             for file in (*self._beginnings(), self.config):
                 file.unlink(missing_ok=True)
@@ -161,13 +161,13 @@ class RunFolder:
 
     @property
     def format(self) -> int:
-        """The format of the folder."""
+        """The format version of the folder."""
         found = self.read_json(self.status).get("format", 1)
         return found if isinstance(found, int) else 1
 
     @property
     def is_done(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run is finished."""
         return self.read_json(self.status).get("status") == "done"
 
     def read_config(self) -> DictConfig:
@@ -175,14 +175,14 @@ class RunFolder:
         return upgraded(read_config(self.config), self.format)
 
     def read_provenance(self) -> dict[str, Any]:
-        """Where the run came from, empty where it has no provenance.json."""
+        """The provenance of the run; empty if it has no provenance.json."""
         return self.read_json(self.provenance) if self.provenance.is_file() else {}
 
     def checkpoint(self, name: str = "best") -> Path:
-        """The checkpoint best or last.
+        """The path of the checkpoint best or last.
 
         Raises:
-            BadInput: where the run has none yet.
+            BadInput: if it does not exist yet.
         """
         path = self.checkpoints / f"{name}.ckpt"
         if not path.is_file():
@@ -191,14 +191,14 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training in this folder, and tell them that somebody does.
+        """Lock the folder, so that no other process trains in it.
 
         Raises:
-            BadInput: where another process does already, or the folder cannot be written.
+            BadInput: if another process is training in it, or the folder is not writable.
         """
         if not self._lock.is_locked:  # by `create`
             try:
-                self._acquire(timeout=1)  # somebody may only be looking whether it is held
+                self._acquire(timeout=1)  # `read_status` may be holding it for a moment
             except Timeout:
                 raise self._is_trained(self.read_json(self.status)) from None
         try:
@@ -212,7 +212,7 @@ class RunFolder:
             self._lock.acquire(timeout=timeout)
         except Timeout:
             raise
-        except NotImplementedError:  # a file system without locks: then the process number must do
+        except NotImplementedError:  # a file system without locks: use the process id
             status = self.read_json(self.status) if self.status.exists() else {}
             if status.get("pid") != os.getpid() and status.get("status") == "running" and is_alive(status):
                 raise self._is_trained(status) from None
@@ -224,9 +224,9 @@ class RunFolder:
         return BadInput("RUN", self.path, f"is being trained by {who}; wait for it, or stop it")
 
     def read_status(self) -> dict[str, Any]:
-        """What status.json says, but `killed` where it says running and nobody trains any more.
+        """The content of status.json, with `killed` for a run recorded as running whose process is gone.
 
-        The file is put right, if it can be.
+        The file is corrected, if possible.
         """
         status = self.read_json(self.status)
         if status.get("status") != "running" or self._lock.is_locked:
@@ -234,7 +234,7 @@ class RunFolder:
         if Path(self._lock.lock_file).exists():
             try:
                 with self._lock.acquire(timeout=0):
-                    return self._put_right(self.read_json(self.status))  # it may have ended meanwhile
+                    return self._put_right(self.read_json(self.status))  # it may have ended in the meantime
             except Timeout:
                 return status
             except (OSError, NotImplementedError):
@@ -250,16 +250,16 @@ class RunFolder:
         return status
 
     def write_status(self, state: str, **details: Any) -> None:
-        """Record running, done, failed or stopped, and where."""
+        """Record the state running, done, failed or stopped, with details."""
         self.write_json(self.status, status_of(state, **details))
 
     def write_stop(self, **details: Any) -> None:
-        """Record that training was stopped, unless another process of the run has told how it ended."""
+        """Record that training was stopped, unless another process of the run has recorded the end."""
         if self._runs():
             self.write_status("stopped", **details)
 
     def write_failure(self, error: BaseException, **details: Any) -> None:
-        """Record why training failed; of processes that fail together, the first has the reason."""
+        """Record why training failed, unless another process did: the first to fail has the reason."""
         if self._runs():
             trace = "".join(traceback.format_exception(error))
             self.write_status("failed", error=str(error), traceback=trace, **details)
@@ -269,7 +269,7 @@ class RunFolder:
 
     @staticmethod
     def write_json(path: Path, content: dict[str, Any]) -> None:
-        """Write JSON, whole or not at all; infinities and NaN as null, which JSON lacks numbers for."""
+        """Write JSON atomically; infinities and NaN become null, since JSON cannot represent them."""
         write_text(path, as_json(content))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What status.json says: the state of a run, and the process that trains it."""
+"""The content of status.json: the state of a run, and the process that trains it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.runs.folder.migrations import FORMAT
 
 
 def is_alive(status: dict[str, Any]) -> bool:
-    """Whether the process that a status names is there, on this machine."""
+    """Whether the process named in a status is alive on this machine."""
     if status.get("host") != os.uname().nodename or not isinstance(status.get("pid"), int):
         return False
     try:
@@ -23,7 +23,7 @@ def is_alive(status: dict[str, Any]) -> bool:
 
 
 def status_of(state: str, **details: Any) -> dict[str, Any]:
-    """The status of a run that this process trains: its state, when, by whom, and further details."""
+    """The status of a run that this process trains: state, time, process and details."""
     return {
         "status": state,
         "format": FORMAT,

@@ -1,8 +1,8 @@
-"""What a run folder holds, read as if a stranger had written it: with limits, and nothing in it is run.
+"""Read the files of a run folder as untrusted input: with size limits, and without running any of it.
 
-YAML: https://yaml.org/spec/1.1. Its aliases let a few lines unfold into more than the memory there is, its
-tags name Python objects, and OmegaConf's interpolations read environment variables. A resolved config needs
-none of them.
+YAML: https://yaml.org/spec/1.1. Its aliases let a few lines expand beyond the available memory, its tags name
+Python objects, and OmegaConf's interpolations read environment variables. A resolved config needs none of
+them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from isthmus.runs.config.allowlist import trusted
 
 MOST_YAML = 4 << 20  # bytes
 MOST_JSON = 64 << 20  # bytes
-MOST_VALUES = 200_000  # in a config: OmegaConf takes some kilobytes for each
+MOST_VALUES = 200_000  # in a config: OmegaConf needs some kilobytes for each
 FOLDERS = ("checkpoints", "latents", "figures", "projector")
 FILES = ("*.json", "*.yaml", "*.csv", "*.pbtxt", "events.*", "checkpoints/*.ckpt", "latents/*.safetensors")
-DEEPEST = 30  # groups within groups
+DEEPEST = 30  # levels of nested groups
 DEEPEST_JSON = 100
-LONGEST_NUMBER = 1_000  # characters of YAML's
-DIGITS = "+-0123456789"  # that one begins with
+LONGEST_NUMBER = 1_000  # characters of a number in YAML
+DIGITS = "+-0123456789"  # that a number begins with
 
 
 def read_config(path: Path) -> DictConfig:
@@ -37,7 +37,7 @@ def read_config(path: Path) -> DictConfig:
 
     Raises:
         BadInput: the file is missing, too large or nested too deeply, is not a plain YAML mapping, or
-            refers to something: aliases, tags and interpolations are refused.
+            contains aliases, tags or interpolations.
     """
     cfg = _parsed(path, lambda text: OmegaConf.load(io.StringIO(text)))
     if not isinstance(cfg, DictConfig):
@@ -46,7 +46,7 @@ def read_config(path: Path) -> DictConfig:
 
 
 def read_strings(path: Path) -> list[str]:
-    """The strings in a YAML file that holds a list; what else is in the list is left out.
+    """The strings in a YAML file that contains a list; other list items are skipped.
 
     Raises:
         BadInput: as `read_config` does.
@@ -59,7 +59,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a run folder.
 
     Raises:
-        BadInput: the file is missing, too large, nested too deeply, or holds no JSON object.
+        BadInput: the file is missing, too large, nested too deeply, or contains no JSON object.
     """
     try:
         content = json.loads(_text(path, MOST_JSON))
@@ -77,10 +77,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_inside(folder: Path) -> None:
-    """Raise `BadInput` where writing into `folder` would write elsewhere, or wait for somebody to read.
+    """Raise `BadInput` if writing into `folder` would write elsewhere, or block until a pipe is read.
 
-    Symbolic links are refused unless they lead to another place in the folder, and so is what is neither
-    file nor folder, a file in place of a folder, or a folder in place of a file.
+    Refuses symbolic links that lead out of the folder, entries that are neither file nor folder, files in
+    place of folders, and folders in place of files.
     """
     home = folder.resolve()
     for name in FOLDERS:
@@ -104,11 +104,11 @@ def check_inside(folder: Path) -> None:
 
 
 def check_opened(cfg: DictConfig, typed: Sequence[str] = ()) -> None:
-    """Raise `BadInput` for what a config of somebody else's would write or send elsewhere than to its run.
+    """Raise `BadInput` if an untrusted config would write or send data outside its run folder.
 
     Args:
-        cfg: a config that was not typed: a run folder's, or one composed from a person's own folder.
-        typed: the overrides that were, as KEY=VALUE: what these say is not held against the config.
+        cfg: config of a run folder, or composed from a config folder.
+        typed: KEY=VALUE overrides typed by the user; their keys are trusted.
     """
     if trusted():
         return
@@ -143,7 +143,7 @@ def _holds_fashion_mnist(root: str) -> bool:
 
 
 def _parsed(path: Path, parse: Callable[[str], Any], *, references: bool = False) -> Any:
-    """What `parse` makes of a YAML file; see `_check_yaml`."""
+    """The result of `parse` on a YAML file that passes `_check_yaml`."""
     text = _text(path, MOST_YAML)
     try:
         _check_yaml(path, text, references=references)
@@ -155,12 +155,12 @@ def _parsed(path: Path, parse: Callable[[str], Any], *, references: bool = False
 
 
 def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
-    """Refuse what a resolved config has no use for, before anything is built of it.
+    """Refuse YAML features that a resolved config does not need, before parsing it into objects.
 
     Args:
-        path: for the error.
-        text: of the file.
-        references: whether ${...} may be in it, because nothing will look it up.
+        path: for the error message.
+        text: content of the file.
+        references: whether ${...} is allowed, because it will not be resolved.
     """
     depth = values = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -174,7 +174,7 @@ def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
                     path,
                     f"refers to {event.value[:80]}; a run's config is resolved, and looks nothing up",
                 )
-            # in base 16 or 60 it may be longer than Python prints or, in base 60, reads in time
+            # in base 16 or 60, it may exceed Python's limit for printing or, in base 60, be slow to read
             if event.implicit[0] and len(event.value) > LONGEST_NUMBER and event.value[0] in DIGITS:
                 raise _refused(path, f"holds a number of more than {LONGEST_NUMBER:,} digits")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -186,7 +186,7 @@ def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
 
 
 def _is_deeper(content: Any, most: int) -> bool:
-    """Whether lists and dicts are nested more than `most` deep; what walks through them may recurse then."""
+    """Whether lists and dicts are nested more than `most` deep; if not, recursive code can process them."""
     level = [content]
     for _ in range(most):
         level = [
@@ -216,7 +216,7 @@ def _text(path: Path, most: int) -> str:
 def _within(path: Path, home: Path) -> bool:
     try:
         return path.resolve().is_relative_to(home)
-    except (OSError, RuntimeError):  # a link to itself
+    except (OSError, RuntimeError):  # a symbolic link to itself
         return False
 
 
