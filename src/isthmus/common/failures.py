@@ -31,7 +31,7 @@ def _is_missing(error: BaseException, folder: Path) -> bool:
     """Whether something in `folder` is missing: the folder is being removed, and will be missing next."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError) or error.filename is None:
         return False
-    return Path(os.fsdecode(error.filename)).is_relative_to(folder)
+    return Path(os.fsdecode(error.filename)).absolute().is_relative_to(folder.absolute())
 
 
 class WarnOnFailure:
