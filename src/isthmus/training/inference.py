@@ -1,4 +1,4 @@
-"""Codes and errors of many examples, as a trained model is used: clean, without chance."""
+"""Deterministic codes and errors of clean examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader
 
@@ -15,8 +15,8 @@ from isthmus.training.module import AutoencoderModule
 
 
 @contextmanager
-def evaluating(module: AutoencoderModule) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode that each part was in comes back."""
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients. Restores the mode of each part at the end."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -11,6 +11,8 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import seed_everything
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
 from isthmus.common.errors import BadInput
@@ -27,6 +29,7 @@ from isthmus.runs.config.allowlist import check_nested, check_targets, resolve
 from isthmus.runs.config.model_size import check_fits
 from isthmus.runs.config.validation import unknown_key
 from isthmus.training.devices import device_type
+from isthmus.training.inference import evaluating
 from isthmus.training.memory_format import set_memory_format
 from isthmus.training.module import AutoencoderModule, StepSettings
 from isthmus.training.step.optimizers import make_optimizer
@@ -44,13 +47,11 @@ class Parts(NamedTuple):
 
 def build(cfg: DictConfig) -> Parts:
     """Build every part once. Raises `BadInput` with the key of the part that cannot be built."""
-    from pytorch_lightning import seed_everything
-
     data = build_data(cfg)
     check_fits(lambda: build_autoencoder(cfg, data.source.shape, data.source.value_range))
-    check_shapes(cfg, data)
     seed_everything(cfg.seed, verbose=False)
     autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
+    check_shapes(cfg, autoencoder, data.source.shape)
     set_memory_format(
         autoencoder,
         channels_last=cfg.trainer.channels_last,
@@ -243,23 +244,14 @@ def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule)
             raise BadInput(key, metric, f"is not logged by this run{why}; it logs {', '.join(known)}")
 
 
-def check_shapes(cfg: DictConfig, data: DataModule) -> None:
-    """Raise `BadInput` if the encoder or the decoder returns a wrong shape.
+def check_shapes(cfg: DictConfig, model: Autoencoder, shape: tuple[int, ...]) -> None:
+    """Raise `BadInput` if the encoder or the decoder returns a wrong shape for examples of `shape`.
 
-    Passes zeros through a model on the meta device, which draws no random numbers. If that fails, it uses the
-    CPU, which may draw some. So call it before the seed is set.
+    Passes zeros through the model; its weights and the states of all random generators stay as they are.
     """
-    shape, value_range = data.source.shape, data.source.value_range
     try:
-        with torch.device("meta"):
-            _pass_zeros(cfg, build_autoencoder(cfg, shape, value_range), shape)
-        return
-    except BadInput:
-        raise
-    except Exception:  # third-party modules may not support the meta device
-        model = build_autoencoder(cfg, shape, value_range)
-    try:
-        _pass_zeros(cfg, model, shape)
+        with isolate_rng(include_cuda=False), evaluating(model):
+            _pass_zeros(cfg, model, shape)
     except BadInput:
         raise
     except Exception as error:
@@ -272,15 +264,11 @@ def check_shapes(cfg: DictConfig, data: DataModule) -> None:
 
 def _pass_zeros(cfg: DictConfig, model: Autoencoder, shape: tuple[int, ...]) -> None:
     count = 2
-    model.eval()
-    with torch.no_grad():
-        h, due = _shape_of(model.encoder(torch.zeros(count, *shape))), [count, model.latent.width]
-        if h != due:
-            raise _misshapen(
-                cfg, f"its encoder gives {h} for {count} examples, but with its width {due} is due"
-            )
-        raw = model.decoder(torch.zeros(count, model.latent.dim))
-        given = _shape_of(model.loss.reconstruction(raw) if isinstance(raw, torch.Tensor) else raw)
+    h, due = _shape_of(model.encoder(torch.zeros(count, *shape))), [count, model.latent.width]
+    if h != due:
+        raise _misshapen(cfg, f"its encoder gives {h} for {count} examples, but with its width {due} is due")
+    raw = model.decoder(torch.zeros(count, model.latent.dim))
+    given = _shape_of(model.loss.reconstruction(raw) if isinstance(raw, torch.Tensor) else raw)
     due = [count, *shape]
     if given != due:
         raise _misshapen(cfg, f"its decoder gives {given} for {count} codes, but for these data {due} is due")
