@@ -11,7 +11,7 @@ from isthmus.common.errors import BadInput
 
 
 def device_type(accelerator: str) -> str:
-    """What `trainer.accelerator` comes to on this machine: cpu, cuda or mps."""
+    """The device type that `trainer.accelerator` selects on this machine: cpu, cuda or mps."""
     if accelerator not in ("auto", "gpu"):
         return accelerator
     if torch.cuda.is_available():
@@ -20,10 +20,10 @@ def device_type(accelerator: str) -> str:
 
 
 def check_devices(accelerator: str, devices: Any) -> int:
-    """How many processes `trainer.devices` means on this machine.
+    """The number of processes that `trainer.devices` selects on this machine.
 
     Raises:
-        BadInput: for more devices than there are, or an accelerator that is not here.
+        BadInput: more devices than available, or no such accelerator.
     """
     available = {
         "gpu": torch.cuda.device_count() or int(torch.backends.mps.is_available()),
@@ -60,7 +60,7 @@ def set_threads(threads: int | None, *, processes: int) -> None:
 
 
 def _openmp_threads() -> int | None:
-    """The first number of OMP_NUM_THREADS, which may have one for each level of nesting (OpenMP 5.2)."""
+    """The first number of OMP_NUM_THREADS, which may list one per nesting level (OpenMP 5.2)."""
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not first:
         return None
@@ -73,8 +73,8 @@ def threads_of(threads: int | None, *, processes: int) -> int:
     """CPU threads of each process.
 
     Args:
-        threads: how many; None for what OMP_NUM_THREADS says, or else all cores divided among the processes.
-        processes: how many of them train together on this machine.
+        threads: None for OMP_NUM_THREADS, or if that is unset all cores divided among the processes.
+        processes: that train on this machine.
     """
     threads = threads or _openmp_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

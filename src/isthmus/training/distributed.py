@@ -43,12 +43,12 @@ def cluster() -> ClusterEnvironment | None:
 
 
 def started_by_srun() -> bool:
-    """Whether this process is one of a Slurm step; a batch script knows of tasks that nobody started."""
+    """Whether srun started this process; a batch script has the variables of tasks that were not started."""
     return SLURMEnvironment.detect() and "SLURM_STEP_ID" in os.environ
 
 
 def check_world(environment: ClusterEnvironment, *, devices: int, num_nodes: int) -> None:
-    """Raise `BadInput` where the processes that were started are not those that the config asks for."""
+    """Raise `BadInput` where the number of started processes is not that of the config."""
     if environment.world_size() != devices * num_nodes:
         raise BadInput(
             "trainer.devices",
@@ -59,35 +59,35 @@ def check_world(environment: ClusterEnvironment, *, devices: int, num_nodes: int
 
 
 def join(environment: ClusterEnvironment) -> None:
-    """Meet the other processes. Lightning goes on with the group made here.
+    """Initialize the process group, which Lightning then uses.
 
-    It has a host backend besides the GPU's, so that paths can be agreed on before any GPU is touched.
+    It has a CPU backend besides the GPU's, so that a path can be broadcast before any GPU is used.
     """
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     _init_dist_connection(environment, backend)
 
 
 def agree(path: Path | None) -> Path | None:
-    """What the first process knows, in all of them: the path, or None where it could not make one."""
+    """Broadcast the path of rank 0, or None where it could not make one."""
     box = [None if path is None else str(path)]
     torch.distributed.broadcast_object_list(box, src=0)
     return None if box[0] is None else Path(box[0])
 
 
 def agree_on(tensors: Iterable[Tensor]) -> None:
-    """Give all processes the first one's tensors, in place; nothing where one trains alone."""
+    """Broadcast the tensors of rank 0, in place; does nothing in a single process."""
     if torch.distributed.is_initialized():
         for tensor in tensors:
             torch.distributed.broadcast(tensor, src=0)
 
 
 def _start_resource_tracker() -> None:
-    """Start multiprocessing's, deaf to SIGHUP as it is to SIGINT and SIGTERM.
+    """Start multiprocessing's resource tracker with SIGHUP blocked; it ignores SIGINT and SIGTERM itself.
 
-    It outlives the processes that it cleans up after. Where a terminal that closes ended it, another would
-    be started, and print tracebacks about names it does not know.
+    It must outlive the processes that it cleans up after. If a closing terminal ended it, another would be
+    started, and print tracebacks about names it does not know.
     """
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # a process starts with those blocked
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # a child process inherits the mask
     try:
         resource_tracker.ensure_running()
     finally:
@@ -95,19 +95,19 @@ def _start_resource_tracker() -> None:
 
 
 def follow_parent() -> None:
-    """Make this process, which another one started for training, end with it however that one ends.
+    """Make this spawned training process end with its parent, however that one ends.
 
-    Signals of the terminal go to the parent alone, which hands them on: nobody gets them twice.
+    Signals of the terminal then reach only the parent, which forwards them, so that none arrives twice.
     """
     parent = multiprocessing.parent_process()
     os.setsid()
-    _prctl_pr_set_pdeathsig(signal.SIGKILL)  # on Linux; elsewhere it does nothing
-    if parent is not None and os.getppid() != parent.pid:  # it is gone already
+    _prctl_pr_set_pdeathsig(signal.SIGKILL)  # Linux only; a no-op elsewhere
+    if parent is not None and os.getppid() != parent.pid:  # the parent has ended already
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def record_failure(error: BaseException) -> None:
-    """Tell whoever launched this process why it fails, even where the run folder cannot be written."""
+    """Report the error to the launcher of this process, even where the run folder cannot be written."""
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
     handler = get_error_handler()
@@ -116,14 +116,14 @@ def record_failure(error: BaseException) -> None:
 
 
 def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None:
-    """Run `worker(*arguments)` in so many processes of this machine, as torchrun would, and wait.
+    """Run `worker(*arguments)` in `processes` local processes, as torchrun would, and wait.
 
     Raises:
-        ChildFailedError: when one fails; the others are ended.
+        ChildFailedError: one failed; the others are terminated.
     """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # what failed is said once, by whoever called
+    # the caller reports the failure, once
     for handler in logging.getLogger("torch.distributed").handlers:
         handler.setLevel(logging.CRITICAL)
     logging.getLogger("torch.multiprocessing").setLevel(logging.CRITICAL)
@@ -133,15 +133,15 @@ def launch(worker: Callable[..., None], *arguments: Any, processes: int) -> None
         nproc_per_node=processes,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        # There are no other machines to tell that this one lives. After a signal the thread that tells it is
-        # left alone; were it to do so while Python exits, the process would be aborted.
+        # No other machine needs the heartbeat. After a signal its thread keeps running; a heartbeat while
+        # Python exits would abort the process.
         rdzv_configs={"keep_alive_interval": YEAR},
         max_restarts=0,
         monitor_interval=0.1,
         start_method="spawn",
     )
-    # The launcher hands these on to the processes; by default it also takes over what nohup told it to
-    # ignore. Not an argument of the config: that of PyTorch 2.6 has none.
+    # The launcher forwards these to the processes; by default it also handles signals that nohup made it
+    # ignore. Set as an attribute, because the config of PyTorch 2.6 has no such argument.
     handed_on = [*stop_signals(), signal.SIGQUIT]
     config.signals_to_handle = ",".join(number.name for number in handed_on)
     _start_resource_tracker()

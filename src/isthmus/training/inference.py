@@ -16,7 +16,7 @@ from isthmus.training.module import AutoencoderModule
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients. Restores the mode of each part at the end."""
+    """Evaluation mode without gradients; restores the mode of each module."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -28,12 +28,12 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def encode_all(module: AutoencoderModule, loader: DataLoader[Batch]) -> dict[str, Tensor]:
-    """Encode every example of `loader`, whose batches are of one size, but for a smaller one at the end.
+    """Encode every example of `loader`, whose batches have one size except for a smaller last one.
 
     Returns:
         On the CPU: ``ids``, the row of each example in its source, [N]; ``codes``, float32 [N, D]; ``mse``,
         the mean squared error of each reconstruction, which is its anomaly score, float32 [N]; and ``std``,
-        [N, D], where the code has a distribution.
+        [N, D], where the latent is probabilistic.
     """
     whole: dict[str, Tensor] = {}
     made = 0
@@ -41,7 +41,7 @@ def encode_all(module: AutoencoderModule, loader: DataLoader[Batch]) -> dict[str
         for batch in loader:
             for name, values in _encoded(module, batch).items():
                 if name not in whole:
-                    # parts that are joined at the end take their memory twice
+                    # concatenation at the end would take twice the memory
                     whole[name] = values.new_empty(len(loader) * len(values), *values.shape[1:], device="cpu")
                 whole[name][made : made + len(values)] = values
             made += len(batch.rows)

@@ -1,4 +1,4 @@
-"""The choices of the logger group, over Lightning's loggers. All of them go on where a run is resumed."""
+"""The choices of the logger group, over Lightning's loggers. All continue in a resumed run."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ from isthmus.common.failures import WarnOnFailure
 
 @runtime_checkable
 class Marked(Protocol):
-    """A logger whose files can be cut back to a checkpoint."""
+    """A logger whose files can be truncated to a checkpoint."""
 
-    marked_as: str  # in a checkpoint
+    marked_as: str  # key in a checkpoint
 
     def mark(self) -> Any:
-        """How far the files are when all that was logged is in them, in plain types."""
+        """The extent of the files with everything logged so far, in plain types."""
 
 
 class EventFiles(TensorBoardLogger):
     """TensorBoard events directly in `folder`.
 
     Lightning would also write an hparams.yaml; the run folder has its config.yaml. The HParams row is
-    written when the final metrics are there (see `training.writers.hparams`).
+    written when the final metrics are known (see `training.writers.hparams`).
 
     Args:
         folder: of the run.
-        resumed_at: the step from which a run goes on; a TensorBoard that is open forgets what it read
-            of later steps.
+        resumed_at: the step from which a run resumes; an open TensorBoard then discards later steps.
     """
 
     marked_as = "events"
@@ -55,7 +54,7 @@ class EventFiles(TensorBoardLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The SummaryWriter, made when it is first needed."""
+        """The SummaryWriter, created at first use."""
         if self._experiment is None:
             from isthmus.training.writers.event_writer import EventWriter
 
@@ -63,25 +62,25 @@ class EventFiles(TensorBoardLogger):
         return self._experiment
 
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:
-        """Nothing yet."""
+        """Does nothing: `write_hparams` writes the row at the end."""
 
     def save(self) -> None:
-        """Nothing besides the events."""
+        """Does nothing: there is no hparams.yaml."""
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Everything but the epoch, which would be the first chart and a metric in HParams."""
+        """Log everything but the epoch, which would be the first chart and a metric in HParams."""
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
     @rank_zero_only
     def mark(self) -> dict[str, int]:
-        """Write what is new; returns the size of each event file in bytes."""
+        """Flush; returns the size of each event file in bytes."""
         with self._warned:
             self.experiment.flush()
         return {path.name: path.stat().st_size for path in event_files(Path(self.log_dir))}
 
 
 def _quiet_about_writers(raised: threading.ExceptHookArgs) -> None:
-    """TensorBoard's writing thread raises its error again where it is called, and that is told once."""
+    """Ignore errors of TensorBoard's writer thread: it raises them again in the caller, which warns once."""
     if type(raised.thread).__name__ != "_AsyncWriterThread":
         threading.__excepthook__(raised)
 
@@ -168,7 +167,7 @@ FORGIVEN = ("log_hyperparams", "log_metrics", "log_graph", "save", "finalize")
 
 
 def forgiven(logger: Any, name: str) -> Any:
-    """The same logger; the first thing that goes wrong while it logs costs a warning, and never the run."""
+    """The same logger, changed in place: its first error causes a warning, and none ends the run."""
     warned = WarnOnFailure(f"logger.{name} failed")
 
     def forgiving(call: Callable[..., Any]) -> Callable[..., None]:
@@ -184,7 +183,7 @@ def forgiven(logger: Any, name: str) -> Any:
 
 
 def _is_first() -> bool:
-    """Whether this is the one of the processes that logs."""
+    """Whether this process is the one that logs."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 

@@ -1,7 +1,7 @@
-"""How the weights of convolutions lie in memory: by channels, or the channels of each pixel side by side.
+"""Memory format of convolution weights: contiguous, or channels last.
 
-The second, `torch.channels_last`, is faster where kernels vectorise over channels: those of oneDNN on CPUs,
-and of tensor cores (https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html). Activations
+`torch.channels_last` is faster where kernels vectorise over channels: those of oneDNN on CPUs, and of
+tensor cores (https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html). Activations
 follow the weights.
 """
 
@@ -18,12 +18,12 @@ from isthmus.training.step.capturable import is_capturable
 def set_memory_format(
     module: nn.Module, *, channels_last: bool | str, accelerator: str, precision: str
 ) -> None:
-    """Give the weights of `module` the layout that is asked for.
+    """Set the memory format of the weights of `module`.
 
     Args:
-        module: to change in place; nothing happens to one without two-dimensional convolutions.
-        channels_last: True, False, or ``auto``: on CPUs, and in half precision on CUDA, where nobody else's
-            modules take part, which may rely on the layout of what they get.
+        module: changed in place; only two-dimensional convolutions are.
+        channels_last: True, False, or ``auto``: on CPUs, and in half precision on CUDA, without
+            third-party modules, which may assume contiguous inputs.
         accelerator: cpu, cuda or mps.
         precision: as Lightning's Trainer names it.
     """
@@ -36,9 +36,9 @@ def set_memory_format(
 
 
 def follow_weights(optimizer: Optimizer) -> None:
-    """Lay out an optimizer's state as its parameters are, which fused kernels take for granted.
+    """Give an optimizer's state the strides of its parameters, which fused kernels assume.
 
-    A checkpoint may come from where the weights had another layout.
+    A checkpoint may come from a run with another memory format.
     """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():

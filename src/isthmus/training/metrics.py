@@ -1,4 +1,4 @@
-"""Running means over an epoch, summed over all processes when they are read."""
+"""Running means over an epoch, reduced over all processes by `compute`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.core.metrics.reconstruction import psnr
 from isthmus.core.regularizers.kl import kl_to_standard_normal
 from isthmus.core.types import DiagonalGaussian
 
-# Sums over many batches lose digits in single precision; Apple's GPUs have nothing else.
+# Sums over many batches lose digits in single precision; MPS has no float64.
 SUM_DTYPE = torch.float32 if torch.backends.mps.is_available() else torch.float64
 
 
@@ -50,7 +50,7 @@ class Means(Metric):
 
 
 class LatentUse(Metric):
-    """KL per dimension and active units of a latent with a distribution.
+    """KL per dimension and active units of a probabilistic latent.
 
     Args:
         dim: D.

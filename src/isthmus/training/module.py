@@ -1,4 +1,4 @@
-"""The one LightningModule: it hands batches to the training step and reports what comes back."""
+"""The LightningModule: passes batches to the training step, and logs the terms it returns."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class StepSettings:
         fused: see `make_optimizer`.
         log_every_n_steps: optimizer steps between two per-step records.
         max_steps: optimizer steps after which training is over; -1 for no limit.
-        compiled: whether noise, forward, loss and backward are compiled; of other people's modules, with
-            several processes or with a loss scale the forward pass alone.
+        compiled: whether noise, forward, loss and backward are compiled; only the forward pass with
+            third-party modules, several processes or a loss scale.
     """
 
     accumulate: int = 1
@@ -58,9 +58,9 @@ class StepSettings:
 class AutoencoderModule(LightningModule):
     """Trains and evaluates an autoencoder.
 
-    Training judges with the weights of the regularizers as they warm up; validation and test with the
-    full ones. Reconstruction metrics are those of the code without chance; the loss is that
-    of a sample, drawn from a seed that is the same at each validation.
+    Training uses the regularizer weights as they warm up; validation and test use the full weights.
+    Reconstruction metrics are those of the deterministic code; the loss is that of a sample, drawn from the
+    same seed at each validation.
 
     Args:
         autoencoder: the model, with its noise and loss.
@@ -99,8 +99,8 @@ class AutoencoderModule(LightningModule):
         self.watched_loss = watched_loss
         self.latest: Tensor | None = None  # terms of the last batch, the loss first
         self.kl_per_dimension: Tensor | None = None
-        self.validated_at = -1  # the step whose weights the last validation judged
-        self.after_step: Callable[[], None] | None = None  # called when an optimizer step is made
+        self.validated_at = -1  # optimizer step of the last validation
+        self.after_step: Callable[[], None] | None = None  # called after each optimizer step
         self._place = Progress(0, 0, 0)
         self.make_optimizer = optimizer
         self.schedule = schedule
@@ -120,7 +120,7 @@ class AutoencoderModule(LightningModule):
         self.latent_use = LatentUse(autoencoder.latent.dim) if autoencoder.latent.probabilistic else None
 
     def metric_names(self, *, validates: bool) -> list[str]:
-        """What every epoch logs, by name."""
+        """The names of the metrics that every epoch logs."""
         evaluation = list(
             reported(dict.fromkeys(self.evaluation_means.names, torch.ones(())), value_range=(0, 1))
         )
@@ -172,7 +172,7 @@ class AutoencoderModule(LightningModule):
             follow_weights(optimizer)
 
     def training_step(self, group: BatchGroup, batch_idx: int) -> None:
-        # Lightning's own work on a step takes longer than a small network's arithmetic; so several at once.
+        # Lightning's overhead per call exceeds a small network's arithmetic, so a call takes several batches.
         epoch, world_size = self.current_epoch, self.trainer.world_size
         for x, block in zip(group.split(self.scaling(group.x)), group.blocks, strict=True):
             if self._is_over():
@@ -182,7 +182,7 @@ class AutoencoderModule(LightningModule):
             self.trainer.should_stop = True
 
     def _is_over(self) -> bool:
-        # Lightning's own max_steps ends without a validation, and resumes without an end of the epoch.
+        # Lightning's own max_steps skips the last validation, and on resume the end of the epoch.
         return 0 <= self.settings.max_steps <= self.global_step
 
     def _train(self, x: Tensor, epoch: int, batch_idx: int) -> None:
@@ -217,7 +217,7 @@ class AutoencoderModule(LightningModule):
             )
 
     def _read_terms(self) -> None:
-        # Once in a while for many steps: each look costs as much as a small network's step.
+        # Reads many steps at once: each synchronization costs as much as a small network's step.
         self._guard.check()
         if self._pending_terms:
             terms, counts = zip(*self._pending_terms, strict=True)
@@ -249,7 +249,7 @@ class AutoencoderModule(LightningModule):
                 scheduler.step({**self.trainer.callback_metrics, **metrics}[self.watched_loss])
 
     def on_validation_epoch_start(self) -> None:
-        # Each process has running statistics of its own; those of the first are in its checkpoints.
+        # Running statistics differ between processes; checkpoints contain those of rank 0.
         agree_on(self.autoencoder.buffers())
         self.evaluation_means.reset()
         if self.latent_use is not None:
@@ -292,7 +292,7 @@ class AutoencoderModule(LightningModule):
     def _log_evaluation(self, stage: str) -> None:
         metrics = reported(self.evaluation_means.compute(), value_range=self.value_range)
         if not metrics["loss"].isfinite():
-            self._guard.check()  # knows the step at which it began
+            self._guard.check()  # names the first step that was not finite
             raise TrainingDiverged(f"{stage}/loss is {metrics['loss'].item()} at step {self.global_step}")
         named = {f"{stage}/{name}": value.float() for name, value in metrics.items()}
         if self.latent_use is not None:
@@ -309,9 +309,9 @@ class AutoencoderModule(LightningModule):
         self._record(named)
 
     def _record(self, metrics: dict[str, Any]) -> None:
-        # Lightning would hand them to the loggers after the checkpoint, which could not tell of them, and
-        # count batches on their axis; per-step records count steps. Its accounting takes longer than a short
-        # epoch; but `trainer.test` returns what it has, and without loggers only what is meant for them.
+        # Lightning would log them after the checkpoint, which would lack them, and by batches; per-step
+        # records count optimizer steps. Its accounting takes longer than a short epoch; but `trainer.test`
+        # returns only what `log_dict` got, and without loggers only what is meant for them.
         if self.trainer.state.fn != TrainerFn.FITTING:
             self.log_dict(metrics, logger=False if self.loggers else None)
         self.trainer.callback_metrics.update(
@@ -322,10 +322,10 @@ class AutoencoderModule(LightningModule):
             logger.log_metrics(row, step=self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the place in training, how far the logs were, and what the epoch logged, so that a checkpoint
-        tells how good it is.
+        """Add the position in training, the extent of the logs, and the epoch's metrics, so that a
+        checkpoint records how good it is.
         """
-        self._guard.check()  # a checkpoint with NaN would be the end of the run
+        self._guard.check()  # a run cannot recover from a checkpoint with NaN
         unread = PendingMeans(
             self.train_means.sums,
             self.train_means.count,
@@ -344,7 +344,7 @@ class AutoencoderModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make Lightning go on at the place in training that a checkpoint tells of."""
+        """Make Lightning resume at the position in training that a checkpoint records."""
         self._place, unread = recorded(checkpoint, rank=self.global_rank)
         calls = self.trainer.datamodule.start_at(self._place.epoch, self._place.batch)  # type: ignore[attr-defined]
         checkpoint["loops"] = {"fit_loop": loop_state(self._place, calls=calls)}

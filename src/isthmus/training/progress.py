@@ -1,7 +1,7 @@
-"""Where in training a checkpoint was made, so that training goes on from there as if nothing had been.
+"""The position in training at which a checkpoint was made, so that training resumes exactly from there.
 
-Randomness is a function of (seed, epoch, batch), so a place is all that has to be known. Lightning counts
-calls of its training step, of which each takes several batches; here batches are counted.
+Randomness is a function of (seed, epoch, batch), so the position suffices. Lightning counts calls of its
+training step, each of which takes several batches; here batches are counted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from isthmus.common.errors import BadInput
 
-KEY = "position"  # in a checkpoint
+KEY = "position"  # key in a checkpoint
 
 
 class Progress(NamedTuple):
-    """A place in training.
+    """A position in training.
 
     Attributes:
-        epoch: that is going on, or about to begin.
+        epoch: the current one, or the next at the end of an epoch.
         batch: batches of it that this process has trained on.
         step: optimizer steps made in all.
     """
@@ -31,13 +31,13 @@ class Progress(NamedTuple):
 
 
 class PendingMeans(NamedTuple):
-    """The means of an epoch that is going on.
+    """The means of an unfinished epoch.
 
     Attributes:
-        sums: of the terms that were read. Shape: [terms].
-        total: of the examples that these are of. A scalar.
-        terms: of the steps that were not read yet. Shape: [steps, terms].
-        sizes: of their batches. Shape: [steps].
+        sums: of the terms read so far. Shape: [terms].
+        total: number of examples in `sums`. A scalar.
+        terms: of the batches not read yet. Shape: [steps, terms].
+        sizes: of these batches. Shape: [steps].
     """
 
     sums: Tensor
@@ -47,10 +47,10 @@ class PendingMeans(NamedTuple):
 
 
 def record(position: Progress, unread: PendingMeans) -> dict[str, Any]:
-    """What a checkpoint holds of a place; every process of the run calls this.
+    """The checkpoint entry of a position; every process of the run calls this.
 
     Args:
-        position: the place.
+        position: in training.
         unread: the means of this process.
     """
     means: list[Any] = [None]
@@ -64,10 +64,10 @@ def record(position: Progress, unread: PendingMeans) -> dict[str, Any]:
 
 
 def recorded(checkpoint: dict[str, Any], *, rank: int) -> tuple[Progress, PendingMeans | None]:
-    """The place at which a checkpoint was made, and the means of process `rank`, if an epoch was going on.
+    """The position in a checkpoint, and the means of process `rank` if it is within an epoch.
 
     Raises:
-        BadInput: in the middle of an epoch that another number of processes trained.
+        BadInput: it is within an epoch that another number of processes trained.
     """
     found = checkpoint[KEY]
     position = Progress(found["epoch"], found["batch"], found["step"])
@@ -78,11 +78,11 @@ def recorded(checkpoint: dict[str, Any], *, rank: int) -> tuple[Progress, Pendin
 
 
 def check_processes(found: dict[str, Any], count: int) -> None:
-    """Raise `BadInput` where an epoch was going on, which another number of processes trained.
+    """Raise `BadInput` for a position within an epoch that another number of processes trained.
 
     Args:
-        found: the place that a checkpoint tells of, as `record` made it.
-        count: processes that would go on.
+        found: the position in a checkpoint, as `record` made it.
+        count: processes that would resume.
     """
     began = found.get("processes")
     if found["batch"] and began != count:
@@ -94,17 +94,17 @@ def check_processes(found: dict[str, Any], count: int) -> None:
 
 
 def processes() -> int:
-    """How many train together."""
+    """The number of training processes."""
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if distributed else 1
 
 
 def loop_state(position: Progress, *, calls: int) -> dict[str, Any]:
-    """The state of Lightning's fit loop at a place.
+    """The state of Lightning's fit loop at a position.
 
     Args:
-        position: the place.
-        calls: of the training step that this epoch has had.
+        position: in training.
+        calls: of the training step in this epoch.
     """
     epoch, batch, step = position
     begun = epoch + 1 if batch else epoch

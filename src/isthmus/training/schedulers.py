@@ -37,7 +37,7 @@ class Cosine:
         self.final = check_float("final", final, least=0.0, most=1.0)
 
     def factor(self, step: int, total_steps: int) -> float:
-        """What multiplies the learning rate at `step` of `total_steps`."""
+        """Factor of the learning rate at `step` of `total_steps`."""
         warmup_steps = round(self.warmup * total_steps)
         if step < warmup_steps:
             return (step + 1) / warmup_steps
@@ -69,7 +69,7 @@ class Plateau:
             factor=self.factor,
             patience=self.patience,
             min_lr=self.min_lr,
-            threshold=0.0,  # the default is relative, and takes any negative loss for an improvement
+            threshold=0.0,  # the default is relative, and treats any negative loss as an improvement
             threshold_mode="abs",
         )
         return {"scheduler": scheduler, "interval": "epoch"}

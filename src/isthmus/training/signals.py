@@ -1,4 +1,4 @@
-"""Being asked to stop: by Ctrl+C, by SIGTERM, by a terminal that closes, or by a scheduler."""
+"""Requests to stop: from Ctrl+C, SIGTERM, a closing terminal, or a scheduler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interruption(Exception):
     """Ends training; a checkpoint was written.
 
     Args:
-        signum: the signal that asked for it.
+        signum: the signal that requested it.
     """
 
     def __init__(self, signum: int) -> None:
@@ -41,8 +41,8 @@ class StopRequests:
 
     @contextmanager
     def listening(self) -> Iterator[StopRequests]:
-        """Take the signals over, and give them back."""
-        in_main = threading.current_thread() is threading.main_thread()  # no other can set handlers
+        """Install the signal handlers; restores the previous ones."""
+        in_main = threading.current_thread() is threading.main_thread()  # other threads cannot set handlers
         before = {number: signal.signal(number, self._asked) for number in stop_signals() if in_main}
         try:
             yield self
@@ -53,15 +53,15 @@ class StopRequests:
     def _asked(self, signum: int, frame: FrameType | None) -> None:
         self.signum = self.signum or signum
         if signum == signal.SIGINT:
-            # from here on the system ends the process, even in the middle of a long call
+            # the next Ctrl+C ends the process, even in the middle of a long call
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-                with contextlib.suppress(OSError):  # nobody may be reading
+            if os.environ.get("RANK", "0") == "0":  # only one of several processes prints
+                with contextlib.suppress(OSError):  # stderr may be closed
                     os.write(2, MESSAGE)
 
 
 def stop_signals() -> list[signal.Signals]:
-    """The signals that ask to stop, but for those that the process ignores: nohup and shells ask for that."""
+    """The signals that ask to stop, except those that nohup or a shell made this process ignore."""
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     if "SLURM_JOB_ID" in os.environ:  # `sbatch --signal=USR1@90` announces the end of a job's time
         numbers.append(signal.SIGUSR1)

@@ -22,11 +22,11 @@ from isthmus.training.checkpoint.io import AtomicCheckpointIO
 from isthmus.training.distributed import started_by_srun
 from isthmus.training.writers.console import ConsoleLines
 
-# Everything has a place in the run folder already. In a folder, Lightning would look for checkpoints that it
-# made under Slurm, and go on from one that anybody put there.
+# Loggers and callbacks have their own paths in the run folder. In a real folder, Lightning would look for its
+# Slurm checkpoints, and resume from one that anybody put there.
 NOWHERE = os.devnull
 
-# What Lightning tells everyone, and what does not concern our loaders, which take batches by index.
+# Lightning's general advice, and warnings that do not apply to our loaders, which take batches by index.
 IRRELEVANT = (
     ".*does not have many workers.*",
     ".*number of training batches.*smaller than the logging interval.*",
@@ -34,10 +34,10 @@ IRRELEVANT = (
     ".*Checkpoint directory.*exists and is not empty.*",
     ".*`srun` command is available.*",
     ".*LeafSpec.*",
-    ".*callbacks used to create the checkpoint need to be provided.*",  # those that were switched off
+    ".*callbacks used to create the checkpoint need to be provided.*",  # callbacks that were switched off
     ".*Total length of `list` across ranks is zero.*",
     ".*lr_scheduler.step.*before.*optimizer.step.*",
-    # the metrics that we log are of all processes already, and a process may have no rows to judge
+    # our metrics are already reduced over all processes, and a process may have no rows to evaluate
     ".*sync_dist=True.*",
     ".*``compute`` method of metric .* was called before the ``update`` method.*",
     ".*lr scheduler dict contains the key.*",
@@ -47,7 +47,7 @@ IRRELEVANT = (
 
 
 def quiet() -> None:
-    """Silence what does not concern the person."""
+    """Silence messages that do not concern the user."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in IRRELEVANT:
@@ -61,7 +61,7 @@ def build_trainer(
     callbacks: list[Callback],
     checkpoint_io: AtomicCheckpointIO,
 ) -> Trainer:
-    """A Trainer that leaves files only through its loggers and callbacks.
+    """A Trainer that writes files only through its loggers and callbacks.
 
     Args:
         keys: of the trainer group.
@@ -78,7 +78,7 @@ def build_trainer(
         loggers = [*loggers, ConsoleLines(keys["max_epochs"])]
     plugins: list[Any] = [checkpoint_io]
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        # our own checkpoint at a signal goes on in the middle of an epoch, with the same bits
+        # our own checkpoint at a signal resumes within an epoch, bit for bit
         plugins.append(SLURMEnvironment(auto_requeue=False) if started_by_srun() else LightningEnvironment())
     trainer = Trainer(
         accelerator=keys["accelerator"],
@@ -99,6 +99,6 @@ def build_trainer(
         callbacks=callbacks,
         plugins=plugins,
     )
-    # `StopRequests` has the signals; Lightning's handlers would end training without a checkpoint
+    # `StopRequests` handles the signals; Lightning's handlers would end training without a checkpoint
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer

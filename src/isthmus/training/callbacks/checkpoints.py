@@ -1,4 +1,4 @@
-"""Checkpoints: the best and the last, by epochs, steps and minutes, and when training is asked to stop."""
+"""Checkpoints: the best and the last, by epochs, steps and minutes, and at a request to stop."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from isthmus.training.module import AutoencoderModule
 from isthmus.training.signals import Interruption, StopRequests
 from isthmus.training.writers.background import Background
 
-AGREE_EVERY = 8  # steps between two questions to the other processes: stop? is it time for a checkpoint?
-CONFIG = "config"  # in a checkpoint
+AGREE_EVERY = 8  # steps between two all-reduces: stop? is a checkpoint due?
+CONFIG = "config"  # key in a checkpoint
 BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class Checkpoints(Checkpoint):
     """Keeps `folder`/best.ckpt and `folder`/last.ckpt.
 
-    The best is judged at the ends of epochs, by weights that validation has seen. The last is also written
-    in the middle of an epoch, from where training goes on as if nothing had been. Lightning's
-    ModelCheckpoint remembers absolute paths, and judges an epoch without validation by an earlier value.
+    The best is chosen at the end of an epoch, among validated weights. The last is also written within an
+    epoch, from where training resumes exactly. Lightning's ModelCheckpoint stores absolute paths, and gives
+    an epoch without validation an earlier value.
 
     Args:
-        folder: where they go.
-        monitor: the metric that makes a checkpoint the best; None: being the last.
+        folder: of the checkpoints.
+        monitor: the metric that chooses the best; None: the last is the best.
         mode: min or max.
         every_n_epochs: epochs between two checkpoints; the last epoch always has one.
-        every_n_steps: optimizer steps between two checkpoints besides, or None.
-        every_n_minutes: minutes after which a checkpoint is written besides, or None.
-        config: of the run, in plain types; each checkpoint holds it, so that it is not taken for another's.
-        stops: asked between two steps whether to stop, which writes a checkpoint and raises `Interruption`.
+        every_n_steps: optimizer steps between additional checkpoints, or None.
+        every_n_minutes: minutes without a checkpoint after which one is written, or None.
+        config: of the run, in plain types; each checkpoint contains it, to identify its run.
+        stops: checked between two steps; a request writes a checkpoint and raises `Interruption`.
         background: writes the files.
 
     Attributes:
-        planned: whether the checkpoint being written is one that every run of this config writes, at this
-            step; not one that was asked for by a clock or a signal.
+        planned: whether every run of this config writes the current checkpoint, at this step; False for one
+            that a clock or a signal requested.
     """
 
     state_key = "Checkpoints"
@@ -70,7 +70,7 @@ class Checkpoints(Checkpoint):
         self.background = background
         self.planned = True
         self._best: float | None = None
-        self._finished: list[int] | None = None  # the limits under which training is over
+        self._finished: list[int] | None = None  # the limits under which training has ended
         self._asked = 0
         self._due_at = float("inf")
 
@@ -79,7 +79,7 @@ class Checkpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         judged_by = state_dict.get("judged_by", [self.monitor, self.mode])
-        # a value of another metric says nothing, and that of a checkpoint that is gone neither
+        # the value of another metric, or of a missing checkpoint, cannot be compared
         if judged_by == [self.monitor, self.mode] and (self.folder / BEST).is_file():
             self._best = state_dict["best"]
 
@@ -114,11 +114,11 @@ class Checkpoints(Checkpoint):
     def on_test_batch_end(self, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
         stop, _ = self._agreed(trainer)
         if stop:
-            self._stop(stop)  # the last checkpoint is that of the end of training
+            self._stop(stop)  # last.ckpt is from the end of training already
 
     def on_train_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         self.background.flush()
-        trainer.strategy.barrier()  # the other processes read them too
+        trainer.strategy.barrier()  # the other processes read the files too
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         epochs = trainer.current_epoch + 1
@@ -135,7 +135,7 @@ class Checkpoints(Checkpoint):
             return True
         # an epoch without validation has no value of its own
         if self.monitor.startswith("val/") and module.validated_at != trainer.global_step:
-            return ends and self._best is None  # nothing was validated, so the end is the best there is
+            return ends and self._best is None  # nothing was validated, so the last is the best
         value = float(trainer.callback_metrics[self.monitor])
         better = self._best is None or (value < self._best if self.mode == "min" else value > self._best)
         if better:
@@ -156,7 +156,7 @@ class Checkpoints(Checkpoint):
             self._due_at = time.monotonic() + 60 * self.every_n_minutes
 
     def _agreed(self, trainer: Trainer) -> tuple[int, bool]:
-        """The signal to stop at, or 0, and whether it is time for a checkpoint: the same in all processes."""
+        """The signal that requests a stop, or 0, and whether a checkpoint is due: equal in all processes."""
         stop, late = self.stops.signum, time.monotonic() >= self._due_at
         if trainer.world_size == 1:
             return stop, late
@@ -169,7 +169,7 @@ class Checkpoints(Checkpoint):
 
 
 def is_finished(checkpoint: dict[str, Any], *, max_epochs: int, max_steps: int) -> bool:
-    """Whether training within these limits was over when a checkpoint was made, early perhaps."""
+    """Whether a checkpoint ends training under these limits, possibly by early stopping."""
     limits = checkpoint.get("callbacks", {}).get(Checkpoints.state_key, {}).get("finished")
     return limits == [max_epochs, max_steps] or (
         limits is not None and 0 <= max_steps <= checkpoint["global_step"]

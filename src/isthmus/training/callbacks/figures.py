@@ -20,12 +20,12 @@ from isthmus.training.writers.image_grid import image_grid, save_png
 
 
 class Figures(Callback):
-    """Shows the same examples each time, with the same noise. For images only; tables have none.
+    """Shows the same examples each time, with the same noise. Images only, not tables.
 
     Args:
         stored: the examples as stored. Shape: [B, C, H, W].
-        folder: where PNGs go.
-        every_n_epochs: epochs between two grids; whoever trains draws another one at the end.
+        folder: of the PNGs.
+        every_n_epochs: epochs between two grids; the caller draws another one at the end of training.
         background: writes the PNGs.
     """
 
@@ -51,7 +51,7 @@ class Figures(Callback):
 
     @rank_zero_only
     def draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
-        """Draw the grid of this step, if it is not there."""
+        """Draw the grid of this step, unless it was drawn already."""
         if trainer.global_step == self._drawn_at:
             return
         self._drawn_at = trainer.global_step

@@ -24,10 +24,10 @@ from isthmus.training.writers.latent_file import metadata
 class Latents(Callback):
     """Writes `folder`/step=00000469_val.safetensors (and _test) with each checkpoint by epochs or steps.
 
-    Not with those by minutes or at a signal: a run has the same files however often it is interrupted,
-    and whoever stops it does not have to wait.
+    Not with those by minutes or at a signal: an interrupted run then has the same files as any other, and
+    stops without delay.
 
-    Each file holds what `encode_all` gives, and ``labels`` where the data have them. Its metadata have one
+    Each file contains what `encode_all` returns, and ``labels`` if the data have them. Its metadata have one
     entry, ``isthmus``, a JSON object with ``step``, ``label_names`` and a checksum (see
     `training.writers.latent_file`).
 
@@ -35,7 +35,7 @@ class Latents(Callback):
         loaders: by part (val, test), each over its rows in order.
         labels: of every row of the source, or None. Shape: [N].
         label_names: see `Source`.
-        folder: where the files go.
+        folder: of the files.
         background: writes them.
     """
 

@@ -21,7 +21,7 @@ class Bar(TQDMProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown = 0  # batches of this epoch, when the bar was last drawn
+        self._shown = 0  # batches of this epoch at the last redraw
 
     def init_train_tqdm(self) -> Tqdm:
         return _unescaped(super().init_train_tqdm)
@@ -39,7 +39,7 @@ class Bar(TQDMProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: BatchGroup, batch_idx: int
     ) -> None:
-        # a step of Lightning takes several batches, or none where a resumed epoch had no batch left
+        # a call of the training step takes several batches, or none where a resumed epoch has no batch left
         done = self.total_train_batches
         if batch.blocks:
             done = batch.blocks[-1] // trainer.world_size + 1
@@ -62,7 +62,7 @@ class Bar(TQDMProgressBar):
 
 
 def _unescaped(make: Callable[[], Tqdm]) -> Tqdm:
-    """A bar that may move the cursor, on a stdout that lets nothing else do so."""
+    """Make a bar on the raw stdout: the usual one escapes the control characters that move the cursor."""
     stdout: Any = sys.stdout
     with redirect_stdout(stdout.unescaped() if hasattr(stdout, "unescaped") else stdout):
         return make()

@@ -1,7 +1,7 @@
 """The archive of a checkpoint, checked before PyTorch reads it. Imports no torch.
 
-PyTorch's format is a zip archive that is not compressed, with a pickle and the numbers of each tensor. It is
-read without comparing checksums, and `weights_only` allows more names than a checkpoint needs.
+PyTorch's format is an uncompressed zip archive of a pickle and the data of each tensor. PyTorch does not
+verify its checksums, and `weights_only` allows more names than a checkpoint needs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from isthmus.training.checkpoint.pickle_values import PickleValues
 
 CHUNK = 1 << 20  # bytes
-MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its numbers
-# What tensors, parameters and plain values are made of.
+MOST_PICKLE = 16 << 20  # bytes; a tensor takes some 200 besides its data
+# The names that the pickle of tensors, parameters and plain values contains.
 NEEDED = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor_v2|parameter)|torch\.Size|torch\.device"
     r"|torch\.(?!Untyped|Typed)[A-Za-z0-9]+Storage"
@@ -24,10 +24,10 @@ NEEDED = re.compile(
 
 
 def check_archive(path: Path) -> None:
-    """Raise `ValueError` for a file that is damaged or no checkpoint of PyTorch, could unpack to any size, or
-    names more than tensors and plain values are made of.
+    """Raise `ValueError` for a file that is damaged, is no PyTorch checkpoint, could unpack to any size, or
+    contains other names than tensors and plain values need.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(f"{path.name} is not a file")
     try:
         archive = ZipFile(path)
@@ -46,18 +46,18 @@ def check_archive(path: Path) -> None:
             raise ValueError(f"{path.name} is compressed, which a checkpoint never is; it is not read")
         for member in members:
             _check_sum(path, archive, member)
-        for member in pickles:  # PyTorch takes any of them, in capital letters too
+        for member in pickles:  # PyTorch reads any of them, in upper case too
             _check_pickle(path, archive, member)
 
 
 def _begins_as_archive(path: Path) -> bool:
-    """PyTorch reads what begins otherwise as its older format, whatever archive comes after it."""
+    """Without these bytes PyTorch reads a file in its legacy format, even if an archive follows."""
     with path.open("rb") as file:
         return file.read(4) == b"PK\3\4"
 
 
 def _check_sum(path: Path, archive: ZipFile, member: ZipInfo) -> None:
-    """Compare the bytes of a member with the CRC-32 that the archive has of them; PyTorch does not."""
+    """Verify the CRC-32 of a member; PyTorch does not."""
     try:
         with archive.open(member) as file:
             while file.read(CHUNK):
@@ -67,8 +67,8 @@ def _check_sum(path: Path, archive: ZipFile, member: ZipInfo) -> None:
 
 
 def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
-    """Refuse names that a checkpoint has no use for, of which some that PyTorch allows make objects of any
-    size, and values inside of values without end.
+    """Refuse names that no checkpoint needs (some that PyTorch allows make objects of any size), and values
+    nested without limit.
     """
     if member.file_size > MOST_PICKLE:
         raise ValueError(
@@ -90,5 +90,5 @@ def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """The first line of an error message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or not there, and that run no code when they are read.
+"""Checkpoints that are written atomically, and that run no code when they are read.
 
-Written beside their place, then renamed into it. Read with `weights_only=True`: tensors and plain values
-alone (https://docs.pytorch.org/docs/stable/notes/serialization.html).
+Written to a file beside the target, then renamed. Read with `weights_only=True`: only tensors and plain
+values (https://docs.pytorch.org/docs/stable/notes/serialization.html).
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from isthmus.common.atomic_files import make_subfolder, replacing, same_content
 from isthmus.training.checkpoint.archive import check_archive, first_line
 from isthmus.training.writers.background import Background
 
-ALSO = "also"  # a storage option: another path at which the same checkpoint is wanted
+ALSO = "also"  # storage option: another path for the same checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's own writes its temporary file elsewhere, from where a rename may not be atomic.
+    """Writes checkpoints atomically. Lightning's own puts its temporary file elsewhere, from where a rename
+    may not be atomic.
 
     Args:
-        background: writes the files; a checkpoint that is still to be written gives way to a newer one. With
-            the storage option `ALSO`, a path, the same checkpoint is there as well.
-        before: called first, there: writes what the checkpoint tells of.
+        background: writes the files; a newer checkpoint replaces a pending one. The storage option `ALSO`, a
+            path, gets the same checkpoint.
+        before: called first, in the writer thread: writes the logs that the checkpoint records.
     """
 
     def __init__(self, background: Background, before: Callable[[], None]) -> None:
@@ -46,7 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         place = Path(path)
         also: list[Path] = [storage_options[ALSO]] if storage_options else []
         copies: dict[object, Tensor] = {}
-        held = _copied(checkpoint, copies)  # training goes on in these tensors
+        held = _copied(checkpoint, copies)  # training keeps changing the original tensors
 
         def write() -> None:
             self.before()
@@ -64,27 +65,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """See `read_checkpoint`; never anything but tensors and plain values, and those on the CPU.
+        """See `read_checkpoint`; always only tensors and plain values, on the CPU.
 
-        Lightning migrates what an older version of it wrote. Of what it migrates a run uses nothing: where it
-        resumes is in `training.progress`.
+        The current version makes Lightning skip its migration of older checkpoints, which a run does not
+        need: `training.progress` has the position to resume from.
         """
         return {**read_checkpoint(Path(path)), "pytorch-lightning_version": pytorch_lightning.__version__}
 
 
 def _copied(content: Any, copies: dict[object, Tensor]) -> Any:
-    """Plain values as they are, and tensors copied to the CPU; tied ones, in `copies`, stay tied."""
+    """Plain values as they are, and tensors copied to the CPU; `copies` keeps tied tensors tied."""
     if isinstance(content, Tensor):
         place = (content.data_ptr(), content.dtype, content.device, content.shape, content.stride())
         if not content.numel() or place not in copies:
             copies[place] = content.detach().to("cpu", copy=True)
         return copies[place]
     if isinstance(content, dict):
-        # reading refuses other kinds of dict: the milestones of a learning rate are a Counter
+        # reading refuses other dict types, such as the Counter of a scheduler's milestones
         kind = OrderedDict if isinstance(content, OrderedDict) else dict
         copied = kind((key, _copied(value, copies)) for key, value in content.items())
         if isinstance(content, OrderedDict):
-            vars(copied).update(vars(content))  # the state of a module has versions there
+            vars(copied).update(vars(content))  # a state_dict has module versions there
         return copied
     if isinstance(content, list | tuple) and not isinstance(content, torch.Size):
         return (list if isinstance(content, list) else tuple)(_copied(value, copies) for value in content)
@@ -92,17 +93,17 @@ def _copied(content: Any, copies: dict[object, Tensor]) -> Any:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU.
+    """The content of a checkpoint, on the CPU.
 
     Raises:
         ValueError: the file is damaged (a checksum of its archive is wrong), is no PyTorch zip archive or a
-            compressed one (which can unpack to any size), or holds something else than a dict of tensors and
+            compressed one (which can unpack to any size), or contains other things than a dict of tensors and
             plain values.
-        OSError: it is not there or may not be read.
+        OSError: it does not exist or may not be read.
     """
     check_archive(path)
     try:
-        with warnings.catch_warnings(action="ignore"):  # such as of the pickle's protocol
+        with warnings.catch_warnings(action="ignore"):  # such as about the pickle protocol
             content = torch.load(path, weights_only=True, map_location="cpu")
     except UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
@@ -117,7 +118,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _keep_versions(state: OrderedDict[Any, Any]) -> None:
-    """Of the attributes that a state can have, keep the versions of modules; others change what is loaded."""
+    """Keep only the module versions of a state_dict's attributes; others change what is loaded."""
     attributes = vars(state)
     told = attributes.get("_metadata")
     attributes.clear()
@@ -131,8 +132,8 @@ def _keep_versions(state: OrderedDict[Any, Any]) -> None:
 
 
 def _check_tensors(path: Path, content: dict[str, Any]) -> None:
-    """Refuse tensors whose numbers are not in the file: repeated bytes would stand for any size, and
-    PyTorch enlarges some with whatever is in memory. Of states, drop the attributes but the versions.
+    """Refuse tensors whose data are not in the file: an expanded tensor could have any size, and PyTorch
+    enlarges some storages with uninitialized memory. Drops state_dict attributes except versions.
     """
     waiting: list[Any] = [content]
     seen = set()
@@ -142,7 +143,7 @@ def _check_tensors(path: Path, content: dict[str, Any]) -> None:
             dense = torch.empty_like(each, device="meta").stride() == each.stride()
             if not dense or each.is_neg() or each.is_conj():
                 raise ValueError(f"{path.name} holds a tensor that is a view of another; it is not read")
-            if each.untyped_storage().resizable():  # what a file holds is not; it would be any memory
+            if each.untyped_storage().resizable():  # data from a file are not; this is uninitialized memory
                 raise ValueError(f"{path.name} holds a tensor without numbers in the file; it is not read")
             continue
         if isinstance(each, OrderedDict):

@@ -1,4 +1,4 @@
-"""How many values a pickle stands for, before it is read. Imports no torch."""
+"""Counts the values that a pickle unfolds into, before it is loaded. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from pickletools import OpcodeInfo, markobject
 from typing import Any
 
 MOST_VALUES = 5_000_000  # in a pickle; a tensor takes some 25
-CHANGING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")  # a value that is there
+CHANGING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")  # these change an existing value
 
 
 class PickleValues:
-    """The values that a pickle makes, as far as which of them holds which.
+    """The values that a pickle makes, as a graph of which value contains which.
 
-    A list that holds another one twice, and so on sixty times, takes a few hundred bytes, and whatever goes
-    through it, such as the hash of a tuple or the text of an error, 2^60 steps.
+    Sixty nested lists that each contain the next one twice take a few hundred bytes, but a traversal, such
+    as the hash of a tuple or the text of an error, takes 2^60 steps.
     """
 
     def __init__(self) -> None:
-        self._held: list[list[int] | tuple[()]] = [[]]  # by each value; by the first, what nothing else holds
+        self._held: list[list[int] | tuple[()]] = [[]]  # children of each value; 0 is the root
         self._stack: list[int | None] = []  # None for a mark
         self._memo: dict[int, int | None] = {}
 
     def follow(self, operation: OpcodeInfo, argument: Any) -> None:
-        """Take a step of the pickle.
+        """Process one opcode of the pickle.
 
         Raises:
-            LookupError: there is nothing on the stack, or at that place of the memo.
+            LookupError: the stack is empty, or the memo has no such entry.
             ValueError: there are more than `MOST_VALUES`.
         """
         match operation.name:
@@ -39,7 +39,7 @@ class PickleValues:
                 self._make(name, self._taken(operation), len(operation.stack_after))
 
     def _taken(self, operation: OpcodeInfo) -> list[int]:
-        """The values that an operation takes from the stack, the deepest last."""
+        """The values that an opcode pops from the stack, the deepest last."""
         before, taken = operation.stack_before, []
         if markobject in before:
             before = before[: before.index(markobject)]
@@ -69,7 +69,7 @@ class PickleValues:
             self._held[value] = inner
 
     def check(self) -> None:
-        """Raise `ValueError` where they unfold into more than `MOST_VALUES`."""
+        """Raise `ValueError` where the values unfold into more than `MOST_VALUES`."""
         self._add(0, [value for value in self._stack if value is not None])
         sizes = [0] * len(self._held)
         waiting = [(0, False)]
@@ -80,6 +80,6 @@ class PickleValues:
                 if sizes[value] > MOST_VALUES:
                     raise ValueError(f"it unfolds into more than {MOST_VALUES:,} values")
             elif not sizes[value]:
-                sizes[value] = MOST_VALUES  # while it is counted: one that holds itself has no end
+                sizes[value] = MOST_VALUES  # while it is counted: a cycle has no end
                 waiting.append((value, True))
                 waiting += [(inner, False) for inner in self._held[value] if not sizes[inner]]

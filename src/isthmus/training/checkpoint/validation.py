@@ -1,6 +1,6 @@
-"""Whether a checkpoint holds what its run would have written: every tensor and every number of it.
+"""Checks that a checkpoint contains what its run would have written: every tensor and every number.
 
-A checkpoint may come from anyone, and fused kernels trust what they are given: where an optimizer's state has
+A checkpoint may come from anyone, and fused kernels do not check shapes: where an optimizer's state has
 another shape than its weights, they write past the end of a buffer.
 """
 
@@ -17,14 +17,14 @@ from isthmus.training.module import AutoencoderModule
 from isthmus.training.progress import KEY
 from isthmus.training.step.optimizers import make_optimizer
 
-LARGEST = 2.0**53  # of a number: the largest up to which a double counts
+LARGEST = 2.0**53  # absolute value of a number: up to here a double has every integer
 REALS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 KERNELS = ("foreach", "fused")  # settings of an optimizer that choose its kernel; devices differ in them
 OURS = ("isthmus.", "torch.")  # modules whose state is known
 
 
 class OneOf(NamedTuple):
-    """Alternatives in what is expected; a number stands for itself here."""
+    """Alternatives in what is expected; a number matches only itself here."""
 
     options: tuple[Any, ...]
 
@@ -54,7 +54,7 @@ def is_count(value: Any) -> bool:
 
 
 def check_weights(checkpoint: dict[str, Any], module: AutoencoderModule) -> None:
-    """Raise `ValueError` where the weights in a checkpoint are not those of `module`, or not finite.
+    """Raise `ValueError` where the weights in a checkpoint do not match `module`, or are not finite.
 
     Args:
         checkpoint: as `read_checkpoint` returns it.
@@ -69,9 +69,9 @@ def check_weights(checkpoint: dict[str, Any], module: AutoencoderModule) -> None
 
 
 def check_state(checkpoint: dict[str, Any], module: AutoencoderModule) -> None:
-    """The same for all that training resumes from: weights, means, callbacks, optimizer and schedule.
+    """Like `check_weights`, for all that training resumes from: also means, callbacks, optimizer, schedule.
 
-    Optimizers and schedules from outside of isthmus and PyTorch are not judged: what they keep is not known.
+    Third-party optimizers and schedules are not checked: their state is not known.
     """
     check_weights(checkpoint, module)
     for key in ("epoch", "global_step"):
@@ -93,7 +93,7 @@ def check_state(checkpoint: dict[str, Any], module: AutoencoderModule) -> None:
 
 
 def _check_means(means: Any, module: AutoencoderModule) -> None:
-    """The means of one process over an epoch that is not over; see `training.progress.PendingMeans`."""
+    """Check the means of one process over an unfinished epoch; see `training.progress.PendingMeans`."""
     terms = means.get("terms") if isinstance(means, dict) else None
     steps = len(terms) if isinstance(terms, Tensor) and terms.ndim else 0
     expected = {
@@ -129,7 +129,7 @@ def _check_optimizer(checkpoint: Mapping[str, Any], module: AutoencoderModule) -
 
 
 def _after_a_step(module: AutoencoderModule) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The states of the optimizer and of the schedule after a step, in tensors without memory."""
+    """The states of the optimizer and of the schedule after a step, on the meta device."""
     weights = [
         nn.Parameter(torch.zeros_like(weight, device="meta"), requires_grad=weight.requires_grad)
         for weight in module.autoencoder.parameters()
@@ -144,7 +144,7 @@ def _after_a_step(module: AutoencoderModule) -> tuple[dict[str, Any], list[dict[
 
 
 def _settings(expected: list[dict[str, Any]], found: Any) -> list[dict[str, Any]]:
-    """The settings of an optimizer that a checkpoint must have; newer PyTorch has switches that it adds."""
+    """The optimizer settings that a checkpoint must have, without switches that newer PyTorch adds."""
     if not isinstance(found, list) or len(found) != len(expected):
         return expected
     return [
@@ -159,15 +159,15 @@ def _settings(expected: list[dict[str, Any]], found: Any) -> list[dict[str, Any]
 
 
 def _check(found: Any, expected: Any, where: str) -> None:
-    """Raise `ValueError` where `found` is not like `expected`.
+    """Raise `ValueError` where `found` does not match `expected`.
 
     Args:
         found: plain values and tensors.
-        expected: the same nesting. A type stands for any value of it (float for any number), a number for
-            any finite one, a tensor for those of its shape and kind; text, switches and None for themselves.
+        expected: the same nesting. A type matches any value of it (float any number), a number any finite
+            one, a tensor those of its shape and dtype; text, switches and None match themselves.
         where: names `found`.
 
-    Of floating-point tensors the precision may differ: loading one converts it.
+    The precision of floating-point tensors may differ: loading converts it.
     """
     if isinstance(expected, OneOf):
         like = [option for option in expected.options if _is_like(found, option)]

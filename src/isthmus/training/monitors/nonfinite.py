@@ -18,14 +18,14 @@ FAR = 1e6  # times the loss of the untrained model: no training that learns or f
 
 
 class DivergenceGuard:
-    """Collects losses, and looks at all of them together when asked."""
+    """Collects losses on the device; `check` reads all of them at once."""
 
     def __init__(self) -> None:
         self._terms: list[Tensor] = []
         self._steps: list[int] = []
 
     def add(self, step: int, terms: Tensor) -> None:
-        """Remember the terms of an optimizer step, the loss first. Shape: [T]."""
+        """Record the terms of an optimizer step, the loss first. Shape: [T]."""
         self._steps.append(step)
         self._terms.append(terms)
 

@@ -1,4 +1,4 @@
-"""Notices a latent that carries nothing: posterior collapse (Bowman et al. 2016, arXiv:1511.06349)."""
+"""Detects posterior collapse, a latent without information (Bowman et al. 2016, arXiv:1511.06349)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 COLLAPSED = 0.1  # fraction of active units below which a latent counts as collapsed
-PATIENCE = 5  # validations in a row: at first no unit is active anywhere
-MOST_CURVES = 64  # dimensions; of wider codes the histogram alone is logged
+PATIENCE = 5  # consecutive validations: at first no model has active units
+MOST_CURVES = 64  # dimensions; wider codes are logged as a histogram only
 
 
 class CollapseWarning:
     """Warns once when hardly any unit is active.
 
     Args:
-        after_epochs: until the weights have warmed up, inactive units mean nothing.
+        after_epochs: length of the warm-up, during which inactive units mean nothing.
     """
 
     def __init__(self, *, after_epochs: float) -> None:
@@ -26,13 +26,13 @@ class CollapseWarning:
         self._in_a_row = 0
 
     def look(self, active: int, kl: Tensor, *, epoch: int, final: bool) -> None:
-        """Judge the latent after so many epochs.
+        """Check the latent after an evaluation.
 
         Args:
             active: number of active units.
             kl: per dimension, in nats. Shape: [D].
             epoch: epochs trained.
-            final: whether training is over, so that there is nothing to wait for.
+            final: whether training is over, so that the patience does not apply.
         """
         collapsed = epoch >= self.after_epochs and active < COLLAPSED * len(kl)
         self._in_a_row = self._in_a_row + 1 if collapsed else 0
@@ -49,7 +49,7 @@ class CollapseWarning:
 
 
 def kl_record(kl: Tensor, stage: str) -> dict[str, Tensor]:
-    """KL per dimension, [D], under the names it is logged by; nothing for very wide codes."""
+    """KL per dimension, [D], by log name; empty for more than `MOST_CURVES` dimensions."""
     if len(kl) > MOST_CURVES:
         return {}
     return {f"{stage}_kl/{dimension:02d}": value for dimension, value in enumerate(kl)}

@@ -1,4 +1,4 @@
-"""Which modules are known: what they do is decided by their settings, not by the values of a batch."""
+"""Modules that can be captured: their operations depend on settings, not on the values of a batch."""
 
 from __future__ import annotations
 

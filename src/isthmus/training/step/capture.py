@@ -1,13 +1,13 @@
-"""A training step recorded once as a flat list of tensor operations, and replayed for every batch after.
+"""Captures a training step as a flat list of tensor operations, and replays it for later batches.
 
 Python modules, autograd's bookkeeping and their dispatch take longer than the arithmetic of a small network.
-`torch.fx.experimental.proxy_tensor.make_fx` writes down the operations that noise, forward, loss and backward
-come to; replayed, they call the same kernels in the same order, so the results are the same bits.
+`torch.fx.experimental.proxy_tensor.make_fx` records the operations of noise, forward, loss and backward. A
+replay calls the same kernels in the same order, so the results are bit-identical.
 
-What a recording cannot know is Python that decides anew at each batch. So only parts are recorded that are
-made of isthmus' own modules and PyTorch's, without hooks, and the first replays are compared with what Python
-gives. Where they differ, or nothing can be written down, Python goes on. Where parts change their mode, or
-weights their place or whether they are trained, recording begins again.
+A recording cannot contain Python control flow that differs between batches. So only models of isthmus' and
+PyTorch's modules without hooks are captured, and the first replays are compared with eager execution. Where
+they differ, or recording fails, training stays eager. A change of a module's mode, of a weight's address or
+of its `requires_grad` invalidates all recordings.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from isthmus.training.step.graph_passes import simplify, use_fast_calls
 
 logger = logging.getLogger(__name__)
 
-WATCHED = 3  # batches of one shape that Python computes first: short trainings need no recording
-COMPARED = 2  # replays that Python checks, the second one with other weights than those recorded
-MOVES = 4  # of weights, after which nothing is recorded: an optimizer puts them elsewhere again and again
+WATCHED = 3  # batches of one shape that run eagerly first: short trainings need no recording
+COMPARED = 2  # replays compared with eager execution; the second has other weights than the capture
+MOVES = 4  # address changes of weights that end capture: the optimizer keeps replacing the tensors
 FALLBACK = "the training step cannot be recorded (%s); it is trained all the same, more slowly"
 
 
 class Setting(NamedTuple):
-    """What recordings hold to.
+    """What recordings assume.
 
     Attributes:
-        modes: whether each part is in training mode.
-        trained: whether each weight and buffer has a gradient.
-        places: where they are in memory.
+        modes: whether each module is in training mode.
+        trained: `requires_grad` of each parameter and buffer.
+        places: their memory addresses.
     """
 
     modes: list[bool]
@@ -54,7 +54,7 @@ Compute = Callable[..., list[Tensor | None]]
 
 
 def can_be_captured(module: nn.Module) -> bool:
-    """Whether nothing but known modules without hooks takes part."""
+    """Whether `module` contains only isthmus' and PyTorch's modules, without hooks."""
     if not is_capturable(module) or _has_any_global_hook():
         return False
     hooked = any(
@@ -68,16 +68,16 @@ def can_be_captured(module: nn.Module) -> bool:
 
 
 class StepCapture:
-    """Computes gradients; each shape of batch is recorded when it has come a few times.
+    """Computes gradients; captures each batch shape after a few eager batches.
 
     Args:
         autoencoder: in training mode, on its device.
-        compiled: whether recordings are compiled, with CUDA graphs where there is CUDA. They then begin with
-            the first batch and are compared with Python before they are compiled, since chance comes from
-            other kernels afterwards. What they return is overwritten at the next batch.
+        compiled: whether recordings are compiled, with CUDA graphs on CUDA. The first batch is then captured,
+            and compared with eager execution before compilation, since compiled kernels draw other random
+            numbers. The next batch overwrites what they return.
 
     Attributes:
-        replay_count: batches that were computed by a recording.
+        replay_count: batches computed by replays.
     """
 
     def __init__(self, autoencoder: Autoencoder, *, compiled: bool = False) -> None:
@@ -138,7 +138,7 @@ class StepCapture:
     @torch.no_grad()
     def _replay(self, compute: Compute, x: Tensor, epoch: Tensor | None) -> Gradients:
         self.replay_count += 1
-        # the recording has the casts that autocast makes
+        # the recording contains autocast's casts
         if torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 terms, *gradients = compute(x, epoch)
@@ -148,12 +148,12 @@ class StepCapture:
         return Gradients(terms, gradients)
 
     def _record(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
-        """A recording that has not been compared yet; None where something cannot be recorded."""
+        """A recording that has not been compared yet; None where capture fails."""
         graph = self._written_down(x, epoch, share)
         return None if graph is None else use_fast_calls(graph).forward
 
     def _compiled(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
-        """A recording that has been compared and is compiled; the forward pass alone where there is none."""
+        """A compared and compiled recording; None after a failure, and then only forward is compiled."""
         graph = self._written_down(x, epoch, share)
         if graph is None:
             return None
@@ -165,8 +165,8 @@ class StepCapture:
         mode = "reduce-overhead" if x.device.type == "cuda" else "default"
         compiled: Compute = torch.compile(graph, dynamic=False, mode=mode)
         try:
-            self._replay(compiled, x, epoch)  # it is compiled only now
-        except Exception as error:  # whatever compilers say
+            self._replay(compiled, x, epoch)  # compilation happens here
+        except Exception as error:  # compilers raise any type
             self._give_up(str(error).partition("\n")[0])
             return None
         finally:
@@ -183,7 +183,7 @@ class StepCapture:
         kind = x.device.type
         before = _State(self.autoencoder, x)
         try:
-            # weights that autocast has cast and kept would be recorded as constants
+            # weights in autocast's cache would be recorded as constants
             with torch.autocast(
                 kind,
                 dtype=torch.get_autocast_dtype(kind),
@@ -191,18 +191,18 @@ class StepCapture:
                 cache_enabled=False,
             ):
                 return simplify(make_fx(step)(x, epoch))
-        except Exception as error:  # whatever PyTorch raises where Python looks at values
+        except Exception as error:  # data-dependent Python raises various types
             self._give_up(str(error).partition("\n")[0])
             return None
         finally:
             before.restore()
 
     def _compare(self, compute: Compute, x: Tensor, epoch: Tensor | None, share: float) -> Gradients:
-        """What Python computes; a recording that computes something else is not used any more."""
+        """The eager gradients; gives up capture where a replay differs from them."""
         before = _State(self.autoencoder, x)
         try:
             replayed = self._replay(compute, x, epoch)
-        except Exception as error:  # such as memory for both
+        except Exception as error:  # such as out of memory: both results are held
             before.restore()
             self._give_up(str(error).partition("\n")[0])
             return self._by_python(x, epoch, share)
@@ -227,8 +227,8 @@ class StepCapture:
 
 
 class _State:
-    """What a batch changes besides the weights, to go back to: the random state of its device, buffers, and
-    itself, where the first layer works in place."""
+    """Snapshot of RNG state, buffers and input, restored after a trial replay. The first layer may change
+    the input in place."""
 
     def __init__(self, module: nn.Module, x: Tensor) -> None:
         self._generator = default_generator(x.device)
@@ -243,7 +243,7 @@ class _State:
 
 
 def _own(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
-    """A gradient laid out as its parameter is: fused optimizers read both as one row of numbers."""
+    """The gradient with its parameter's strides: fused optimizers read both as flat arrays."""
     if gradient is None or gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
@@ -255,9 +255,9 @@ def _same(own: Tensor | None, other: Tensor | None) -> bool:
     if (own.shape, own.dtype) != (other.shape, other.dtype):
         return False
     if own.device.type == "cpu":
-        # NaN, which ends training elsewhere, is the same as NaN here
+        # NaN equals NaN here; `DivergenceGuard` ends training on it
         return torch.allclose(own, other, rtol=0.0, atol=0.0, equal_nan=True)
-    # on GPUs some kernels add up in any order, of which small numbers lose most
+    # some GPU kernels sum in any order, which costs small numbers the most precision
     finite = other.isfinite()
     if not torch.equal(finite, own.isfinite()):
         return False

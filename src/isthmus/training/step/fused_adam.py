@@ -1,4 +1,4 @@
-"""Adam's fused kernel, called without what PyTorch's wrapper of it gathers anew at every step."""
+"""Adam's fused kernel, called directly: PyTorch's wrapper collects its arguments again at every step."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.optim import Adam, AdamW, Optimizer
 
 
 class _Lists(NamedTuple):
-    """A group's settings, its kernel, and its tensors in the order in which the kernel wants them."""
+    """A parameter group's settings, its kernel, and its tensors in the kernel's argument order."""
 
     group: dict[str, Any]
     kernel: Callable[..., None]
     parameters: list[Tensor]
     means: list[Tensor]
     squares: list[Tensor]
-    counts: Tensor  # of steps made, by each parameter
-    steps: list[Tensor]  # the same numbers, one by one
+    counts: Tensor  # steps of each parameter
+    steps: list[Tensor]  # views of `counts`, one per parameter
 
 
 def is_fused_adam(optimizer: Optimizer) -> bool:
@@ -40,13 +40,13 @@ def is_fused_adam(optimizer: Optimizer) -> bool:
 
 
 class FusedAdam:
-    """Steps as `optimizer.step()` does, with the same bits; the state is the optimizer's own.
+    """Bit-identical to `optimizer.step()`, on the optimizer's own state.
 
     Args:
         optimizer: see `is_fused_adam`.
 
     Attributes:
-        parameters: of all groups, one after another.
+        parameters: of all groups, concatenated.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -63,11 +63,11 @@ class FusedAdam:
 
     @torch.no_grad()
     def apply(self, gradients: list[Tensor | None]) -> None:
-        """A step with these gradients of `parameters`, which need not be in their `grad`."""
+        """Make a step with these gradients of `parameters`, which need not be in their `grad`."""
         if self._lists is None or any(gradient is None for gradient in gradients):
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.grad = gradient
-            self.optimizer.step()  # makes the state at the first step
+            self.optimizer.step()  # creates the state at the first step
             self._lists = self._gathered()
             self.zero_grad()
             return
@@ -100,7 +100,7 @@ class FusedAdam:
                 return None  # a parameter that never had a gradient
             counts = torch.stack([state["step"] for state in states])
             for state, step in zip(states, counts.unbind(), strict=True):
-                state["step"] = step  # a view, so that all are counted at once
+                state["step"] = step  # a view: one addition increments all
             names = ("exp_avg", "exp_avg_sq", "step")
             means, squares, steps = ([state[name] for state in states] for name in names)
             decoupled = group.get("decoupled_weight_decay", isinstance(self.optimizer, AdamW))

@@ -1,4 +1,4 @@
-"""Fewer operations for the same bits: what a recorded step does not have to do anew at every batch."""
+"""Bit-preserving graph passes over a captured step: they remove work that is the same for each batch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.fx import Graph, GraphModule, Node, map_arg
 ATEN = torch.ops.aten
 VIEWS = (ATEN.t.default, ATEN.view.default, ATEN.unsqueeze.default, ATEN.expand.default)
 UNTOLD = (ATEN._unsafe_view.default,)  # a view, though its schema does not say so
-FILLED = (ATEN.ones_like.default, ATEN.zeros_like.default)  # whose argument gives a shape alone
-# PyTorch's Python functions are called faster than its operators; these take the same arguments.
+FILLED = (ATEN.ones_like.default, ATEN.zeros_like.default)  # which use only their argument's metadata
+# PyTorch's Python functions have less call overhead than its operators; these take the same arguments.
 FASTER: dict[Any, Callable[..., Any]] = {
     ATEN.add.Tensor: torch.add,
     ATEN.addmm.default: torch.addmm,
@@ -36,10 +36,10 @@ FASTER: dict[Any, Callable[..., Any]] = {
 
 
 def simplify(recorded: GraphModule) -> GraphModule:
-    """Simplify a recording of `make_fx` in place; the kernels that remain get the same numbers.
+    """Simplify a recording of `make_fx` in place; the remaining kernels get the same numbers.
 
-    Detaching and transposing twice are left out, equal operations are done once, and views of weights and
-    what depends on shapes alone are made here. What an operation writes into is left as it is.
+    Removes detach and double transposes, merges equal operations, and precomputes views of weights and
+    tensors that depend on shapes alone. Tensors that an operation writes into are left as they are.
     """
     graph = recorded.graph
     touched = {_base(target) for node in graph.nodes for target in _written(node)}
@@ -56,7 +56,7 @@ def simplify(recorded: GraphModule) -> GraphModule:
 
 
 def use_fast_calls(recorded: GraphModule) -> GraphModule:
-    """Make a recording quicker to call from Python, in place."""
+    """Reduce the Python call overhead of a recording, in place."""
     for node in recorded.graph.nodes:
         if node.op == "get_attr":  # a module's own __getattr__ is slow
             recorded.__dict__[node.target] = getattr(recorded, node.target)
@@ -66,22 +66,22 @@ def use_fast_calls(recorded: GraphModule) -> GraphModule:
 
 
 def _base(node: Node) -> Node:
-    """What has the memory that `node` is a view of, or has been written into."""
+    """The node that owns the memory of `node`, behind views and in-place writes."""
     while True:
         source = node.all_input_nodes[0] if node.target is operator.getitem else node
         if (viewed := _viewed(source)) is None:
-            return node  # of several results of one operation, each has memory of its own
+            return node  # each result of a multi-output operation owns its memory
         node = viewed
 
 
 def _viewed(node: Node) -> Node | None:
-    """The argument in whose memory the result of an operation is."""
+    """The argument that shares its memory with the result of an operation, or None."""
     if node.target in UNTOLD:
         return node.all_input_nodes[0]
     if not isinstance(node.target, OpOverload):
         return None
     infos = [each.alias_info for each in node.target._schema.returns if each.alias_info]
-    shared = set().union(*(info.before_set for info in infos), "*")  # one star: in a list of results
+    shared = set().union(*(info.before_set for info in infos), "*")  # "*": in a list of results
     for argument, given in _arguments(node):
         info = argument.alias_info
         if info is not None and shared & (info.before_set | info.after_set):
@@ -90,7 +90,7 @@ def _viewed(node: Node) -> Node | None:
 
 
 def _written(node: Node) -> list[Node]:
-    """What an operation writes into."""
+    """The tensors that an operation writes into."""
     if not isinstance(node.target, OpOverload):
         return []
     infos = [(argument.alias_info, given) for argument, given in _arguments(node)]
@@ -98,7 +98,7 @@ def _written(node: Node) -> list[Node]:
 
 
 def _arguments(node: Node) -> Iterator[tuple[Any, Node]]:
-    """The tensors that an operation is given, those in lists too, with what its schema says of each."""
+    """The tensor arguments of an operation, also those in lists, each with its schema entry."""
     for number, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
         positional = number < len(node.args)
         given = node.args[number] if positional else node.kwargs.get(argument.name)
@@ -125,7 +125,7 @@ def _leave_out(graph: Graph) -> None:
 
 
 def _sum_flat(graph: Graph) -> None:
-    """Sums over a batch without the dimension that a view takes away again."""
+    """Merge a keepdim sum over the batch, and the view that drops the dimension, into one sum."""
     for node in graph.nodes:
         source = node.args[0] if node.target is ATEN.view.default else None
         if not isinstance(source, Node) or source.target is not ATEN.sum.dim_IntList:
@@ -138,9 +138,9 @@ def _sum_flat(graph: Graph) -> None:
 
 
 def fold_constants(recorded: GraphModule, touched: set[Node]) -> None:
-    """Views of weights, which stay where they are, and tensors that depend on shapes alone.
+    """Precompute views of weights, whose addresses are fixed, and tensors that depend on shapes alone.
 
-    A view of what is written into is added to `touched`.
+    Adds views of tensors that are written into to `touched`.
     """
     weights: dict[Node, Tensor] = {}
     constants: dict[Node, Tensor] = {}
@@ -178,13 +178,13 @@ def _put(recorded: GraphModule, node: Node, value: Tensor) -> Node:
 
 
 def eliminate_common_subexpressions(graph: Graph, touched: set[Node]) -> None:
-    """One operation in place of several with the same arguments."""
+    """Merge operations that have the same arguments."""
     first: dict[object, Node] = {}
     for node in list(graph.nodes):
         if node.op == "get_attr":
             key: object = node.target
         elif _is_pure(node) and touched.isdisjoint(map(_base, [node, *node.all_input_nodes])):
-            key = (node.target, repr(node.args), repr(node.kwargs))  # nodes by their names, which are unique
+            key = (node.target, repr(node.args), repr(node.kwargs))  # repr gives node names, which are unique
         else:
             continue
         same = first.setdefault(key, node)

@@ -1,4 +1,4 @@
-"""Making and clipping: what stands around a PyTorch optimizer."""
+"""Makes PyTorch optimizers, and clips gradients."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FUSED_DEVICES = ("cpu", "cuda")
 def make_optimizer(
     make: Callable[..., Optimizer], parameters: Iterable[Tensor], *, fused: bool | str, device: torch.device
 ) -> Optimizer:
-    """`make(parameters)`, with one fused kernel for all weights where that is asked for.
+    """`make(parameters)`, with PyTorch's fused implementation if requested.
 
     Args:
         make: an optimizer class with its settings bound.
         parameters: to train.
-        fused: True, False, or ``auto``: where the device has fused kernels.
-        device: the parameters are on.
+        fused: True, False, or ``auto``: True where the device has fused kernels.
+        device: of the parameters.
     """
     if not isinstance(fused, bool):
         one_of("fused", fused, ("auto",))
@@ -35,7 +35,7 @@ def make_optimizer(
 def clip_gradients(module: LightningModule, optimizer: Any, *, value: float, algorithm: str) -> None:
     """Bound the gradients of `optimizer` by norm or value.
 
-    Under float16 the gradients still carry the loss scale here, so the bound is scaled alike.
+    Under float16 the gradients still carry the loss scale here, so the bound is scaled too.
     """
     scaler = getattr(module.trainer.precision_plugin, "scaler", None)
     bound = value if scaler is None else value * scaler.get_scale()

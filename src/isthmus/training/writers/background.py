@@ -1,4 +1,4 @@
-"""Writing files beside the training, in one thread and in order."""
+"""Writes files during training, in order, in one writer thread."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from isthmus.common.threads import work_alone
 Job = Callable[[], None]
 
 DEBOUNCE_SECONDS = (
-    1.0  # seconds after jobs that newer ones may replace: epochs of a small network are shorter
+    1.0  # seconds between replaceable jobs, which newer ones supersede: small networks' epochs are shorter
 )
-ROOM = 256 << 20  # bytes that may wait to be written
+ROOM = 256 << 20  # bytes that pending jobs may hold
 
 
 class _Entry(NamedTuple):
@@ -26,43 +26,43 @@ class _Entry(NamedTuple):
 
 
 class Background:
-    """Runs jobs one after another, in the order they came, in a thread of its own.
+    """Runs jobs in the order in which they were added, in a writer thread.
 
-    Jobs get what they write as it was when they were made; nobody else changes it. What goes wrong in a job
-    is raised at the next call or at the end, and what was to come after it is dropped.
+    A job holds a snapshot of what it writes, which nothing else changes. The error of a job is raised at the
+    next call or at the end, and the jobs after it are dropped.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._jobs: list[_Entry] = []
         self._running = False
-        self._hurry = False  # somebody waits
+        self._hurry = False  # a caller waits
         self._woke_at = self._rested_at = float("-inf")
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def add(self, job: Job, *, size: int = 0) -> None:
-        """Run `job` when those before it are done; waits while it and they hold too many bytes."""
+        """Run `job` after the pending ones; blocks while they and it hold more than `ROOM` bytes."""
         self._put(None, job, size, replaced=())
 
     def replace(self, name: str, job: Job, *, over: Collection[str] = (), size: int = 0) -> None:
-        """The same, and what rests under this name is not done any more.
+        """Like `add`, but replaces pending jobs of that name.
 
         Args:
-            name: of what it writes.
+            name: of the file that the job writes.
             job: writes it.
-            over: other names that it writes as well; what rests under these is dropped, too.
+            over: other names that it writes as well; it replaces their pending jobs, too.
             size: bytes that it holds.
         """
         self._put(name, job, size, replaced=(name, *over))
 
     def flush(self) -> None:
-        """Wait until everything is done. Raises what went wrong."""
+        """Wait until no job is pending. Raises the error of a job."""
         with self._changed:
             self._wait(lambda: not self._jobs and not self._running)
 
     def close(self) -> None:
-        """Do what is left, and end the thread. Raises what went wrong."""
+        """Run the pending jobs, and end the thread. Raises the error of a job."""
         try:
             self.flush()
         finally:
@@ -76,13 +76,13 @@ class Background:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        # what went wrong first is what is told
+        # the first error is the one to raise
         with suppress(Exception) if kind is not None else nullcontext():
             self.close()
 
     def _put(self, name: str | None, job: Job, size: int, *, replaced: Collection[str]) -> None:
         def kept() -> list[_Entry]:
-            # what has rested is done: slow jobs before it, and newer ones, would put it off for ever
+            # a job that is due stays: slow jobs before it, and newer ones, would delay it forever
             return [each for each in self._jobs if each.name not in replaced or each.came_at <= self._woke_at]
 
         with self._changed:
@@ -97,7 +97,7 @@ class Background:
         self._changed.notify_all()
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        """Wait without rests in between; raises what went wrong."""
+        """Wait, without pauses between jobs; raises the error of a job."""
         self._hurry = True
         self._changed.notify_all()
         try:
@@ -142,5 +142,5 @@ class Background:
             return True
         if now < self._rested_at:
             return False
-        self._woke_at = now  # those that are there now follow without a rest
+        self._woke_at = now  # jobs that are pending now follow without a pause
         return True

@@ -12,10 +12,10 @@ from pytorch_lightning.loggers import Logger
 class ConsoleLines(Logger):
     """Prints the losses and the seconds of each epoch.
 
-    It is a logger rather than a callback because loggers alone see an epoch's metrics when it is over.
+    It is a logger rather than a callback because only loggers get the metrics at the end of an epoch.
 
     Args:
-        epochs: how many there will be; -1 for no limit.
+        epochs: to train; -1 for no limit.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -33,11 +33,11 @@ class ConsoleLines(Logger):
         return ""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the summary at the end names the config."""
+        """Does nothing: the summary at the end names the config."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Print a line when the metrics of a training epoch come."""
+        """Print a line when the metrics of a training epoch arrive."""
         if "val/loss" in metrics:
             self._val_loss = f"  val/loss {metrics['val/loss']:.5g}"
         if "train/loss" in metrics:

@@ -5,8 +5,8 @@ clock that was set back would put the steps of a resumed run before those of the
 name of a new file is later than that in all others.
 
 TensorBoard's own writer makes folders that are missing, and opens its file by its path at each flush: it
-would write into whatever has the name of the folder by then. Here a file is made in the folder that was there
-at the start, and stays open.
+would write into any folder that has taken the name since. Here the file is created in the original folder,
+and stays open.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _numbers = count()
 
 
 class EventWriter(SummaryWriter):
-    """A SummaryWriter whose files lie in the folder itself, and sort in the order in which they are written.
+    """A SummaryWriter whose files stay in the original folder, and sort in the order of writing.
 
     Args:
-        log_dir: the folder, which is there.
+        log_dir: an existing folder.
         keywords: of SummaryWriter.
     """
 
@@ -61,7 +61,7 @@ class _FileWriter(FileWriter):
 
 
 class _EventFile(EventFileWriter):
-    """Writes events to a new file in a held folder. Raises `FolderLost` where that was lost."""
+    """Writes events to a new file in a held folder. Raises `FolderLost` if that is lost."""
 
     def __init__(self, folder: HeldFolder, max_queue: int, flush_secs: int) -> None:
         folder.check()
@@ -73,7 +73,7 @@ class _EventFile(EventFileWriter):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             file = os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.descriptor), "wb")
-        except OSError as error:  # which knows the name alone
+        except OSError as error:  # which names the file without its folder
             raise OSError(error.errno, error.strerror, self._file_name) from error
         self._async_writer = _AsyncWriter(RecordWriter(file), max_queue, flush_secs)
         source = SourceMetadata(writer="tensorboard.summary.writer.event_file_writer")

@@ -10,7 +10,7 @@ LEFT_OUT = ("callbacks", "logger")
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, int | float | str]:
     """Nested keys joined by dots; a part's class in place of its ``_target_``; lists as text.
 
-    What does not change what is learned is left out. A group of named parts, such as the regularizers,
+    Keys that do not affect the trained model are left out. A group of named parts, such as the regularizers,
     lists their names. True, false and null are text as in the config: TensorBoard would show them as
     1.0000, 0.0000 and nothing.
     """
@@ -39,13 +39,13 @@ def write_hparams(
 ) -> None:
     """Write the row. Its metrics are the last value of everything that the run logged.
 
-    For test metrics that is the best checkpoint's. The last validation need not be, so the best
+    Test metrics are the best checkpoint's. The last validation may be another's, so the best
     checkpoint's validation metrics are logged once more, under ``val_best/``.
 
     Args:
         writer: the run's SummaryWriter.
         row: what `flat` made of the config.
-        metrics: the best checkpoint's, by the names they are logged under.
+        metrics: the best checkpoint's, by log name.
         step: the best checkpoint's.
     """
     from torch.utils.tensorboard.summary import hparams
@@ -54,7 +54,7 @@ def write_hparams(
         if name.startswith("val/"):
             writer.add_scalar(name.replace("val/", "val_best/", 1), value, step)
     # The first summary is left out. It lists the columns, and TensorBoard would take those of an
-    # arbitrary run for all runs; without it the columns are what any run has, and those that differ first.
+    # arbitrary run for all runs; without it the columns are those of all runs, the ones that differ first.
     _, start, end = hparams(row, {})
     for summary in (start, end):
         writer._get_file_writer().add_summary(summary)

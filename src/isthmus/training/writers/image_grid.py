@@ -20,7 +20,7 @@ def image_grid(rows: Sequence[Tensor], *, value_range: tuple[float, float]) -> T
 
     Args:
         rows: images in `value_range`; values outside are clipped. Shapes: [B, C, H, W], all alike.
-        value_range: what is shown black and white; infinite ends are taken from the first row.
+        value_range: the values shown as black and white; infinite ends are taken from the first row.
 
     Returns:
         A picture in [0, 1]. Shape: [C', height, width], C' 1 or 3.
@@ -45,7 +45,7 @@ def to_unit(x: Tensor, value_range: tuple[float, float]) -> Tensor:
 
 
 def save_png(picture: Tensor, path: Path) -> None:
-    """Write a picture in [0, 1], [C, height, width], as PNG, whole or not at all."""
+    """Write a picture in [0, 1], [C, height, width], as PNG, atomically."""
     from PIL import Image
 
     pixels = (picture * 255).round().to(torch.uint8)

@@ -1,7 +1,7 @@
 """A checksum in the safetensors files of latents, whose format has none. Imports no torch.
 
 A file begins with the length of its header, 8 bytes, little-endian; the header is JSON and gives dtype, shape
-and place of each tensor (https://huggingface.co/docs/safetensors).
+and offset of each tensor (https://huggingface.co/docs/safetensors).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-KEY = "isthmus"  # of the one entry in the metadata: several come in any order, and equal runs would differ
+KEY = "isthmus"  # the only metadata entry: several have no fixed order, so equal runs would differ
 LONGEST = 64 << 20  # bytes of a header
 CHUNK = 1 << 20  # bytes
-OLDER = {"step", "label_names"}  # what the metadata say in files without a checksum
+OLDER = {"step", "label_names"}  # metadata keys of older files, without a checksum
 
 
 def metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
-    """The metadata of a file, with a CRC-32 of all that is in it.
+    """The metadata of a file, with a CRC-32 of its content.
 
     Args:
-        about: what else the metadata say, in plain types.
+        about: the other metadata, in plain types.
         content: the file as it would be without metadata.
     """
     file = BytesIO(content)
@@ -33,8 +33,8 @@ def metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
 
 
 def check_latents(path: Path) -> None:
-    """Raise `ValueError` where a file is damaged. One that was written without a checksum is not judged."""
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    """Raise `ValueError` where a file is damaged. One that was written without a checksum passes."""
+    if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(f"{path.name} is not a file")
     with path.open("rb") as file:
         try:
@@ -53,7 +53,7 @@ def check_latents(path: Path) -> None:
 
 
 def _header(file: BinaryIO) -> bytes:
-    """The header of a file, which is then read up to its numbers."""
+    """Read the header; the file position is then at the tensor data."""
     length = int.from_bytes(file.read(8), "little")
     if length > LONGEST:
         raise ValueError("the header is too long")
@@ -61,5 +61,5 @@ def _header(file: BinaryIO) -> bytes:
 
 
 def _sum(header: Mapping[str, Any], about: Mapping[str, Any]) -> int:
-    """The CRC-32 of what comes before the numbers."""
+    """The CRC-32 of what precedes the tensor data."""
     return zlib.crc32(json.dumps([header, about], sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""metrics.csv: every logged number, in a file that is always whole and can be cut back to a checkpoint."""
+"""metrics.csv: every logged number, in a file that is written atomically and can be truncated."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from isthmus.training.writers.background import Background
 class MetricsFile(Logger):
     """One row for each call of `log_metrics`, one column for each name, in alphabetical order.
 
-    Lightning's CSVLogger appends to its file, and rewrites it in place when a column is new: a kill in
-    that moment loses it. It also deletes the file of a run that goes on.
+    Lightning's CSVLogger appends to its file, and rewrites it in place for a new column: a kill at that
+    moment loses it. It also deletes the file of a resumed run.
 
     Args:
-        path: the file; rows that are in it stay.
-        background: brings the file up to date.
+        path: the file; its existing rows are kept.
+        background: updates the file.
     """
 
     marked_as = "metrics"
@@ -42,7 +42,7 @@ class MetricsFile(Logger):
         self._columns, self._rows = _head(path)
         self._logged = self._rows
         self._pending: list[dict[str, Any]] = []
-        self._lock = threading.Lock()  # of what is pending
+        self._lock = threading.Lock()  # guards `_pending`
         self._writing = threading.Lock()
 
     @property
@@ -54,11 +54,11 @@ class MetricsFile(Logger):
         return ""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the run folder has its config.yaml."""
+        """Does nothing: the run folder has its config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record a row; the file is brought up to date soon, and before each checkpoint."""
+        """Record a row; the writer thread updates the file soon, and before each checkpoint."""
         row = {
             name: value.item() if isinstance(value, torch.Tensor) else value
             for name, value in metrics.items()
@@ -70,17 +70,17 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def mark(self) -> int:
-        """The number of rows that were logged; they are in the file after the next `write`."""
+        """The number of logged rows, which the file contains after the next `write`."""
         return self._logged
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is new. After a failure the disk may be what failed, and that is told already."""
+        """Write pending rows. A failed disk may have ended the run, which is reported already."""
         with contextlib.suppress(OSError) if status == "failed" else contextlib.nullcontext():
             self.write()
 
     def write(self) -> None:
-        """Bring the file up to date."""
+        """Write pending rows."""
         with self._writing:
             self._write()
 
@@ -106,10 +106,10 @@ class MetricsFile(Logger):
 
 
 def rewind(path: Path, rows: int) -> None:
-    """Cut the file back to its first `rows` rows, and to the columns that these have.
+    """Truncate the file to its first `rows` rows, and to the columns with values in these.
 
     Raises:
-        BadInput: where there are fewer, or it cannot be read.
+        BadInput: it has fewer rows, or cannot be read.
     """
     if not rows:
         path.unlink(missing_ok=True)
@@ -134,7 +134,7 @@ def first_rows(path: Path, rows: int) -> list[dict[str, str]]:
 
 
 def _head(path: Path) -> tuple[list[str], int]:
-    """The columns of a file and the number of its rows; nothing where there is none."""
+    """The columns of a file and the number of its rows; empty and 0 where there is no file."""
     if not path.is_file():
         return [], 0
     columns: list[str] = []

@@ -17,7 +17,7 @@ from isthmus.training.writers.image_grid import to_unit
 
 CONFIG = "projector_config.pbtxt"
 SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
-# Line breaks and tabs divide the metadata; the rest cannot be shown, or not be written as UTF-8.
+# Line breaks and tabs delimit the metadata; the rest cannot be displayed, or not encoded as UTF-8.
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -31,9 +31,9 @@ def write_projector(
     """Write codes, ids, labels and thumbnails where TensorBoard looks for them.
 
     Args:
-        folder: of the run. What is there already is replaced, by whole files.
-        codes: what `encode_all` gave, with ``labels`` where there are any.
-        label_names: see `Source`; what cannot be shown becomes an escape such as ``\\n``.
+        folder: of the run. Existing files are replaced, each as a whole.
+        codes: from `encode_all`, with ``labels`` if there are any.
+        label_names: see `Source`; what cannot be displayed becomes an escape such as ``\\n``.
         images: thumbnails in [0, 1] of those examples, or None. Shape: [N, 3, H, W].
     """
     # TensorBoard's PCA stays blank with fewer than three columns
@@ -77,6 +77,6 @@ def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         return None
     height, width = x.shape[2:]
-    high, wide = max(0, width - height), max(0, height - width)  # TensorBoard's sprite has room for squares
+    high, wide = max(0, width - height), max(0, height - width)  # TensorBoard's sprite consists of squares
     squares = F.pad(to_unit(x, value_range), (wide // 2, wide - wide // 2, high // 2, high - high // 2))
     return squares.expand(-1, 3, -1, -1)
