@@ -65,4 +65,4 @@ def test_it_trains_further_if_its_format_can(folder):
     assert folder.read_status()["epoch"] == epochs + 1
     with folder.metrics.open(newline="") as file:
         trained = [row["epoch"] for row in csv.DictReader(file) if row["train/loss"]]
-    assert [float(epoch) for epoch in trained] == list(range(epochs + 1))
+    assert [float(epoch) for epoch in trained] == list(range(1, epochs + 2))

@@ -196,7 +196,7 @@ def in_checkpoint(**changes):
 
 DAMAGE = {
     "surplus cells": (surplus_cells, r"metrics\.csv"),
-    "fewer rows": (fewer_rows, r"metrics\.csv has 1 rows, its checkpoint tells of"),
+    "fewer rows": (fewer_rows, r"metrics\.csv has 1 rows, but its checkpoint recorded"),
     "resumed": (in_provenance(resumed=5), r"provenance\.json is damaged"),
     "data": (in_provenance(data="x"), r"provenance\.json is damaged"),
     "fingerprint": (in_provenance(data={"fingerprint": 7}), "fingerprint of the data"),

@@ -17,12 +17,12 @@ from isthmus.training.writers.background import Background
 from isthmus.training.writers.metrics_csv import MetricsFile, rewind
 
 ROWS = [
-    {"train/loss_step": 1.5, "epoch": 0},
-    {"val/loss": torch.tensor(0.1), "epoch": 0},
-    {"lr": 0.001, "train/loss": float("nan"), "epoch": 0},
-    {"train/loss_step": float("inf"), "epoch": 1},
-    {"val/loss": 1e-30, "epoch": 1},
-    {"a,b": 2, "epoch": 1},
+    {"train/loss_step": 1.5, "epoch": 1},
+    {"val/loss": torch.tensor(0.1), "epoch": 1},
+    {"lr": 0.001, "train/loss": float("nan"), "epoch": 1},
+    {"train/loss_step": float("inf"), "epoch": 2},
+    {"val/loss": 1e-30, "epoch": 2},
+    {"a,b": 2, "epoch": 2},
 ]
 
 
@@ -70,7 +70,7 @@ def test_cut_back_and_logged_again(whole, kept, tmp_path):
 
 
 def test_fewer_rows_than_a_checkpoint_tells_of(whole):
-    with pytest.raises(BadInput, match=r"whole\.csv has 6 rows, its checkpoint tells of 7"):
+    with pytest.raises(BadInput, match=r"whole\.csv has 6 rows, but its checkpoint recorded 7"):
         rewind(whole, 7)
 
 

@@ -96,7 +96,7 @@ def _status(run: Mapping[str, Any]) -> str:
 def _latest(metrics: Mapping[str, float]) -> str:
     if "epoch" not in metrics or "step" not in metrics:
         return "latest metrics\n"
-    return f"latest metrics: epoch {metrics['epoch'] + 1:.0f}, step {metrics['step']:.0f}\n"
+    return f"latest metrics: epoch {metrics['epoch']:.0f}, step {metrics['step']:.0f}\n"
 
 
 def _config(config: Mapping[str, Mapping[str, Any]]) -> str:

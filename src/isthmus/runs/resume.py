@@ -21,7 +21,7 @@ from isthmus.runs.execution.launch import devices_of, launch
 from isthmus.runs.execution.restart import newest, rewind
 from isthmus.runs.execution.resume_checks import check_origin, check_start
 from isthmus.runs.execution.threads import threads_restored, threads_to_restore
-from isthmus.runs.folder.migrations import RESUMABLE
+from isthmus.runs.folder.migrations import FORMAT, RESUMABLE
 from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.folder.untrusted import FOLDERS, check_inside, check_opened
@@ -100,6 +100,8 @@ def reopen(
             print(f"{damage}; {start.path.name} takes its place", flush=True)
         if start.path.stem != "last" and not start.damaged:
             print(f"last.ckpt is missing; {start.path.name} takes its place", flush=True)
+    if folder.format < FORMAT:  # the status below has the newest format
+        write_text(folder.config, OmegaConf.to_yaml(folder.read_config(), resolve=True))
     folder.write_status("running")
     sweep(folder.path, *FOLDERS)
     if start is not None and start.path.stem != "last":  # killed between writing the two, perhaps at the end

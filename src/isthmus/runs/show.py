@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from isthmus.common.csv_rows import read_rows
 from isthmus.common.errors import BadInput
 from isthmus.runs.config.keys import against_defaults, typed_overrides
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.archive import check_archive
 from isthmus.training.writers.latent_file import check_latents
+from isthmus.training.writers.metrics_rows import read_metrics
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def latest(folder: RunFolder) -> dict[str, float]:
     """The last value of each metric in metrics.csv, and the last epoch and step."""
     values: dict[str, float] = {}
     with contextlib.suppress(OSError, ValueError):  # show the rows before the damage
-        for row in read_rows(folder.metrics):
+        for row in read_metrics(folder.metrics):
             for name, text in row.items():
                 if name in ("epoch", "step") or ("/" in name and not name.endswith("_step")):
                     values |= _number(name, text)

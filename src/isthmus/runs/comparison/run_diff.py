@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from isthmus.common.csv_rows import read_rows
 from isthmus.common.errors import BadInput
+from isthmus.runs.folder.migrations import COUNTED_FROM_1
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.callbacks.checkpoints import CONFIG
 from isthmus.training.checkpoint.io import read_checkpoint
+from isthmus.training.writers.metrics_rows import is_test, read_metrics
 
 CHECKPOINTS = ("best", "last")
 STAGES = ("train/", "val/", "test/")
@@ -133,9 +134,10 @@ def read_record(folder: RunFolder) -> Record:
         if not path.is_file():
             raise BadInput("RUN", folder.path, f"has no {path.name}, so there is nothing to compare with")
     checkpoints = {name: _checkpoint(folder, name) for name in CHECKPOINTS}
+    results = folder.read_json(folder.results)
     return Record(
-        results=folder.read_json(folder.results),
-        rows=_rows(folder),
+        results=results,
+        rows=_rows(folder, tested={unit: str(results.get(unit)) for unit in ("epoch", "step")}),
         weights={name: content["state_dict"] for name, content in checkpoints.items()},
         config=checkpoints["best"].get(CONFIG),
     )
@@ -250,9 +252,12 @@ def _same_text(a: str | None, b: str | None) -> bool:
         return False
 
 
-def _rows(folder: RunFolder) -> list[dict[str, str]]:
+def _rows(folder: RunFolder, *, tested: Mapping[str, str]) -> list[dict[str, str]]:
     try:
-        return [{name: text for name, text in row.items() if text} for row in read_rows(folder.metrics)]
+        rows = [{name: text for name, text in row.items() if text} for row in read_metrics(folder.metrics)]
+        if folder.format < COUNTED_FROM_1:  # the row of the test had the counts at the end of training
+            rows = [{**row, **tested} if is_test(row) else row for row in rows]
+        return rows
     except (OSError, ValueError) as error:
         raise BadInput("RUN", folder.path, f"its metrics.csv cannot be read: {error}") from error
 

@@ -30,8 +30,9 @@ from isthmus.runs.config.model_size import check_fits
 from isthmus.runs.config.validation import unknown_key
 from isthmus.training.devices import device_type
 from isthmus.training.inference import evaluating
+from isthmus.training.loop import StepSettings
 from isthmus.training.memory_format import set_memory_format
-from isthmus.training.module import AutoencoderModule, StepSettings
+from isthmus.training.module import AutoencoderModule
 from isthmus.training.step.optimizers import make_optimizer
 
 LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")

@@ -204,7 +204,7 @@ def _finish(
     trainer.strategy.barrier()
     best = read_checkpoint(folder.checkpoint("best"))
     step, epoch = trainer.global_step, trainer.current_epoch
-    parts.module.load_state_dict(best["state_dict"])
+    parts.module.load_weights(best)
     tested: Mapping[str, Any] = {}
     if len(parts.data.split.test):
         trainer.test(parts.module, datamodule=parts.data, verbose=False)

@@ -3,21 +3,31 @@
 Format 1: no checkpoints in the middle of an epoch, and so no keys for them.
 Format 2: checkpoints record their position in training; runs can be resumed.
 Format 3: weights of convolutions may be in the channels-last memory format, which rounds differently.
+Format 4: epochs in metrics.csv count from 1; the row of the test has the counts of the tested weights.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 
-FORMAT = 3  # of new folders; increases when the meaning of their content changes
+FORMAT = 4  # of new folders; increases when the meaning of their content changes
 RESUMABLE = 2  # the oldest format whose runs can be resumed
+COUNTED_FROM_1 = 4  # the oldest format whose metrics.csv has the counts of the tested weights
+
+# format -> keys that it added, and what earlier formats did
+ADDED: dict[int, dict[str, Any]] = {
+    2: {"callbacks.checkpoint.every_n_steps": None, "callbacks.checkpoint.every_n_minutes": None},
+    3: {"trainer.channels_last": False},
+}
 
 
 def upgraded(cfg: DictConfig, format_: int) -> DictConfig:
     """Add the keys that are newer than a folder's format, set to the behavior of that format."""
-    if format_ < 2:
-        for key in ("callbacks.checkpoint.every_n_steps", "callbacks.checkpoint.every_n_minutes"):
-            OmegaConf.update(cfg, key, None, force_add=True)
-    if format_ < 3:
-        OmegaConf.update(cfg, "trainer.channels_last", False, force_add=True)
+    absent = object()
+    for newer_than, keys in ADDED.items():
+        for key, value in keys.items() if format_ < newer_than else ():
+            if OmegaConf.select(cfg, key, default=absent) is absent:
+                OmegaConf.update(cfg, key, value, force_add=True)
     return cfg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -87,7 +88,8 @@ class Checkpoints(Checkpoint):
         checkpoint[CONFIG] = self.config
 
     def setup(self, trainer: Trainer, pl_module: AutoencoderModule, stage: str) -> None:  # type: ignore[override]
-        pl_module.after_step = lambda: self._after_step(trainer)
+        if stage == "fit":
+            pl_module.loop.register_step_hook(partial(self._after_step, trainer))
 
     def on_train_start(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         self._rest()
@@ -124,7 +126,7 @@ class Checkpoints(Checkpoint):
         epochs = trainer.current_epoch + 1
         ends = trainer.should_stop or epochs == trainer.max_epochs
         if ends or epochs % self.every_n_epochs == 0:
-            self._finished = [trainer.max_epochs or -1, pl_module.settings.max_steps] if ends else None
+            self._finished = [trainer.max_epochs or -1, pl_module.loop.settings.max_steps] if ends else None
             if self._improved(trainer, pl_module, ends=ends):
                 self._save(trainer, BEST, also=LAST)
             else:

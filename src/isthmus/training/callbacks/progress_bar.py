@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 from isthmus.core.types import BatchGroup
+from isthmus.training.module import AutoencoderModule
 
 REFRESH_EVERY = 20  # batches: a redraw costs as much as a small training step
 
@@ -49,11 +50,13 @@ class Bar(TQDMProgressBar):
 
     def on_train_epoch_start(self, trainer: Trainer, *arguments: Any) -> None:
         self._shown = 0
-        super().on_train_epoch_start(trainer, *arguments)
+        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        self.train_progress_bar.reset(self.total_train_batches)
+        self.train_progress_bar.set_description(f"Epoch {trainer.current_epoch + 1}{of}")
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    def get_metrics(self, trainer: Trainer, pl_module: AutoencoderModule) -> dict[str, Any]:  # type: ignore[override]
         shown: dict[str, Any] = {}
-        latest = getattr(pl_module, "latest", None)
+        latest = pl_module.loop.latest
         if latest is not None:
             shown["loss"] = f"{latest[0].item():.4g}"
         if "val/loss" in trainer.callback_metrics:

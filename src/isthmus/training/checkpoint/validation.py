@@ -97,9 +97,9 @@ def _check_means(means: Any, module: AutoencoderModule) -> None:
     terms = means.get("terms") if isinstance(means, dict) else None
     steps = len(terms) if isinstance(terms, Tensor) and terms.ndim else 0
     expected = {
-        "sums": module.train_means.sums,
-        "total": module.train_means.count,
-        "terms": torch.empty(steps, len(module.train_means.names)) if steps else torch.empty(0),
+        "sums": module.loop.means.sums,
+        "total": module.loop.means.count,
+        "terms": torch.empty(steps, len(module.loop.means.names)) if steps else torch.empty(0),
         "sizes": torch.empty(steps, dtype=torch.int64) if steps else torch.empty(0),
     }
     _check(means, expected, f"{KEY}.means")

@@ -44,7 +44,7 @@ class ConsoleLines(Logger):
             now = time.perf_counter()
             of = f"/{self.epochs}" if self.epochs > 0 else ""
             print(
-                f"epoch {int(metrics['epoch']) + 1}{of}"
+                f"epoch {int(metrics['epoch'])}{of}"
                 f"  train/loss {metrics['train/loss']:.5g}{self._val_loss}"
                 f"  {now - self._last:.1f} s",
                 flush=True,

@@ -20,10 +20,14 @@ from isthmus.common.atomic_files import replacing
 from isthmus.common.csv_rows import read_rows
 from isthmus.common.errors import BadInput
 from isthmus.training.writers.background import Background
+from isthmus.training.writers.metrics_rows import read_metrics
 
 
 class MetricsFile(Logger):
     """One row for each call of `log_metrics`, one column for each name, in alphabetical order.
+
+    Epochs count from 1, and ``step`` is the number of optimizer steps made; the row of the test has the epoch
+    and the step of the weights that were tested.
 
     Lightning's CSVLogger appends to its file, and rewrites it in place for a new column: a kill at that
     moment loses it. It also deletes the file of a resumed run.
@@ -123,12 +127,12 @@ def rewind(path: Path, rows: int) -> None:
 def first_rows(path: Path, rows: int) -> list[dict[str, str]]:
     """The first `rows` rows of a metrics.csv; raises `BadInput` as `rewind` does."""
     try:
-        kept = list(islice(read_rows(path), rows))
+        kept = list(islice(read_metrics(path), rows))
     except (OSError, ValueError) as error:
         raise BadInput("RUN", path.parent, f"its {path.name} cannot be read: {error}") from error
     if len(kept) < rows:
         raise BadInput(
-            "RUN", path.parent, f"{path.name} has {len(kept)} rows, its checkpoint tells of {rows}"
+            "RUN", path.parent, f"{path.name} has {len(kept)} rows, but its checkpoint recorded {rows}"
         )
     return kept
 
