@@ -142,6 +142,16 @@ class DataModule(LightningDataModule):
         """All of `rows` in order for this process alone, for codes and figures."""
         return self._loader(EvaluationBatches(rows, batch_size=self.eval_batch_size))
 
+    @property
+    def held_out(self) -> Tensor:
+        """The rows of the first of test, validation and training set that is not empty."""
+        return next(rows for rows in (self.split.test, self.split.val, self.split.train) if len(rows))
+
+    def spread(self, rows: Tensor, count: int) -> Tensor:
+        """At most `count` examples, evenly spaced among `rows`, as stored. Shape: [B, ...]."""
+        spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
+        return self.source.take(rows[spread])
+
     def describe(self) -> dict[str, Any]:
         """What a run records of its data, in plain types."""
         sizes = {name: len(rows) for name, rows in self.split._asdict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,10 @@ class TrainingLoop:
         self._warms_up = any(part.warmup_epochs for part in autoencoder.regularizers.values())
         self._pending: list[tuple[Tensor, int]] = []  # terms and number of examples of recent batches
         self._step_hooks: list[Callable[[], None]] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrainingLoop:
+        """A loop that has not started: callbacks that average weights copy the module."""
+        return TrainingLoop(deepcopy(self.autoencoder, memo), self.settings, seed=self.seed)
 
     def register_step_hook(self, hook: Callable[[], None]) -> None:
         """Call `hook` after each optimizer step, also between the batches of a group."""

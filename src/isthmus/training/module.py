@@ -131,7 +131,8 @@ class AutoencoderModule(LightningModule):
         if self.loop.run(group.split(self.scaling(group.x)), group.blocks):
             self.trainer.should_stop = True
 
-    def on_train_epoch_end(self) -> None:
+    def end_epoch(self) -> None:
+        """Log the metrics of the training epoch; called before any callback's `on_train_epoch_end`."""
         metrics = self.loop.end_epoch(self.current_epoch)
         self._record(metrics)
         if self.watched_loss in metrics or self.validated_at == self.global_step:

@@ -20,6 +20,7 @@ from pytorch_lightning.loggers import Logger
 from isthmus.training.callbacks.progress_bar import Bar
 from isthmus.training.checkpoint.io import AtomicCheckpointIO
 from isthmus.training.distributed import started_by_srun
+from isthmus.training.module import AutoencoderModule
 from isthmus.training.writers.console import ConsoleLines
 
 # Loggers and callbacks have their own paths in the run folder. In a real folder, Lightning would look for its
@@ -52,6 +53,13 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in IRRELEVANT:
         warnings.filterwarnings("ignore", message=message)
+
+
+class EpochMetrics(Callback):
+    """Ends the epoch of the module first, so that the other callbacks find its metrics."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        pl_module.end_epoch()
 
 
 def build_trainer(
@@ -96,7 +104,7 @@ def build_trainer(
         enable_progress_bar=shows_bar,
         default_root_dir=NOWHERE,
         logger=loggers,
-        callbacks=callbacks,
+        callbacks=[EpochMetrics(), *callbacks],
         plugins=plugins,
     )
     # `StopRequests` handles the signals; Lightning's handlers would end training without a checkpoint

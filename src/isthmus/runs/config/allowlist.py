@@ -30,8 +30,9 @@ HOMES = {
     "optimizer": "torch.optim",
     "scheduler": "isthmus.training.schedulers",
     "logger": "isthmus.training.loggers",
+    "callbacks": "isthmus.training.callbacks",
 }
-SEVERAL = ("regularizer", "logger")  # groups that map names to parts; every other group is one part
+SEVERAL = ("regularizer", "logger", "callbacks")  # groups of named parts
 BUILDERS = ("scheduler", "logger")  # groups whose parts share a method instead of a base class
 
 TARGET = "_target_"

@@ -11,7 +11,7 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import seed_everything
+from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
@@ -28,6 +28,7 @@ from isthmus.data.source import Source
 from isthmus.runs.config.allowlist import check_nested, check_targets, resolve
 from isthmus.runs.config.model_size import check_fits
 from isthmus.runs.config.validation import unknown_key
+from isthmus.training.callbacks.checkpoints import AUTO, Checkpoints
 from isthmus.training.devices import device_type
 from isthmus.training.inference import evaluating
 from isthmus.training.loop import StepSettings
@@ -44,6 +45,7 @@ class Parts(NamedTuple):
 
     data: DataModule
     module: AutoencoderModule
+    callbacks: Mapping[str, Callback]
 
 
 def build(cfg: DictConfig) -> Parts:
@@ -82,10 +84,11 @@ def build(cfg: DictConfig) -> Parts:
         seed=cfg.seed,
         watched_loss=watched_loss(data),
     )
-    check_monitors(cfg, module, data)
     for name, keys in cfg.logger.items():
         part(f"logger.{name}", keys, object)
-    return Parts(data, module)
+    parts = Parts(data, module, build_callbacks(cfg))
+    check_monitors(cfg, parts)
+    return parts
 
 
 def build_data(cfg: DictConfig) -> DataModule:
@@ -97,6 +100,20 @@ def build_data(cfg: DictConfig) -> DataModule:
         return DataModule(source, seed=cfg.seed, steps_per_execution=cfg.trainer.steps_per_execution, **keys)
     except BadInput as error:
         raise error.under("data") from error
+
+
+def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
+    """The enabled callbacks by name; the disabled ones are checked too."""
+    callbacks = {}
+    for name, keys in cfg.callbacks.items():
+        own, enabled = dict(keys), True
+        if name != "checkpoint":
+            enabled = own.pop("enabled", True)
+        kind = Checkpoints if name == "checkpoint" else Callback
+        callback = part(f"callbacks.{name}", OmegaConf.create(own), kind)
+        if enabled:
+            callbacks[str(name)] = callback
+    return callbacks
 
 
 def build_autoencoder(
@@ -212,37 +229,24 @@ def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:
         raise BadInput("optimizer", settings, f"{cfg.optimizer._target_} refuses these: {error}") from error
 
 
-def monitored(cfg: DictConfig, data: DataModule) -> str | None:
-    """The metric that selects the best checkpoint; None: the last checkpoint is the best."""
-    chosen = cfg.callbacks.checkpoint.monitor
-    if chosen != "auto":
-        return str(chosen)
-    # Without validation, the training loss is no substitute: its weights may still be warming up.
-    return "val/loss" if len(data.split.val) else None
-
-
-def better(mode: str, metric: str | None) -> str:
-    """`mode`, with auto resolved: min or max, whichever is better for the metric."""
-    if mode != "auto":
-        return mode
-    return "max" if str(metric).rpartition("/")[2] in ("psnr", "ssim", "active_units") else "min"
-
-
 def watched_loss(data: DataModule) -> str:
     """The loss to watch: on the validation set if there is one, or else on the training set."""
     return "val/loss" if len(data.split.val) else "train/loss"
 
 
-def check_monitors(cfg: DictConfig, module: AutoencoderModule, data: DataModule) -> None:
+def check_monitors(cfg: DictConfig, parts: Parts) -> None:
     """Raise `BadInput` for a monitored metric that no epoch of this run will log."""
-    known = module.metric_names(validates=bool(len(data.split.val)))
-    watched = {"callbacks.checkpoint.monitor": monitored(cfg, data)}
-    if cfg.callbacks.early_stopping.enabled:
-        watched["callbacks.early_stopping.monitor"] = cfg.callbacks.early_stopping.monitor
-    for key, metric in watched.items():
-        if metric is not None and metric not in known:
-            why = "" if len(data.split.val) else " (there is no validation: data.val_size=0)"
-            raise BadInput(key, metric, f"is not logged by this run{why}; it logs {', '.join(known)}")
+    validates = bool(len(parts.data.split.val))
+    known = parts.module.metric_names(validates=validates)
+    for name, callback in parts.callbacks.items():
+        metric = getattr(callback, "monitor", None)
+        if metric not in (None, AUTO, *known):
+            why = "" if validates else " (there is no validation: data.val_size=0)"
+            raise BadInput(
+                f"callbacks.{name}.monitor",
+                metric,
+                f"is not logged by this run{why}; it logs {', '.join(known)}",
+            )
 
 
 def check_shapes(cfg: DictConfig, model: Autoencoder, shape: tuple[int, ...]) -> None:

@@ -23,6 +23,7 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 # Keys that are read by name for every choice. Each part's constructor checks its other keys.
 REQUIRED = (
     "latent.dim",
+    "callbacks.checkpoint",
     *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "val_size", "split_seed", "num_workers")),
 )
 
@@ -35,11 +36,6 @@ EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when a
 def _below(key: str, value: int, limit: int) -> None:
     if value >= limit:
         raise BadInput(key, value, f"must be below {limit}")
-
-
-def _metric(key: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise BadInput(key, value, "must be the name of a metric, such as val/loss")
 
 
 def switch_or(*others: str) -> Callable[[str, Any], None]:
@@ -76,28 +72,9 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.check_val_every_n_epoch": check_int,
     "trainer.progress_bar": switch_or("auto", "none"),
     "trainer.threads": lambda k, v: v is None or check_int(k, v, most=max(MOST_THREADS, os.cpu_count() or 1)),
-    "callbacks.checkpoint.monitor": _metric,
-    "callbacks.checkpoint.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
-    "callbacks.checkpoint.every_n_epochs": check_int,
-    "callbacks.checkpoint.every_n_steps": lambda k, v: v is None or check_int(k, v),
-    "callbacks.checkpoint.every_n_minutes": lambda k, v: v is None or check_float(k, v, above=0.0),
-    "callbacks.figures.every_n_epochs": check_int,
-    "callbacks.figures.columns": check_int,
-    "callbacks.projector.points": check_int,
-    "callbacks.early_stopping.monitor": _metric,
-    "callbacks.early_stopping.mode": lambda k, v: one_of(k, v, ("auto", "min", "max")),
-    "callbacks.early_stopping.patience": check_int,
-    "callbacks.early_stopping.min_delta": lambda k, v: check_float(k, v, least=0.0),
 }
 
-SWITCHES = (
-    "trainer.compile",
-    "trainer.deterministic",
-    "callbacks.latents.enabled",
-    "callbacks.figures.enabled",
-    "callbacks.projector.enabled",
-    "callbacks.early_stopping.enabled",
-)
+SWITCHES = ("trainer.compile", "trainer.deterministic")
 
 
 def check(cfg: DictConfig) -> None:
@@ -121,7 +98,8 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:
             rule(key, value)
-    for key in SWITCHES:
+    enabled = (f"callbacks.{name}.enabled" for name, keys in cfg.callbacks.items() if "enabled" in keys)
+    for key in (*SWITCHES, *enabled):
         if not isinstance(value := OmegaConf.select(cfg, key), bool):
             raise BadInput(key, value, "must be true or false")
     trainer = cfg.trainer
@@ -175,12 +153,7 @@ def _check_keys(cfg: DictConfig) -> None:
         _holds_keys(group, cfg[group])
         for name in (cfg[group] or ()) if group in SEVERAL else ():
             _holds_keys(f"{group}.{name}", cfg[group][name])
-    for group, choice in (("trainer", "auto"), ("callbacks", "default")):
-        shipped = _shipped(conf_dir() / group / f"{choice}.yaml")
-        _same_keys(f"{group}.", cfg[group], list(shipped))
-        for name, keys in ((str(name), keys) for name, keys in shipped.items()):
-            if OmegaConf.is_dict(keys):
-                _same_keys(f"{group}.{name}.", cfg[group][name], list(keys))
+    _same_keys("trainer.", cfg.trainer, list(_shipped(conf_dir() / "trainer" / "auto.yaml")))
 
 
 @cache

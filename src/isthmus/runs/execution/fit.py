@@ -9,10 +9,9 @@ from pathlib import Path
 from signal import SIGINT
 from typing import Any
 
-import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.seed import isolate_rng
 
@@ -21,7 +20,7 @@ from isthmus.common.errors import TrainingDiverged
 from isthmus.common.failures import WarnOnFailure, disk_failure
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import derive_seed
-from isthmus.runs.config.build import Parts, better, build_autoencoder, monitored, part
+from isthmus.runs.config.build import Parts, build_autoencoder, part
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
 from isthmus.runs.execution import gc_pause, signals
@@ -29,11 +28,9 @@ from isthmus.runs.execution.restart import Start, newest
 from isthmus.runs.execution.slurm import requeue_after
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.callbacks.checkpoints import BEST, Checkpoints, is_finished
-from isthmus.training.callbacks.early_stopping import early_stopping
-from isthmus.training.callbacks.figures import Figures
-from isthmus.training.callbacks.latents import Latents
+from isthmus.training.callbacks.run_callback import RunCallback, RunContext
 from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
-from isthmus.training.inference import encode_all, evaluating
+from isthmus.training.inference import evaluating
 from isthmus.training.loggers import forgiven, tensorboard_of
 from isthmus.training.monitors.nonfinite import check_learned
 from isthmus.training.signals import Interruption, StopRequests
@@ -41,7 +38,6 @@ from isthmus.training.trainer import build_trainer
 from isthmus.training.writers.background import Background
 from isthmus.training.writers.hparams import flat, write_hparams
 from isthmus.training.writers.metrics_csv import MetricsFile
-from isthmus.training.writers.projector import thumbnails, write_projector
 
 JUDGED = 32  # examples by which it is judged at the end whether training diverged
 STAGES = ("train/", "val/", "test/")
@@ -133,72 +129,30 @@ def _trainer(
         forgiven(part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step), str(name))
         for name, keys in cfg.logger.items()
     ]
-    keys = cfg.callbacks.checkpoint
-    callbacks: list[Callback] = [
-        Checkpoints(
-            folder.checkpoints,
-            monitor=monitored(cfg, parts.data),
-            mode=better(keys.mode, monitored(cfg, parts.data)),
-            every_n_epochs=keys.every_n_epochs,
-            every_n_steps=keys.every_n_steps,
-            every_n_minutes=keys.every_n_minutes,
-            config=decisive(cfg),
-            stops=stops,
-            background=background,
-        )
-    ]
-    if cfg.callbacks.latents.enabled:
-        callbacks.append(_latents(parts, folder.latents, background))
-    if cfg.callbacks.figures.enabled and len(parts.data.source.shape) == 3:
-        callbacks.append(
-            Figures(
-                _examples(parts, cfg.callbacks.figures.columns),
-                folder.figures,
-                every_n_epochs=cfg.callbacks.figures.every_n_epochs,
-                background=background,
-            )
-        )
-    if cfg.callbacks.early_stopping.enabled:
-        stopping = cfg.callbacks.early_stopping
-        callbacks.append(early_stopping(stopping, mode=better(stopping.mode, stopping.monitor)))
+    checkpoints = parts.callbacks["checkpoint"]
+    assert isinstance(checkpoints, Checkpoints)
+    run = RunContext(folder.path, parts.data, decisive(cfg), stops, background, checkpoints)
+    for callback in _of_the_run(parts):
+        callback.attach(run)
     limits = dict(cfg.trainer)
     if start and is_finished(
         start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
     ):
         limits["max_epochs"] = start.epoch  # prevents further training if it stopped early
     checkpoint_io = AtomicCheckpointIO(background, before=metrics.write)
-    return build_trainer(limits, loggers=loggers, callbacks=callbacks, checkpoint_io=checkpoint_io)
-
-
-def _examples(parts: Parts, count: int) -> torch.Tensor:
-    """Evenly spaced examples of the held-out rows, as stored."""
-    return _spread(parts, _held_out(parts), count)
-
-
-def _spread(parts: Parts, rows: torch.Tensor, count: int) -> torch.Tensor:
-    spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
-    return parts.data.source.take(rows[spread])
-
-
-def _latents(parts: Parts, folder: Path, background: Background) -> Latents:
-    source, split = parts.data.source, parts.data.split
-    rows = {"val": split.val, "test": split.test}
-    return Latents(
-        {name: parts.data.whole_loader(part_rows) for name, part_rows in rows.items() if len(part_rows)},
-        labels=source.labels,
-        label_names=source.label_names,
-        folder=folder,
-        background=background,
+    return build_trainer(
+        limits, loggers=loggers, callbacks=list(parts.callbacks.values()), checkpoint_io=checkpoint_io
     )
+
+
+def _of_the_run(parts: Parts) -> list[RunCallback]:
+    return [callback for callback in parts.callbacks.values() if isinstance(callback, RunCallback)]
 
 
 def _finish(
     cfg: DictConfig, parts: Parts, folder: RunFolder, trainer: Trainer, background: Background
 ) -> None:
     _check_learned(cfg, parts, step=trainer.global_step)
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Figures):
-            callback.draw(trainer, parts.module)
     if trainer.is_global_zero and not (folder.checkpoints / BEST).is_file():  # best was damaged and removed
         same_content(folder.checkpoint("last"), folder.checkpoints / BEST)
     trainer.strategy.barrier()
@@ -220,7 +174,9 @@ def _finish(
     }
     if tested and parts.module.kl_per_dimension is not None:
         results["test/kl_per_dimension"] = parts.module.kl_per_dimension.tolist()
-    _conclude(cfg, parts, trainer, results)
+    _log_hparams(cfg, trainer, results)
+    for callback in _of_the_run(parts):
+        callback.on_run_end(trainer, parts.module, results)
     background.flush()
     if trainer.is_global_zero:
         folder.write_json(folder.results, results)
@@ -236,14 +192,13 @@ def _check_learned(cfg: DictConfig, parts: Parts, *, step: int) -> None:
         return build_autoencoder(cfg, data.source.shape, data.source.value_range)
 
     with isolate_rng(), evaluating(module):
-        x = module.scaling(_spread(parts, data.split.train, JUDGED).to(module.device))
+        x = module.scaling(data.spread(data.split.train, JUDGED).to(module.device))
         seed = derive_seed(cfg.seed, "divergence")
         check_learned(module.autoencoder, untrained, x, seed=seed, step=step)
 
 
 @rank_zero_only
-def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str, Any]) -> None:
-    """Write the HParams row and the projector, if the run logs to TensorBoard."""
+def _log_hparams(cfg: DictConfig, trainer: Trainer, results: dict[str, Any]) -> None:
     writer = tensorboard_of(trainer.loggers)
     if writer is None:
         return
@@ -251,28 +206,3 @@ def _conclude(cfg: DictConfig, parts: Parts, trainer: Trainer, results: dict[str
     with WarnOnFailure("the HParams row could not be written"):
         write_hparams(writer, config_row(cfg), metrics, step=results["step"])
         writer.flush()
-    if cfg.callbacks.projector.enabled:
-        with WarnOnFailure("the projector could not be written"):
-            _project(cfg, parts, Path(writer.log_dir))
-
-
-def _project(cfg: DictConfig, parts: Parts, folder: Path) -> None:
-    data, module = parts.data, parts.module
-    rows = _held_out(parts)[: cfg.callbacks.projector.points]
-    codes = encode_all(module, data.whole_loader(rows))
-    if data.source.labels is not None:
-        codes["labels"] = data.source.labels[rows]
-    with torch.no_grad():
-        x = module.scaling.cpu()(data.source.take(rows))
-    write_projector(
-        folder,
-        codes,
-        label_names=data.source.label_names,
-        images=thumbnails(x, module.value_range),
-    )
-
-
-def _held_out(parts: Parts) -> torch.Tensor:
-    """The rows of the first of test, validation and training set that is not empty."""
-    split = parts.data.split
-    return next(rows for rows in (split.test, split.val, split.train) if len(rows))

@@ -4,6 +4,7 @@ Format 1: no checkpoints in the middle of an epoch, and so no keys for them.
 Format 2: checkpoints record their position in training; runs can be resumed.
 Format 3: weights of convolutions may be in the channels-last memory format, which rounds differently.
 Format 4: epochs in metrics.csv count from 1; the row of the test has the counts of the tested weights.
+Callbacks name their class.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ COUNTED_FROM_1 = 4  # the oldest format whose metrics.csv has the counts of the 
 ADDED: dict[int, dict[str, Any]] = {
     2: {"callbacks.checkpoint.every_n_steps": None, "callbacks.checkpoint.every_n_minutes": None},
     3: {"trainer.channels_last": False},
+    4: {
+        f"callbacks.{name}._target_": f"isthmus.training.callbacks.{path}"
+        for name, path in {
+            "checkpoint": "checkpoints.Checkpoints",
+            "latents": "latents.Latents",
+            "figures": "figures.Figures",
+            "projector": "projector.Projector",
+            "early_stopping": "early_stopping.EarlyStopping",
+        }.items()
+    },
 }
 
 

@@ -8,40 +8,45 @@ from typing import Any
 
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Trainer
 
+from isthmus.common.errors import check_int
 from isthmus.common.failures import WarnOnFailure
 from isthmus.core.seeding import default_generator, derive_seed
+from isthmus.training.callbacks.run_callback import RunCallback, RunContext
 from isthmus.training.inference import evaluating
 from isthmus.training.loggers import tensorboard_of
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.writers.background import Background
 from isthmus.training.writers.image_grid import image_grid, save_png
 
 
-class Figures(Callback):
+class Figures(RunCallback):
     """Shows the same examples each time, with the same noise. Images only, not tables.
 
     Args:
-        stored: the examples as stored. Shape: [B, C, H, W].
-        folder: of the PNGs.
-        every_n_epochs: epochs between two grids; the caller draws another one at the end of training.
-        background: writes the PNGs.
+        every_n_epochs: epochs between two grids, at least 1; the end of training always has one.
+        columns: examples in a grid, at least 1.
     """
 
-    def __init__(
-        self, stored: torch.Tensor, folder: Path, *, every_n_epochs: int, background: Background
-    ) -> None:
-        self.stored = stored
-        self.folder = folder
-        self.every_n_epochs = every_n_epochs
-        self.background = background
+    def __init__(self, *, every_n_epochs: int, columns: int) -> None:
+        self.every_n_epochs = check_int("every_n_epochs", every_n_epochs)
+        self.columns = check_int("columns", columns)
+        self._stored: torch.Tensor | None = None
         self._drawn_at = -1
         self._warned = WarnOnFailure("a figure could not be drawn")
 
+    def attach(self, run: RunContext) -> None:
+        self._folder = run.folder / "figures"
+        self._background = run.background
+        if len(run.data.source.shape) == 3:
+            self._stored = run.data.spread(run.data.held_out, self.columns)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
         if trainer.current_epoch % self.every_n_epochs == 0:
-            self.draw(trainer, pl_module)
+            self._draw(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
+        self._draw(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         return {"drawn_at": self._drawn_at}
@@ -50,18 +55,18 @@ class Figures(Callback):
         self._drawn_at = state_dict["drawn_at"]
 
     @rank_zero_only
-    def draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
+    def _draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
         """Draw the grid of this step, unless it was drawn already."""
-        if trainer.global_step == self._drawn_at:
+        if self._stored is None or trainer.global_step == self._drawn_at:
             return
         self._drawn_at = trainer.global_step
         with self._warned:
-            self._draw(trainer, module)
+            self._write(trainer, module, self._stored)
 
-    def _draw(self, trainer: Trainer, module: AutoencoderModule) -> None:
+    def _write(self, trainer: Trainer, module: AutoencoderModule, stored: torch.Tensor) -> None:
         autoencoder = module.autoencoder
         with evaluating(module):
-            x = module.scaling(self.stored.to(module.device))
+            x = module.scaling(stored.to(module.device))
             default_generator(module.device).manual_seed(derive_seed(module.seed, "figures"))
             noisy = autoencoder.noise(x)
             rows = (
@@ -70,8 +75,8 @@ class Figures(Callback):
                 else [x, noisy, autoencoder.reconstruct(noisy)]
             )
         grid = image_grid(rows, value_range=module.value_range)
-        path = self.folder / f"reconstruction_step={trainer.global_step:08d}.png"
-        self.background.add(partial(self._save, grid, path), size=grid.nbytes)
+        path = self._folder / f"reconstruction_step={trainer.global_step:08d}.png"
+        self._background.add(partial(self._save, grid, path), size=grid.nbytes)
         writer = tensorboard_of(trainer.loggers)
         if writer is not None:
             writer.add_image("figures/reconstruction", grid, trainer.global_step)

@@ -8,75 +8,68 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Trainer
 from safetensors.torch import save
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from isthmus.common.atomic_files import make_subfolder, replacing
-from isthmus.core.types import Batch
+from isthmus.common.atomic_files import make_subfolder, replacing, same_content
+from isthmus.training.callbacks.run_callback import RunCallback, RunContext
 from isthmus.training.inference import encode_all
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.writers.background import Background
 from isthmus.training.writers.latent_file import metadata
 
 
-class Latents(Callback):
-    """Writes `folder`/step=00000469_val.safetensors (and _test) with each checkpoint by epochs or steps.
+class Latents(RunCallback):
+    """Writes latents/step=00000469_val.safetensors (and _test) with each checkpoint by epochs or steps.
 
     Not with those by minutes or at a signal: an interrupted run then has the same files as any other, and
-    stops without delay.
+    stops without delay. best_val.safetensors (and best_test) are the codes of the best checkpoint.
 
     Each file contains what `encode_all` returns, and ``labels`` if the data have them. Its metadata have one
     entry, ``isthmus``, a JSON object with ``step``, ``label_names`` and a checksum (see
     `training.writers.latent_file`).
-
-    Args:
-        loaders: by part (val, test), each over its rows in order.
-        labels: of every row of the source, or None. Shape: [N].
-        label_names: see `Source`.
-        folder: of the files.
-        background: writes them.
     """
 
-    def __init__(
-        self,
-        loaders: Mapping[str, DataLoader[Batch]],
-        *,
-        labels: Tensor | None,
-        label_names: list[str] | None,
-        folder: Path,
-        background: Background,
-    ) -> None:
-        self.background = background
-        self.loaders = loaders
-        self.labels = labels
-        self.label_names = label_names
-        self.folder = folder
+    def __init__(self) -> None:
         self._written_at = -1
 
-    def on_save_checkpoint(  # type: ignore[override]
-        self, trainer: Trainer, pl_module: AutoencoderModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if getattr(trainer.checkpoint_callback, "planned", True):
-            self._write(trainer.global_step, pl_module)
+    def attach(self, run: RunContext) -> None:
+        source, split = run.data.source, run.data.split
+        self._folder = run.folder / "latents"
+        self._background = run.background
+        self._labels, self._label_names = source.labels, source.label_names
+        parts = {"val": split.val, "test": split.test}
+        self._loaders = {name: run.data.whole_loader(rows) for name, rows in parts.items() if len(rows)}
+        run.checkpoints.register_hook(self._write)
 
     @rank_zero_only
-    def _write(self, step: int, module: AutoencoderModule) -> None:
-        if step == self._written_at:  # best and last are saved at the same step
-            return
-        self._written_at = step
-        for part, loader in self.loaders.items():
+    def _write(self, module: AutoencoderModule, step: int, best: bool) -> None:
+        for part, loader in self._loaders.items() if step != self._written_at else ():
             tensors = encode_all(module, loader)
-            if self.labels is not None:
-                tensors["labels"] = self.labels[tensors["ids"]]
-            path = self.folder / f"step={step:08d}_{part}.safetensors"
+            if self._labels is not None:
+                tensors["labels"] = self._labels[tensors["ids"]]
             size = sum(tensor.nbytes for tensor in tensors.values())
-            self.background.add(partial(self._save, tensors, path, step), size=size)
+            self._background.add(partial(self._save, tensors, self._path(part, step), step), size=size)
+        self._written_at = step
+        if best:
+            self._background.add(partial(self._mark_best, step), size=0)
+
+    @rank_zero_only
+    def on_run_end(self, trainer: Trainer, module: AutoencoderModule, results: Mapping[str, Any]) -> None:
+        self._background.add(partial(self._mark_best, results["step"]), size=0)
+
+    def _path(self, part: str, step: int) -> Path:
+        return self._folder / f"step={step:08d}_{part}.safetensors"
+
+    def _mark_best(self, step: int) -> None:
+        for part in self._loaders:
+            path, best = self._path(part, step), self._folder / f"best_{part}.safetensors"
+            if path.is_file() and not (best.is_file() and best.samefile(path)):
+                same_content(path, best)
 
     def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
         dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        about = {"step": step, "label_names": self.label_names}
+        about = {"step": step, "label_names": self._label_names}
         make_subfolder(path.parent)
         with replacing(path) as beside:
             beside.write_bytes(save(dense, metadata(about, save(dense))))
