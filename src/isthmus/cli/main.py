@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from isthmus.cli.command import Command
 from isthmus.common.errors import cut
+from isthmus.common.messages import did_you_mean
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.broken_pipes import escaped, guard_streams, write_error
@@ -78,10 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"isthmus {__version__}")
         return DONE
     if name not in (*COMMANDS, "complete"):
-        import difflib
-
-        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"commands: {', '.join(COMMANDS)}"
+        hint = did_you_mean(name, COMMANDS) or f"commands: {', '.join(COMMANDS)}"
         return _say(f"there is no command {name}; {hint}", MISTAKE)
     try:
         os.getcwd()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.cli.choices import config_dirs, groups
 from isthmus.cli.command import Command
 from isthmus.common.atomic_files import discard_empty
+from isthmus.common.dotted_keys import flatten
 from isthmus.runs import BadInput, RunFailed
 from isthmus.runs.config.compose import (
     CONFIG_NAME,
@@ -177,20 +178,9 @@ def _keys_of(group: str) -> set[str]:
 
     found: set[str] = set()
     for path in (conf_dir() / group).glob("*.yaml"):
-        found |= set(
-            _flat(yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-        )
-    return found
-
-
-def _flat(keys: Any, prefix: str = "") -> Iterator[str]:
-    for key, value in (keys or {}).items():
-        if key == "defaults" or key.startswith("_"):
-            continue
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        found |= {key for key in flatten(content or {}) if key.rpartition(".")[2][:1] != "_"}
+    return found - {"defaults"}
 
 
 COMMAND = Command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Trainer
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import did_you_mean
 from isthmus.runs.config.build import Parts, build
 from isthmus.runs.config.keys import check_trained, flat
 from isthmus.runs.config.validation import check
@@ -132,9 +132,9 @@ def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         try:
             cfg.merge_with_dotlist([override])
         except OmegaConfBaseException as error:
-            nearest = difflib.get_close_matches(key, flat(cfg), n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise BadInput(key, value, f"there is no such key in the run's config{hint}") from error
+            hint = did_you_mean(key, flat(cfg))
+            fix = "; ".join(filter(None, ("there is no such key in the run's config", hint)))
+            raise BadInput(key, value, fix) from error
         except yaml.YAMLError as error:
             raise BadInput(key, value, "cannot be read; lists are [1,2]") from error
     return cfg

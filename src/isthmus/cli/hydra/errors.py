@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.cli.choices import config_dirs, groups
-from isthmus.runs import BadInput
+from isthmus.common.errors import LONGEST_FIX, BadInput
+from isthmus.common.messages import did_you_mean, first_line
 from isthmus.runs.config.compose import compose, conf_dir
 from isthmus.runs.config.foreign import misread_by_hydra
+from isthmus.runs.config.keys import flat
 
 
 def overrides_last(argv: Sequence[str]) -> list[str]:
@@ -53,7 +55,7 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         raise _wrong_key(error, argv) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise BadInput("--config-dir", " ".join(map(str, config_dirs(argv))), _first_line(error)) from error
+        raise BadInput("--config-dir", " ".join(map(str, config_dirs(argv))), _root_line(error)) from error
     except OSError as error:
         if error.filename is None:
             raise
@@ -75,10 +77,10 @@ def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadIn
     known = [str(option) for option in error.options or groups(config_dirs(argv)).get(group, {})]
     known = [option for option in known if not option.startswith("_")]
     if not group:
-        return BadInput("config", choice, _first_line(error))
-    nearest = difflib.get_close_matches(choice, known, n=1)
-    hint = f"did you mean {group}={nearest[0]}? " if nearest else ""
-    return BadInput(group, choice, f"there is no such choice; {hint}choices: {', '.join(known)}")
+        return BadInput("config", choice, _root_line(error))
+    hint = did_you_mean(choice, known, prefix=f"{group}=")
+    choices = f"{hint} choices: {', '.join(known)}".lstrip()
+    return BadInput(group, choice, f"there is no such choice; {choices}")
 
 
 def _check_chosen(argv: Sequence[str]) -> None:
@@ -139,7 +141,7 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
     if found is None:
         typed = next((a for a in argv if a in str(error)), "overrides")
         key, _, value = typed.partition("=")
-        reason = _first_line(error)
+        reason = _root_line(error)
         if "Cannot merge" in reason:
             reason = "cannot be put there: a list stays a list, and what holds keys holds keys"
         return BadInput(key, value, reason)
@@ -147,16 +149,15 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
     value = next((a.partition("=")[2] for a in argv if a.lstrip("+~").startswith(f"{key}=")), "")
     known = [*groups(config_dirs(argv)), *_keys(_composed(argv))]
     if key in known:
-        absent = re.search(r"Key '([^']+)' is not in struct", _first_line(error))
-        reason = f"there is no key {absent.group(1)} in {key}" if absent else _first_line(error)
+        absent = re.search(r"Key '([^']+)' is not in struct", _root_line(error))
+        reason = f"there is no key {absent.group(1)} in {key}" if absent else _root_line(error)
         return BadInput(key, value, reason)
     if elsewhere := _choices_with(key, argv):
         group = key.partition(".")[0]
         return BadInput(
             key, value, f"the chosen {group} has no such key; it is one of {group}={', '.join(elsewhere)}"
         )
-    nearest = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "`isthmus train --cfg job` prints them all"
+    hint = did_you_mean(key, known) or "`isthmus train --cfg job` prints them all"
     return BadInput(key, value, f"there is no such key; {hint}")
 
 
@@ -195,17 +196,13 @@ def _has(path: Path, key: list[str]) -> bool:
 _ABSENT = object()
 
 
-def _keys(cfg: DictConfig, prefix: str = "") -> list[str]:
-    names = []
-    for key in map(str, cfg):
-        node: Any = cfg._get_node(key)
-        names.append(f"{prefix}{key}")
-        if OmegaConf.is_dict(node):
-            names += _keys(node, f"{prefix}{key}.")
-    return names
+def _keys(cfg: DictConfig) -> set[str]:
+    """All dotted keys, those of groups too."""
+    return {name for key in flat(cfg) for name in accumulate(key.split("."), "{}.{}".format)}
 
 
-def _first_line(error: BaseException) -> str:
+def _root_line(error: BaseException) -> str:
+    """The first line of the error that caused `error`."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip().splitlines()[0]
+    return first_line(error, LONGEST_FIX)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from isthmus.common.dotted_keys import flatten
 from isthmus.runs import BadInput
 from isthmus.runs.config.allowlist import trusted
 from isthmus.runs.config.compose import CONFIG_NAME, conf_dir, let_look_up_environment
@@ -175,14 +176,8 @@ def _load(
 
 
 def _flat(section: DictConfig) -> dict[str, Any]:
-    """Dotted keys to values, interpolations unresolved; an empty group is a value."""
+    """Dotted keys to values, interpolations unresolved."""
     from omegaconf import OmegaConf
 
-    def walk(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(content, dict) and content:
-            for key, value in content.items():
-                yield from walk(value, f"{prefix}{key}.")
-        else:
-            yield prefix.removesuffix("."), content
-
-    return dict(walk(OmegaConf.to_container(section, resolve=False), ""))
+    content: Any = OmegaConf.to_container(section, resolve=False)
+    return flatten(content)

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import first_line
 from isthmus.runs.config.allowlist import trusted
 from isthmus.runs.folder.untrusted import MOST_VALUES, MOST_YAML
 
@@ -154,8 +155,8 @@ def _reason(error: Exception, content: bytes) -> str:
     where = f" in line {mark.line + 1}" if mark else ""
     if isinstance(error, yaml.reader.ReaderError):
         line = content.count(b"\n", 0, error.position) + 1
-        return f"{str(error).splitlines()[0]} in line {line}"
-    reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        return f"{first_line(error)} in line {line}"
+    reason = getattr(error, "problem", None) or first_line(error)
     context = getattr(error, "context", None)
     if context and not context.startswith("while"):  # then the problem alone is an incomplete sentence
         reason = f"{context}, {reason}"

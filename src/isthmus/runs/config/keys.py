@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from isthmus.common.dotted_keys import flatten
 from isthmus.common.errors import BadInput, cut
 from isthmus.runs.config.compose import compose
 from isthmus.runs.folder.run_folder import RunFolder
@@ -20,10 +21,10 @@ NEUTRAL_GROUP = "logger."
 CHANGEABLE = ("trainer.", "callbacks.")  # keys that may change when a run is resumed
 
 
-def flat(cfg: DictConfig) -> dict[str, Any]:
-    """Dotted keys to plain values. Interpolations stay unresolved, so that nothing is looked up."""
-    content: Any = OmegaConf.to_container(cfg, resolve=False)
-    return dict(_flat(content, ""))
+def flat(cfg: DictConfig, *, resolve: bool = False) -> dict[str, Any]:
+    """Dotted keys to plain values, without empty groups. Looks nothing up, unless `resolve`."""
+    content: Any = OmegaConf.to_container(cfg, resolve=resolve)
+    return {key: value for key, value in flatten(content).items() if value != {}}
 
 
 def is_neutral(key: str) -> bool:
@@ -36,10 +37,9 @@ def decisive(cfg: DictConfig) -> dict[str, Any]:
 
     Excludes neutral keys, and those of trainer and callbacks, which may change when a run is resumed.
     """
-    content: Any = OmegaConf.to_container(cfg, resolve=True)
     return {
         key: value
-        for key, value in _flat(content, "")
+        for key, value in flat(cfg, resolve=True).items()
         if not is_neutral(key) and not key.startswith(CHANGEABLE)
     }
 
@@ -83,10 +83,3 @@ def typed_overrides(folder: RunFolder) -> list[str]:
         BadInput: if the file is damaged.
     """
     return read_strings(folder.overrides) if folder.overrides.exists() else []
-
-
-def _flat(content: Mapping[Any, Any], prefix: str) -> list[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        items += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isthmus.common.errors import LARGEST_SEED, BadInput, check_float, check_int, one_of
+from isthmus.common.errors import LARGEST_SEED, LONGEST_FIX, BadInput, check_float, check_int, one_of
+from isthmus.common.messages import did_you_mean, first_line
 from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
 from isthmus.runs.config.compose import conf_dir
 
@@ -84,7 +84,7 @@ def check(cfg: DictConfig) -> None:
         content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = error.full_key or "config"
-        raise BadInput(key, _as_written(cfg, key), str(error).splitlines()[0]) from error
+        raise BadInput(key, _as_written(cfg, key), first_line(error, LONGEST_FIX)) from error
     check_literal(content)
     _check_keys(cfg)
     missing = object()
@@ -184,6 +184,5 @@ def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
 
 def unknown_key(key: str, known: list[str], prefix: str = "") -> str:
     """The error message for a key that does not exist."""
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
+    hint = did_you_mean(key, known, prefix=prefix, cutoff=0.5) or f"known: {', '.join(known) or 'none'}"
     return f"there is no such key; {hint}"

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import first_line
 from isthmus.runs.config.allowlist import trusted
 
 MOST_YAML = 4 << 20  # bytes
@@ -68,7 +69,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         if isinstance(error, BadInput):
             raise
-        raise _refused(path, f"cannot be read as JSON ({_first_line(error)})") from error
+        raise _refused(path, f"cannot be read as JSON ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise _refused(path, "must hold a JSON object")
     if _is_deeper(content, DEEPEST_JSON):
@@ -151,7 +152,7 @@ def _parsed(path: Path, parse: Callable[[str], Any], *, references: bool = False
     except BadInput:
         raise
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        raise _refused(path, f"cannot be read as YAML ({_first_line(error)})") from error
+        raise _refused(path, f"cannot be read as YAML ({first_line(error)})") from error
 
 
 def _check_yaml(path: Path, text: str, *, references: bool = False) -> None:
@@ -222,7 +223,3 @@ def _within(path: Path, home: Path) -> bool:
 
 def _refused(path: Path, fix: str) -> BadInput:
     return BadInput("RUN", path, fix)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
