@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import threading
+from inspect import Parameter, signature
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pytorch_lightning import Callback
 from isthmus.core.types import BatchGroup
 from isthmus.data import memory, module
 from isthmus.data.arrays import Arrays
+from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
 from isthmus.data.loading.loaders import SourceDataset
 from isthmus.data.loading.samplers import BatchRows
 from isthmus.data.module import DataModule
@@ -190,6 +192,14 @@ def test_a_quarter_of_the_free_memory_of_the_device(monkeypatch, on_device, fits
     cuda = torch.device("cuda", 0)
     assert [memory.fits_on_device(size, cuda, on_device) for size in (99, 100)] == fits
     assert not memory.fits_on_device(1, torch.device("cpu"), on_device)
+
+
+def test_the_loading_keys_are_those_of_the_data_module():
+    parameters = signature(DataModule).parameters
+    others = ("source", "seed", "steps_per_execution")  # from other groups of the config
+    defaults = {key: each.default for key, each in parameters.items() if key not in others}
+    assert set(REQUIRED_KEYS) == {key for key, default in defaults.items() if default is Parameter.empty}
+    assert set(OPTIONAL_KEYS) == set(defaults) - set(REQUIRED_KEYS)
 
 
 def test_on_device_is_checked(file):

@@ -23,6 +23,7 @@ from isthmus.core.losses.base import Loss
 from isthmus.core.noise.base import Noise
 from isthmus.core.objectives.base import Objective
 from isthmus.core.regularizers.base import Regularizer
+from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
 from isthmus.data.module import DataModule
 from isthmus.data.source import Source
 from isthmus.runs.config.allowlist import check_nested, check_targets, resolve
@@ -36,7 +37,6 @@ from isthmus.training.memory_format import set_memory_format
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.step.optimizers import make_optimizer
 
-LOADING = ("batch_size", "eval_batch_size", "val_size", "test_size", "split_seed", "num_workers", "on_device")
 ABOUT_SHAPES = re.compile("shape|size|channel|dimension")  # matches PyTorch's shape errors on any device
 
 
@@ -93,7 +93,7 @@ def build(cfg: DictConfig) -> Parts:
 
 def build_data(cfg: DictConfig) -> DataModule:
     """The DataModule, with a checked source."""
-    keys = {key: cfg.data[key] for key in LOADING if key in cfg.data}
+    keys = {key: cfg.data[key] for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in cfg.data}
     own = OmegaConf.create({key: value for key, value in cfg.data.items() if key not in keys})
     source = part("data", own, Source)
     try:
