@@ -38,7 +38,7 @@ LIGHT = {
         "isthmus.common.errors",
     ),
     "isthmus.runs.show",
-    *(f"isthmus.runs.config.{name}" for name in ("keys", "allowlist")),
+    *(f"isthmus.runs.config.{name}" for name in ("allowlist", "destinations", "keys", "overrides")),
     *(f"isthmus.runs.comparison.{name}" for name in ("provenance_diff", "verdict")),
     "isthmus.runs.folder.untrusted",
 }

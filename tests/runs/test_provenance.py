@@ -8,8 +8,8 @@ import json
 import pytest
 import torch
 
-from isthmus.runs.comparison.provenance_diff import differences, recorded_threads
-from isthmus.runs.folder.provenance import environment, provenance
+from isthmus.runs.comparison.provenance_diff import differences
+from isthmus.runs.folder.provenance import environment, provenance, recorded_threads
 from isthmus.runs.reproduce import DEFAULT_EXPERIMENT, experiment_name
 
 DATA = {"fingerprint": "a" * 64, "rows": 10, "split_fingerprint": "b" * 64, "split": {"train": 8, "test": 2}}

@@ -17,7 +17,7 @@ from isthmus.cli.reproduce import beginning
 from isthmus.common.errors import BadInput
 from isthmus.runs.comparison.run_diff import CHECKPOINTS
 from isthmus.runs.comparison.verdict import DIFFERENT, IDENTICAL, NOT_JUDGED, WITHIN
-from isthmus.runs.config.keys import NEUTRAL, typed_overrides
+from isthmus.runs.config.keys import NEUTRAL
 from isthmus.runs.folder import provenance
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.reproduce import prepare
@@ -186,7 +186,7 @@ def test_another_experiment_is_compared_and_not_judged(original, again):
     new = RunFolder(Path(found["reproduced"]))
     assert new.read_config().latent.dim == 3
     typed = (*QUICK, "latent.dim=3", "trainer.max_steps=-1", "seed=1")
-    assert typed_overrides(new) == list(typed)
+    assert RunFolder(new).read_overrides() == list(typed)
 
 
 @pytest.mark.parametrize("deterministic", ["true", "false"])

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from isthmus.common.errors import BadInput
-from isthmus.runs.folder.untrusted import check_opened, read_config
+from isthmus.runs.config.destinations import check_opened
+from isthmus.runs.folder.untrusted import read_config
 
 # modules that something imports if it finds them, and some that everything imports
 SHADOWS = (

@@ -52,10 +52,10 @@ def run(argv: Sequence[str]) -> int:
         return 0
     import hydra
 
+    from isthmus.cli.hydra.config_files import check_config_files
     from isthmus.cli.hydra.errors import explained, overrides_last
     from isthmus.cli.hydra.guard import check_hydra_section
     from isthmus.cli.hydra.sweep_folder import release
-    from isthmus.runs.config.foreign import check_config_files
 
     for folder in config_dirs(argv):
         if not folder.is_dir():

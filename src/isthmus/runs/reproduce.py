@@ -24,16 +24,15 @@ from isthmus.runs.comparison.reproduction import (
 from isthmus.runs.comparison.verdict import Verdict
 from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import is_follower
-from isthmus.runs.config.keys import typed_overrides
+from isthmus.runs.config.destinations import check_opened
+from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
 from isthmus.runs.errors import command_line, relative
-from isthmus.runs.evaluate import overridden
 from isthmus.runs.execution.launch import devices_of
 from isthmus.runs.execution.slurm import was_requeued
 from isthmus.runs.execution.threads import threads_restored, threads_to_restore
 from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.folder.untrusted import check_opened
 from isthmus.runs.train import train
 from isthmus.training.devices import threads_of
 from isthmus.training.trainer import quiet
@@ -102,7 +101,7 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
         cfg=cfg,
         path=to or _new_path(experiment),
         experiment=experiment,
-        typed=[*typed_overrides(folder), *overrides],
+        typed=[*folder.read_overrides(), *overrides],
         changed=changes,
         threads=threads,
         known=differences_between(provenance, known, changes),

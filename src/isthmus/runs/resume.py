@@ -14,9 +14,10 @@ from isthmus.common.errors import BadInput
 from isthmus.runs.comparison.provenance_diff import differences
 from isthmus.runs.config.build import Parts
 from isthmus.runs.config.compose import is_follower
+from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.keys import CHANGEABLE
+from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
-from isthmus.runs.evaluate import overridden
 from isthmus.runs.execution.launch import devices_of, launch
 from isthmus.runs.execution.restart import newest, rewind
 from isthmus.runs.execution.resume_checks import check_origin, check_start
@@ -24,7 +25,7 @@ from isthmus.runs.execution.threads import threads_restored, threads_to_restore
 from isthmus.runs.folder.migrations import FORMAT, RESUMABLE
 from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.folder.untrusted import FOLDERS, check_inside, check_opened
+from isthmus.runs.folder.untrusted import FOLDERS, check_inside
 from isthmus.training.devices import threads_of
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.common.errors import BadInput
-from isthmus.runs.config.keys import against_defaults, typed_overrides
+from isthmus.runs.config.keys import against_defaults
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.archive import check_archive
 from isthmus.training.writers.latent_file import check_latents
@@ -36,7 +36,7 @@ def describe(path: Path) -> dict[str, Any]:
         "path": str(path),
         "status": folder.read_status(),
         "format": folder.format,
-        "typed": typed_overrides(folder),
+        "typed": folder.read_overrides(),
         "config": {
             key: {"default": default, "here": here}
             for key, (default, here) in against_defaults(folder.read_config()).items()

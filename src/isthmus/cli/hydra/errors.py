@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.cli.choices import config_dirs, groups
+from isthmus.cli.hydra.config_files import misread_by_hydra
 from isthmus.common.errors import LONGEST_FIX, BadInput
 from isthmus.common.messages import did_you_mean, first_line
 from isthmus.runs.config.compose import compose, conf_dir
-from isthmus.runs.config.foreign import misread_by_hydra
 from isthmus.runs.config.keys import flat
 
 

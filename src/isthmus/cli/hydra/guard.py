@@ -17,7 +17,7 @@ from isthmus.common.dotted_keys import flatten
 from isthmus.runs import BadInput
 from isthmus.runs.config.allowlist import trusted
 from isthmus.runs.config.compose import CONFIG_NAME, conf_dir, let_look_up_environment
-from isthmus.runs.folder.untrusted import check_opened
+from isthmus.runs.config.destinations import check_opened
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl

@@ -57,19 +57,6 @@ def differences(original: Mapping[str, Any], reproduced: Mapping[str, Any]) -> l
     ]
 
 
-def recorded_threads(provenance: Mapping[str, Any], *, processes: int) -> int | None:
-    """CPU threads per process of a run, or None if unknown.
-
-    Args:
-        provenance: of the run.
-        processes: number that trained it; older records contain only the threads of the first process.
-    """
-    threads = provenance.get("threads")
-    if threads is None and processes == 1:
-        threads = _mapping(provenance, "hardware").get("threads")
-    return threads if isinstance(threads, int) and not isinstance(threads, bool) and threads > 0 else None
-
-
 def _fields(prefix: str, names: Any, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for name in names:
         if name in old and name in new and old[name] != new[name]:

@@ -10,8 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from isthmus.common.dotted_keys import flatten
 from isthmus.common.errors import BadInput, cut
 from isthmus.runs.config.compose import compose
-from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.folder.untrusted import read_strings
 
 NEUTRAL = (
     *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers", "data.on_device"),
@@ -74,12 +72,3 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tu
 def against_defaults(cfg: DictConfig) -> dict[str, tuple[Any, Any]]:
     """The keys of `cfg` that differ from the defaults of `isthmus train`: default, and value in `cfg`."""
     return changed(flat(compose()), flat(cfg))
-
-
-def typed_overrides(folder: RunFolder) -> list[str]:
-    """The overrides typed by the user, from overrides.yaml; empty if there is no such file.
-
-    Raises:
-        BadInput: if the file is damaged.
-    """
-    return read_strings(folder.overrides) if folder.overrides.exists() else []

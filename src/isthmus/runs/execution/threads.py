@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from isthmus.runs.comparison.provenance_diff import recorded_threads
+from isthmus.runs.folder.provenance import recorded_threads
 
 
 def threads_to_restore(cfg: DictConfig, provenance: Mapping[str, Any], *, processes: int) -> int | None:

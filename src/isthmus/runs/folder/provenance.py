@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from email.message import Message
 from email.parser import HeaderParser
 from importlib.metadata import Distribution, distributions
@@ -55,6 +56,19 @@ def environment(*, threads: int, processes: int) -> dict[str, Any]:
         "interop_threads": torch.get_num_interop_threads(),
         "processes": processes,
     }
+
+
+def recorded_threads(provenance: Mapping[str, Any], *, processes: int) -> int | None:
+    """CPU threads per process of a run, or None if unknown.
+
+    Args:
+        provenance: of the run; it is untrusted.
+        processes: number that trained it; older records contain only the threads of the first process.
+    """
+    threads, recorded = provenance.get("threads"), provenance.get("hardware")
+    if threads is None and processes == 1 and isinstance(recorded, Mapping):
+        threads = recorded.get("threads")
+    return threads if isinstance(threads, int) and not isinstance(threads, bool) and threads > 0 else None
 
 
 def packages() -> dict[str, str]:

@@ -19,7 +19,7 @@ from isthmus.runs.errors import command_line
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.migrations import FORMAT, upgraded
 from isthmus.runs.folder.status import is_alive, status_of
-from isthmus.runs.folder.untrusted import read_config, read_json
+from isthmus.runs.folder.untrusted import read_config, read_json, read_strings
 
 
 class RunFolder:
@@ -173,6 +173,10 @@ class RunFolder:
     def read_config(self) -> DictConfig:
         """The resolved config."""
         return upgraded(read_config(self.config), self.format)
+
+    def read_overrides(self) -> list[str]:
+        """The overrides typed by the user; empty if there is no overrides.yaml."""
+        return read_strings(self.overrides) if self.overrides.exists() else []
 
     def read_provenance(self) -> dict[str, Any]:
         """The provenance of the run; empty if it has no provenance.json."""
