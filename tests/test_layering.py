@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,26 @@ def test_arrows(name):
     own = {other for other in EVERYWHERE[name] if other.split(".")[0] == "isthmus"}
     against = {other for other in own - {"isthmus"} if layer(other) not in allowed}
     assert not against, f"{name} must not import {', '.join(sorted(against))}"
+
+
+@pytest.mark.parametrize("package", ["cli", "common", "core", "data", "runs"])
+def test_the_entries_of_a_package_stand_on_at_most_five_floors(package):
+    inside = f"isthmus.{package}."
+    imports = {}
+    for name in [name for name in FILES if name.startswith(inside)]:
+        entry, *others = (
+            other.removeprefix(inside).partition(".")[0]
+            for other in (name, *EVERYWHERE[name])
+            if other.startswith(inside)
+        )
+        imports[entry] = imports.get(entry, set()) | {*others} - {entry}
+    sorter = TopologicalSorter(imports)
+    sorter.prepare()  # raises CycleError if an arrow points back
+    floors = 0
+    while sorter.is_active():
+        sorter.done(*sorter.get_ready())
+        floors += 1
+    assert floors <= 5
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if layer(name) == "core"])

@@ -186,7 +186,7 @@ def test_another_experiment_is_compared_and_not_judged(original, again):
     new = RunFolder(Path(found["reproduced"]))
     assert new.read_config().latent.dim == 3
     typed = (*QUICK, "latent.dim=3", "trainer.max_steps=-1", "seed=1")
-    assert RunFolder(new).read_overrides() == list(typed)
+    assert new.read_overrides() == list(typed)
 
 
 @pytest.mark.parametrize("deterministic", ["true", "false"])

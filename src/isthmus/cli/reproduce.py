@@ -89,7 +89,7 @@ def exit_code(verdict: Verdict) -> int:
 def beginning(plan: Plan) -> str:
     """The report before training: the new folder, changed keys and known differences."""
     from isthmus.cli.tables import printable
-    from isthmus.runs.errors import relative
+    from isthmus.common.messages import relative
 
     lines = [f"reproducing {printable(plan.original.folder.path)} in {printable(relative(plan.path))}"]
     if plan.changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from isthmus.runs.errors import command_line, relative
+from isthmus.common.messages import command_line, relative
 from isthmus.runs.execution.broken_pipes import escaped
 from isthmus.runs.folder.run_folder import RunFolder
 

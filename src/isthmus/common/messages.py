@@ -1,9 +1,12 @@
-"""Parts of error messages that several places need. Imports no torch."""
+"""Parts of messages to the user that several places need. Imports no torch."""
 
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "", cutoff: float = 0.6) -> str:
@@ -22,3 +25,16 @@ def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "", cutoff: f
 def first_line(error: BaseException, most: int = 200) -> str:
     """At most `most` characters of the first line of an error message; the error's class if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:most]
+
+
+def relative(path: Path) -> Path:
+    """`path` relative to the current folder if it is inside it, or else unchanged."""
+    here = Path(os.path.relpath(path))
+    return path if here.parts[:1] == ("..",) else here
+
+
+def command_line(*words: object) -> str:
+    """A shell-quoted command line. A path that begins with ``-`` gets ``./``, so that it is not an option."""
+    return shlex.join(
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    )

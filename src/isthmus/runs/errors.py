@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from pathlib import Path
 from typing import Any
 
 from isthmus.common.held_folder import FolderLost
+from isthmus.common.messages import command_line, relative
 
 
 class RunFailed(RuntimeError):
@@ -51,16 +50,3 @@ class Stopped(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.signum, self.path), self.__dict__
-
-
-def relative(path: Path) -> Path:
-    """`path` relative to the current folder if it is inside it, or else unchanged."""
-    here = Path(os.path.relpath(path))
-    return path if here.parts[:1] == ("..",) else here
-
-
-def command_line(*words: object) -> str:
-    """A shell-quoted command line. A path that begins with ``-`` gets ``./``, so that it is not an option."""
-    return shlex.join(
-        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
-    )

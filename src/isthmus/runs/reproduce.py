@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import command_line, relative
 from isthmus.runs.comparison.provenance_diff import Difference
 from isthmus.runs.comparison.reproduction import (
     Original,
@@ -27,7 +28,6 @@ from isthmus.runs.config.compose import is_follower
 from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
-from isthmus.runs.errors import command_line, relative
 from isthmus.runs.execution.launch import devices_of
 from isthmus.runs.execution.slurm import was_requeued
 from isthmus.runs.execution.threads import threads_restored, threads_to_restore

@@ -18,11 +18,12 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from isthmus.common.atomic_files import same_content
 from isthmus.common.errors import TrainingDiverged
 from isthmus.common.failures import WarnOnFailure, disk_failure
+from isthmus.common.messages import command_line, relative
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import derive_seed
 from isthmus.runs.config.build import Parts, build_autoencoder, part
 from isthmus.runs.config.keys import decisive
-from isthmus.runs.errors import RunFailed, Stopped, command_line, relative
+from isthmus.runs.errors import RunFailed, Stopped
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.restart import Start, newest
 from isthmus.runs.execution.slurm import requeue_after

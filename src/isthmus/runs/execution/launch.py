@@ -16,8 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from isthmus.common.errors import BadInput
 from isthmus.common.held_folder import FolderLost, holding
+from isthmus.common.messages import command_line, relative
 from isthmus.runs.config.build import Parts, build, check_normalization
-from isthmus.runs.errors import RunFailed, Stopped, command_line, lost, relative
+from isthmus.runs.errors import RunFailed, Stopped, lost
 from isthmus.runs.execution.broken_pipes import guard_streams
 from isthmus.runs.execution.fit import fit_and_test, stopped
 from isthmus.runs.folder.run_folder import RunFolder

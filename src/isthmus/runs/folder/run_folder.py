@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from isthmus.common.atomic_files import UNFINISHED, create_text, unfinished_of, write_text
 from isthmus.common.errors import BadInput
-from isthmus.runs.errors import command_line
+from isthmus.common.messages import command_line
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.migrations import FORMAT, upgraded
 from isthmus.runs.folder.status import is_alive, status_of
