@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.cli.complete import candidates
-from isthmus.cli.completion import BASH
+from isthmus.cli.completion import BASH, candidates
 
 
 @pytest.mark.parametrize(

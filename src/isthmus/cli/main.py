@@ -29,7 +29,8 @@ LONGEST = 1_900  # characters of an error message, after escaping control charac
 
 def find(name: str) -> Command:
     """The command called `name`: one of `COMMANDS` or ``complete``."""
-    found: Command = importlib.import_module(f"isthmus.cli.{name}").COMMAND
+    module, attribute = ("completion", "COMPLETE") if name == "complete" else (name, "COMMAND")
+    found: Command = getattr(importlib.import_module(f"isthmus.cli.{module}"), attribute)
     return found
 
 
