@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.cli.command import Command, run_folders
+from isthmus.cli.tables import by_stage, printable, table
+from isthmus.runs.execution import signals
+from isthmus.runs.folder.json_text import as_json
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,10 +39,7 @@ def run(argv: Sequence[str]) -> int:
     """Evaluate; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
 
-    from isthmus.cli.tables import by_stage, printable, table
     from isthmus.runs.evaluate import evaluate
-    from isthmus.runs.execution import signals
-    from isthmus.runs.folder.json_text import as_json
 
     signals.unwind()
     results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)

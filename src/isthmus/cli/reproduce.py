@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.command import Command, run_folders
+from isthmus.cli.tables import aligned, number, printable
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import relative
+from isthmus.runs.comparison.verdict import DIFFERENT, IDENTICAL, TOLERANCE, WITHIN
+from isthmus.runs.execution import signals
+from isthmus.runs.folder.json_text import as_json
 
 if TYPE_CHECKING:
     from isthmus.runs.comparison.provenance_diff import Difference
@@ -24,8 +29,6 @@ DIFFERS = 3  # exit code for the verdict "different"
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
-    from isthmus.runs.comparison.verdict import TOLERANCE
-
     parser = argparse.ArgumentParser(
         prog="isthmus reproduce",
         description="Train a run again into a new folder, from its own config.yaml and with as many threads "
@@ -59,8 +62,6 @@ def run(argv: Sequence[str]) -> int:
         raise BadInput("--tolerance", arguments.tolerance, "must be a number of at least 0")
 
     from isthmus.runs.config.compose import is_follower
-    from isthmus.runs.execution import signals
-    from isthmus.runs.folder.json_text import as_json
     from isthmus.runs.reproduce import prepare, reproduce
 
     signals.unwind()
@@ -81,16 +82,11 @@ def run(argv: Sequence[str]) -> int:
 
 def exit_code(verdict: Verdict) -> int:
     """The exit code for a verdict."""
-    from isthmus.runs.comparison.verdict import DIFFERENT
-
     return DIFFERS if verdict.verdict == DIFFERENT else 0
 
 
 def beginning(plan: Plan) -> str:
     """The report before training: the new folder, changed keys and known differences."""
-    from isthmus.cli.tables import printable
-    from isthmus.common.messages import relative
-
     lines = [f"reproducing {printable(plan.original.folder.path)} in {printable(relative(plan.path))}"]
     if plan.changed:
         lines += ["changed:", *_changed(plan.changed)]
@@ -111,8 +107,6 @@ def report(verdict: Verdict) -> str:
 
 
 def _results(comparison: Comparison) -> str:
-    from isthmus.cli.tables import aligned, printable
-
     rows = [("", "original", "reproduced", "difference")]
     for metric in comparison.results:
         apart = "not comparable" if metric.difference is None else f"{metric.difference:.2g}"
@@ -122,8 +116,6 @@ def _results(comparison: Comparison) -> str:
 
 
 def _rows(rows: Rows) -> str:
-    from isthmus.cli.tables import printable
-
     if rows.first is None:
         return f"all {rows.original} rows the same"
     against = f" against {rows.reproduced}" if rows.original != rows.reproduced else ""
@@ -149,8 +141,6 @@ def _weights(weights: Weights) -> str:
 
 
 def _conclusion(verdict: Verdict) -> Iterator[str]:
-    from isthmus.runs.comparison.verdict import DIFFERENT, IDENTICAL, WITHIN
-
     off = _farthest(verdict)
     if verdict.verdict == IDENTICAL:
         yield "identical: the same bits in all weights, results.json and metrics.csv"
@@ -179,8 +169,6 @@ def _conclusion(verdict: Verdict) -> Iterator[str]:
 
 
 def _farthest(verdict: Verdict) -> str:
-    from isthmus.cli.tables import printable
-
     metric = verdict.farthest
     if metric is None:
         return "the final metrics are the same"
@@ -191,8 +179,6 @@ def _farthest(verdict: Verdict) -> str:
 
 
 def _changed(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    from isthmus.cli.tables import printable
-
     return [
         f"  {printable(key, 60)}: {printable(old, 60)} -> {printable(new, 60)}"
         for key, (old, new) in changed.items()
@@ -200,14 +186,10 @@ def _changed(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
 
 
 def _listed(found: Sequence[Difference]) -> list[str]:
-    from isthmus.cli.tables import printable
-
     return [f"  {printable(difference, 200)}" for difference in found]
 
 
 def _number(value: Any) -> str:
-    from isthmus.cli.tables import number, printable
-
     if value is None:
         return "none"
     if isinstance(value, list):

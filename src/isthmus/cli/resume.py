@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.cli.command import Command, run_folders
+from isthmus.cli.reproduce import exit_code, report
+from isthmus.cli.tables import command, print_run, printable
+from isthmus.common.errors import BadInput
+from isthmus.runs.execution import signals
 
 if TYPE_CHECKING:
     from isthmus.runs.folder.run_folder import RunFolder
@@ -37,7 +41,6 @@ def run(argv: Sequence[str]) -> int:
     """Resume; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
 
-    from isthmus.cli.tables import command, print_run, printable
     from isthmus.runs.config.compose import is_follower
     from isthmus.runs.folder.run_folder import RunFolder
 
@@ -48,7 +51,6 @@ def run(argv: Sequence[str]) -> int:
         further = command("isthmus", "resume", arguments.run, "trainer.max_epochs=N")
         print(f"{printable(arguments.run)} is done; to train it further: {further}")
         return 0 if folder.reproduction.exists() else _compared(folder)
-    from isthmus.runs.execution import signals
     from isthmus.runs.resume import resume
 
     signals.unwind()
@@ -61,9 +63,6 @@ def run(argv: Sequence[str]) -> int:
 
 def _compared(folder: RunFolder) -> int:
     """If a run reproduces another one, compare them and print the verdict; returns the exit code."""
-    from isthmus.cli.reproduce import exit_code, report
-    from isthmus.cli.tables import command, printable
-    from isthmus.common.errors import BadInput
     from isthmus.runs.comparison.reproduction import conclude_resumed, is_reproduction
 
     if not is_reproduction(folder):

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.cli.command import Command, run_folders
+from isthmus.cli.tables import aligned, by_stage, command, printable, table
+from isthmus.runs.comparison.provenance_diff import changed_files
+from isthmus.runs.folder.json_text import as_json
 
 LONGEST = 4_000  # printed characters of the command and of the overrides; --json has all
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # whose versions are printed
@@ -36,8 +39,6 @@ def run(argv: Sequence[str]) -> int:
     """Show; returns the exit code."""
     arguments = parser().parse_args(argv)
 
-    from isthmus.cli.tables import printable
-    from isthmus.runs.folder.json_text import as_json
     from isthmus.runs.show import damaged, describe
 
     run = describe(arguments.run)
@@ -55,13 +56,11 @@ def run(argv: Sequence[str]) -> int:
 
 def sections(run: Mapping[str, Any]) -> Iterator[str]:
     """The paragraphs to print; some are empty."""
-    from isthmus.cli.tables import aligned, by_stage, printable, table
-
     yield _status(run)
     provenance = list(_provenance(run["provenance"]))
     typed = printable(" ".join(run["typed"]), LONGEST)
-    command = printable(run["provenance"].get("command", ""), LONGEST)
-    rows = [("command", command), ("overrides", typed), *provenance]
+    typed_command = printable(run["provenance"].get("command", ""), LONGEST)
+    rows = [("command", typed_command), ("overrides", typed), *provenance]
     yield aligned([row for row in rows if row[1]]) if any(row[1] for row in rows) else ""
     yield _config(run["config"])
     if columns := by_stage(run["results"] or run["latest"], ("train", "val", "test")):
@@ -70,7 +69,6 @@ def sections(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _status(run: Mapping[str, Any]) -> str:
-    from isthmus.cli.tables import command, printable
     from isthmus.runs.folder.migrations import RESUMABLE
 
     status, path = run["status"], run["path"]
@@ -100,8 +98,6 @@ def _latest(metrics: Mapping[str, float]) -> str:
 
 
 def _config(config: Mapping[str, Mapping[str, Any]]) -> str:
-    from isthmus.cli.tables import aligned, printable
-
     if not config:
         return "config: all defaults"
     longest = max(len(key) for key in config)
@@ -120,8 +116,6 @@ def _value(key: str, value: Any) -> str:
 
 
 def _provenance(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    from isthmus.cli.tables import printable
-
     def known(key: str) -> Mapping[str, Any]:
         value = provenance.get(key)
         return value if isinstance(value, Mapping) else {}
@@ -161,15 +155,10 @@ def _provenance(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _short(digest: Any) -> str:
-    from isthmus.cli.tables import printable
-
     return printable(str(digest)[:12])
 
 
 def _code(repository: Any) -> str:
-    from isthmus.cli.tables import printable
-    from isthmus.runs.comparison.provenance_diff import changed_files
-
     if not isinstance(repository, Mapping):
         return "not in git"
     text = f"commit {_short(repository.get('commit'))}"
@@ -186,8 +175,6 @@ def _code(repository: Any) -> str:
 
 
 def _hardware(hardware: Mapping[str, Any]) -> str:
-    from isthmus.cli.tables import printable
-
     gpus = hardware.get("gpus")
     parts = [
         printable(hardware.get("processor"), 60),
@@ -201,8 +188,6 @@ def _hardware(hardware: Mapping[str, Any]) -> str:
 
 def _files(sizes: Mapping[str, int]) -> str:
     """Sizes of top-level files and of checkpoints, and the total of each other subfolder."""
-    from isthmus.cli.tables import aligned, printable
-
     single: dict[str, int] = {}
     inside: dict[str, list[int]] = defaultdict(list)
     for name, size in sizes.items():

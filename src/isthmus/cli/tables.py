@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.common.messages import command_line, relative
 from isthmus.runs.execution.broken_pipes import escaped
-from isthmus.runs.folder.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from isthmus.runs.folder.run_folder import RunFolder
 
 UNITS = {"psnr": "dB", "kl": "nats"}
 

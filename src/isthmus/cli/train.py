@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.choices import config_dirs, groups
 from isthmus.cli.command import Command
+from isthmus.cli.tables import print_run
 from isthmus.common.atomic_files import discard_empty
 from isthmus.common.dotted_keys import flatten
 from isthmus.runs import BadInput, RunFailed
@@ -84,7 +85,6 @@ def _task(cfg: DictConfig) -> None:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from isthmus.cli.tables import print_run
     from isthmus.runs.config.validation import check
 
     hydra_cfg = HydraConfig.get()

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from isthmus.cli.tables import command
 from isthmus.runs import BadInput
 from isthmus.runs.config.compose import is_follower
 from isthmus.runs.errors import Carried
@@ -58,8 +59,6 @@ def claim(path: Path) -> None:
         except OSError as error:
             raise BadInput(KEY, path, f"cannot be written ({error.strerror}); give another folder") from error
     if earlier is not None:
-        from isthmus.cli.tables import command
-
         raise BadInput(
             KEY,
             path,
