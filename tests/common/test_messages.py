@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.common.dotted_keys import flatten
+from isthmus.common.dotted_keys import flatten, walk
 from isthmus.common.messages import did_you_mean, first_line
 
 
@@ -26,3 +26,10 @@ def test_the_first_line_of_an_error(error, said):
 def test_flatten():
     assert flatten({"a": {"b": {"c": 1}, "d": {}}, 2: [{}]}) == {"a.b.c": 1, "a.d": {}, "2": [{}]}
     assert flatten({}) == {}
+
+
+def test_walk():
+    inner = [{"b": 1}]
+    assert list(walk({"a": inner})) == [
+        *(("", {"a": inner}), ("a", inner), ("a[0]", inner[0]), ("a[0].b", 1)),
+    ]

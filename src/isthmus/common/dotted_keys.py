@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -13,3 +13,19 @@ def flatten(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= flatten(value, f"{name}.") if value and isinstance(value, dict) else {name: value}
     return flat
+
+
+def walk(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in nested dicts and lists, with its dotted key; outer values first, `content` at `key`."""
+    yield key, content
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from walk(value, join(key, str(name)))
+    elif isinstance(content, list | tuple):
+        for place, value in enumerate(content):
+            yield from walk(value, f"{key}[{place}]")
+
+
+def join(key: str, name: str) -> str:
+    """The dotted key of `name` in the group `key`; "" is the whole config."""
+    return f"{key}.{name}" if key else name

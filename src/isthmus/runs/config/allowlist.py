@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from isthmus.common.dotted_keys import join, walk
 from isthmus.common.errors import BadInput
 
 TRUST = "ISTHMUS_TRUST"  # environment variable, inherited by workers and sweep jobs; 1 allows any code
@@ -63,7 +64,7 @@ def check_targets(content: Any, key: str = "") -> None:
         for directive in DIRECTIVES:
             if directive in node:
                 raise BadInput(
-                    _under(found, directive),
+                    join(found, directive),
                     node[directive],
                     "no part of isthmus takes it, and it changes what is called; leave it out, or add "
                     "trust=true if the config is yours",
@@ -90,7 +91,7 @@ def resolve(key: str, target: str, kind: type | None = None) -> Any:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(_under(key, TARGET), target, f"cannot be found ({error})") from error
+        raise BadInput(join(key, TARGET), target, f"cannot be found ({error})") from error
     if not trusted():
         _check_found(key, target, found, kind)
     return found
@@ -105,7 +106,7 @@ def check_nested(content: Any, key: str) -> None:
 
 def _check_name(key: str, target: Any) -> None:
     if not isinstance(target, str) or not DOTTED.fullmatch(target):
-        raise BadInput(_under(key, TARGET), target, "must be the full name of a class: package.module.Class")
+        raise BadInput(join(key, TARGET), target, "must be the full name of a class: package.module.Class")
     home = _home(key)
     if any(_inside(target, package) for package in (*allowed(), *([home] if home else []))):
         return
@@ -114,7 +115,7 @@ def _check_name(key: str, target: Any) -> None:
     if package == "isthmus":
         yours = "add trust=true"
     raise BadInput(
-        _under(key, TARGET),
+        join(key, TARGET),
         target,
         "is not one of isthmus' parts for this place, and running what a config names can run anyone's code; "
         f"if it is yours, {yours}",
@@ -123,7 +124,7 @@ def _check_name(key: str, target: Any) -> None:
 
 def _check_found(key: str, target: str, found: Any, kind: type | None) -> None:
     if not inspect.isclass(found):
-        raise BadInput(_under(key, TARGET), target, "is not a class; trust=true lets a config call it")
+        raise BadInput(join(key, TARGET), target, "is not a class; trust=true lets a config call it")
     own = f"{found.__module__}.{found.__qualname__}"
     home = _home(key)
     # re-exported names are allowed there: torch.optim.Adam is torch.optim.adam.Adam
@@ -132,12 +133,12 @@ def _check_found(key: str, target: str, found: Any, kind: type | None) -> None:
         _inside(target, package) and _inside(own, package) for package in packages
     )
     if own != target and not shortened:
-        raise BadInput(_under(key, TARGET), target, f"is another name for {own}; give the class's own name")
+        raise BadInput(join(key, TARGET), target, f"is another name for {own}; give the class's own name")
     if kind is not None and not issubclass(found, kind):
-        raise BadInput(_under(key, TARGET), target, f"is not a {kind.__name__}")
+        raise BadInput(join(key, TARGET), target, f"is not a {kind.__name__}")
     group = key.partition(".")[0]
     if group in BUILDERS and _is_part(key) and not callable(getattr(found, "build", None)):
-        raise BadInput(_under(key, TARGET), target, f"is not a {group}: it has no method build")
+        raise BadInput(join(key, TARGET), target, f"is not a {group}: it has no method build")
 
 
 def _home(key: str) -> str | None:
@@ -156,14 +157,4 @@ def _inside(name: str, package: str) -> bool:
 
 def _nodes(content: Any, key: str) -> Iterator[tuple[str, dict[Any, Any]]]:
     """All mappings in `content`, at any depth, each with its dotted key; outermost first."""
-    if isinstance(content, dict):
-        yield key, content
-        for name, value in content.items():
-            yield from _nodes(value, _under(key, str(name)))
-    elif isinstance(content, list | tuple):
-        for place, value in enumerate(content):
-            yield from _nodes(value, f"{key}[{place}]")
-
-
-def _under(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name
+    return ((found, node) for found, node in walk(content, key) if isinstance(node, dict))

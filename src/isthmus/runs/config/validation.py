@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -13,11 +12,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from isthmus.common.dotted_keys import walk
 from isthmus.common.errors import LARGEST_SEED, LONGEST_FIX, BadInput, check_float, check_int, one_of
 from isthmus.common.messages import did_you_mean, first_line
 from isthmus.data.loading.keys import REQUIRED_KEYS
 from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
 from isthmus.runs.config.compose import conf_dir
+from isthmus.runs.config.keys import flat
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
@@ -71,8 +72,6 @@ RULES: dict[str, Callable[[str, Any], object]] = {
     "trainer.threads": lambda k, v: v is None or check_int(k, v, most=max(MOST_THREADS, os.cpu_count() or 1)),
 }
 
-SWITCHES = ("trainer.compile", "trainer.deterministic")
-
 
 def check(cfg: DictConfig) -> None:
     """Raise `BadInput` for the first class that is not allowed, key that does not exist, or invalid value."""
@@ -81,7 +80,8 @@ def check(cfg: DictConfig) -> None:
         content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = error.full_key or "config"
-        raise BadInput(key, _as_written(cfg, key), first_line(error, LONGEST_FIX)) from error
+        written = dict(walk(OmegaConf.to_container(cfg, resolve=False)))
+        raise BadInput(key, written.get(key), first_line(error, LONGEST_FIX)) from error
     check_literal(content)
     _check_keys(cfg)
     missing = object()
@@ -95,10 +95,6 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key, default=missing)
         if value is not missing:
             rule(key, value)
-    enabled = (f"callbacks.{name}.enabled" for name, keys in cfg.callbacks.items() if "enabled" in keys)
-    for key in (*SWITCHES, *enabled):
-        if not isinstance(value := OmegaConf.select(cfg, key), bool):
-            raise BadInput(key, value, "must be true or false")
     trainer = cfg.trainer
     if trainer.max_epochs == -1 and trainer.max_steps == -1:
         raise BadInput("trainer.max_epochs", -1, "would never end; set it or trainer.max_steps")
@@ -112,17 +108,6 @@ def _as_it_will_be(cfg: DictConfig) -> Any:
         return OmegaConf.to_container(cfg, resolve=False)
 
 
-def _as_written(cfg: DictConfig, key: str) -> Any:
-    """The value of a key that cannot be resolved."""
-    value: Any = OmegaConf.to_container(cfg, resolve=False)
-    for name in re.findall(r"[^.\[\]]+", key):
-        if isinstance(value, list):
-            value = value[int(name)]
-        elif isinstance(value, dict):
-            value = value.get(name)
-    return value
-
-
 def check_literal(content: Any, key: str = "") -> None:
     """Raise `BadInput` for text that would become an interpolation on the next read, as an escaped one does.
 
@@ -132,25 +117,26 @@ def check_literal(content: Any, key: str = "") -> None:
         content: plain types with interpolations resolved.
         key: dotted key of `content`; "" for the whole config.
     """
-    if isinstance(content, dict):
-        for name, value in content.items():
-            check_literal(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(content, list):
-        for place, value in enumerate(content):
-            check_literal(value, f"{key}[{place}]")
-    elif isinstance(content, str) and "${" in content:
-        raise BadInput(key, content, "must not have ${ in it, which begins a reference to another key")
+    for found, value in walk(content, key):
+        if isinstance(value, str) and "${" in value:
+            raise BadInput(found, value, "must not have ${ in it, which begins a reference to another key")
 
 
 def _check_keys(cfg: DictConfig) -> None:
-    """Check that keys which no constructor receives are exactly those of the shipped choice."""
+    """Check that keys which no constructor receives are those of the shipped choice, switches included."""
     groups = [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
     _same_keys("", cfg, ["seed", *(g for g in groups if g not in ("model", "experiment"))])
     for group in HOMES:
         _holds_keys(group, cfg[group])
         for name in (cfg[group] or ()) if group in SEVERAL else ():
             _holds_keys(f"{group}.{name}", cfg[group][name])
-    _same_keys("trainer.", cfg.trainer, list(_shipped(conf_dir() / "trainer" / "auto.yaml")))
+    shipped = _shipped(conf_dir() / "trainer" / "auto.yaml")
+    _same_keys("trainer.", cfg.trainer, list(shipped))
+    switches = [f"trainer.{key}" for key, default in shipped.items() if isinstance(default, bool)]
+    switches += [f"callbacks.{name}.enabled" for name, keys in cfg.callbacks.items() if "enabled" in keys]
+    for key in switches:
+        if not isinstance(value := OmegaConf.select(cfg, key), bool):
+            raise BadInput(key, value, "must be true or false")
 
 
 @cache
