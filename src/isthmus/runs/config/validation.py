@@ -18,7 +18,6 @@ from isthmus.common.messages import did_you_mean, first_line
 from isthmus.data.loading.keys import REQUIRED_KEYS
 from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
 from isthmus.runs.config.compose import conf_dir
-from isthmus.runs.config.keys import flat
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
