@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed into it."""
+"""Atomic file writes: to a temporary file in the same folder, which is then renamed into place."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 
 from isthmus.common.held_folder import check_held
 
-UNFINISHED = ".part"  # ends the names of files that are being written
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system
+UNFINISHED = ".part"  # suffix of temporary files
+# a file system without hard links
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; when all went well it is renamed to `path`.
+    """Yield a temporary path in the same folder; on success it is renamed to `path`.
 
-    A kill leaves the old file or the new one, and perhaps the hidden one beside it, which `sweep`
-    removes.
+    A kill leaves the old file or the new one, and possibly the temporary file, which `sweep` removes.
 
     Raises:
-        FolderLost: the file is in a folder that was held and is lost (see `common.held_folder`).
+        FolderLost: `path` is in a held folder that was lost (see `common.held_folder`).
     """
     check_held(path)
     with _writing_beside(path) as beside:
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` to `path` atomically."""
     with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -43,10 +43,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def create_text(path: Path, text: str) -> None:
-    """Write `text` to a file that must not be there yet, whole or not at all.
+    """Write `text` atomically to a file that must not exist yet.
 
     Raises:
-        FileExistsError: where there is one; of several that try at once, one succeeds.
+        FileExistsError: it exists; of several concurrent calls, one succeeds.
     """
     with _writing_beside(path) as beside:
         beside.write_text(text, encoding="utf-8")
@@ -60,7 +60,7 @@ def create_text(path: Path, text: str) -> None:
 
 
 def same_content(source: Path, path: Path) -> None:
-    """Make `path` hold what `source` holds, without a second copy where the file system has links."""
+    """Make `path` a hard link to `source`, or a copy where links are not supported."""
     with replacing(path) as beside:
         try:
             os.link(source, beside)
@@ -69,22 +69,22 @@ def same_content(source: Path, path: Path) -> None:
 
 
 def make_subfolder(path: Path) -> None:
-    """Make a folder where it is missing, but none above it: that of a run which was removed stays removed.
+    """Make a folder if it is missing, but not its parents: a removed run folder is not made again.
 
     Raises:
-        FolderLost: as `replacing` does.
+        FolderLost: see `replacing`.
     """
     check_held(path)
     path.mkdir(exist_ok=True)
 
 
 def unfinished_of(path: Path) -> list[Path]:
-    """What killed processes left half-written in place of `path`."""
+    """Temporary files of `path` that killed processes left."""
     return list(path.parent.glob(f".{path.name}.*{UNFINISHED}"))
 
 
 def sweep(folder: Path, *inner: str) -> None:
-    """Remove what a killed process left half-written in a folder and in some that are in it."""
+    """Remove temporary files that killed processes left in a folder and in its `inner` subfolders."""
     folders = [folder, *(folder / name for name in inner if not (folder / name).is_symlink())]
     for left in [path for each in folders for path in each.glob(f".*{UNFINISHED}")]:
         if left.is_dir() and not left.is_symlink():
@@ -94,7 +94,7 @@ def sweep(folder: Path, *inner: str) -> None:
 
 
 def discard_empty(*folders: Path) -> None:
-    """Remove the folders, in order, as far as they are empty; some may be missing."""
+    """Remove the folders in order, up to the first that is not empty; missing ones are skipped."""
     with contextlib.suppress(OSError):
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):
@@ -103,7 +103,7 @@ def discard_empty(*folders: Path) -> None:
 
 @contextmanager
 def _writing_beside(path: Path) -> Iterator[Path]:
-    """A path to write to that is gone afterwards; errors name `path`, where they name it or nothing."""
+    """Yield a temporary path, removed afterwards. Errors that name it, or no file, name `path` instead."""
     beside = _beside(path)
     try:
         yield beside
@@ -112,10 +112,10 @@ def _writing_beside(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        with contextlib.suppress(OSError):  # a disk that became read-only has a better error to tell
+        with contextlib.suppress(OSError):  # if the disk is read-only now, the first error is reported
             beside.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
-    # random, so that in a stranger's folder no link can lie there already
+    # random, so that nobody can place a link there beforehand
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}{UNFINISHED}")

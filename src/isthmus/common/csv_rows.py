@@ -1,4 +1,4 @@
-"""The rows of a CSV file that anybody may have written, read with limits. Imports no torch."""
+"""Reads the rows of an untrusted CSV file, with size limits. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LONGEST = 1 << 20  # characters of a line
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Column -> text, row by row.
+    """Yield each row as a dict from column to text.
 
     Raises:
-        ValueError: where `path` is no regular file (a pipe would be waited for), is larger than a run's
-            metrics.csv can be, or has a row with more or fewer cells than the first line.
-        OSError: where it may not be read.
+        ValueError: `path` is not a regular file (reading a pipe would block), is larger than `LARGEST`, or
+            has a line of `LONGEST` characters or a row with more or fewer cells than the header.
+        OSError: it cannot be read.
     """
     if not path.is_file():
         raise ValueError("is not a file")

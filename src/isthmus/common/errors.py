@@ -1,4 +1,4 @@
-"""The one error for what a person can mend: a key, its value, and what to do instead."""
+"""The error for invalid input, which names the key, the value and the fix; and checks that raise it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import contextlib
 import math
 import numbers
 
-MOST = (
-    10**15
-)  # of a whole number: far above what can be counted here, and no product of two small ones overflows
-LARGEST_SEED = 2**63 - 1  # that a generator of PyTorch's and a tensor of int64 take
-LONGEST = 300  # characters of a key or a value that are shown
-LONGEST_FIX = 1_000  # characters of what is wrong, where values may be repeated
+MOST = 10**15  # largest whole number accepted: above any useful one, and small multiples of it fit int64
+LARGEST_SEED = 2**63 - 1  # that PyTorch's generators and int64 tensors accept
+LONGEST = 300  # characters of a key or a value in a message
+LONGEST_FIX = 1_000  # characters of the fix, which may repeat values
 
 
 class BadInput(ValueError):
-    """A value that cannot work, said in one line.
+    """An invalid value, reported in one line.
 
     Args:
-        key: the config key as people type it, e.g. ``"latent.dim"``. A part knows only its own
-            parameter (``"dim"``); whoever builds the part adds the group with `under`. An empty key
-            stands for the choice itself (``architecture=conv``).
-        value: what was given.
+        key: the config key as typed, e.g. ``"latent.dim"``. A part knows only its own parameter (``"dim"``);
+            its builder adds the group with `under`. An empty key stands for the choice itself
+            (``architecture=conv``).
+        value: the given value.
         fix: what is wrong and what to give instead.
     """
 
@@ -30,7 +28,7 @@ class BadInput(ValueError):
         self.key, self.value, self.fix = key, value, fix
 
     def under(self, group: str) -> BadInput:
-        """The same error with `group` put before its key."""
+        """The same error with `group` prepended to its key."""
         return BadInput(f"{group}.{self.key}" if self.key else group, self.value, self.fix)
 
     def __str__(self) -> str:
@@ -38,22 +36,22 @@ class BadInput(ValueError):
         value = typed[self.value] if self.value is None or isinstance(self.value, bool) else self.value
         try:
             shown = str(value)
-        except ValueError:  # Python prints no whole number of more than 4300 digits
+        except ValueError:  # Python does not print integers of more than 4300 digits
             shown = "a number of thousands of digits"
         return f"{cut(str(self.key))}={cut(shown)}: {cut(self.fix, LONGEST_FIX)}"
 
 
 def cut(text: str, most: int = LONGEST) -> str:
-    """At most `most` characters of a text, and dots where there were more."""
+    """The first `most` characters of a text, followed by dots if it is longer."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is no longer a finite number.
+    """The loss is not finite.
 
     Args:
-        message: says at which step, and what to try.
-        step: the same, as a number.
+        message: the step, and what to try.
+        step: the step as a number.
     """
 
     def __init__(self, message: str, step: int | None = None) -> None:
@@ -88,7 +86,7 @@ def check_float(
     ]
     number = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):  # a whole number beyond the largest float
+        with contextlib.suppress(OverflowError):  # an integer beyond the largest float
             number = float(value)
     if (
         not math.isfinite(number)

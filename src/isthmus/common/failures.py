@@ -1,4 +1,4 @@
-"""Which failures end a run, and which cost a warning."""
+"""Decides which failures end a run, and which are only logged as a warning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES,
 
 
 def disk_failure(error: BaseException, folder: Path) -> OSError | None:
-    """The disk error behind `error` that concerns `folder`, or None; PyTorch wraps such errors in others."""
+    """The disk error of `folder` in the cause chain of `error`, or None; PyTorch wraps such errors."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
@@ -28,19 +28,19 @@ def disk_failure(error: BaseException, folder: Path) -> OSError | None:
 
 
 def _is_missing(error: BaseException, folder: Path) -> bool:
-    """Whether something in `folder` is missing: the folder is being removed, and will be missing next."""
+    """Whether a path in `folder` is missing, as happens while the folder is being removed."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError) or error.filename is None:
         return False
     return Path(os.fsdecode(error.filename)).absolute().is_relative_to(folder.absolute())
 
 
 class WarnOnFailure:
-    """A context that turns the first error raised in it into a warning, and suppresses later ones.
+    """A context that logs the first error raised in it as a warning, and suppresses later ones.
 
-    Errors of the disk of a held folder, and the loss of that folder, are raised: training cannot continue.
+    Disk errors of a held folder, and the loss of that folder, are raised: training cannot continue.
 
     Args:
-        what: could not be done, as a sentence.
+        what: what failed, as a sentence.
     """
 
     def __init__(self, what: str) -> None:

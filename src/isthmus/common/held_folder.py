@@ -1,7 +1,7 @@
-"""Folders that are held while files are written to them, to notice that they were removed or replaced.
+"""Detects that a folder is removed or replaced while files are written to it.
 
-A path names whatever lies there now. The descriptor of a folder stays with the folder, so the two are
-compared: ``st_dev`` and ``st_ino`` of https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/sys_stat.h.html.
+A descriptor stays with its folder, while a path may name another one later. So ``st_dev`` and ``st_ino`` of
+both are compared: https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/sys_stat.h.html
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-DESCRIPTORS = Path("/proc/self/fd")  # on Linux: links to what each descriptor is called now
+DESCRIPTORS = Path("/proc/self/fd")  # Linux: links to the current path of each descriptor
 
 
 class FolderLost(OSError):
     """A folder was removed, renamed or replaced while it was held.
 
     Args:
-        path: as it was called.
-        now: where it lies now, if it was renamed and that is known.
+        path: its path when it was held.
+        now: its current path, if it was renamed and that is known.
     """
 
     def __init__(self, path: Path, now: Path | None) -> None:
@@ -33,7 +33,7 @@ class FolderLost(OSError):
 
 
 class HeldFolder:
-    """A folder that is held.
+    """A folder with an open descriptor.
 
     Args:
         path: the folder.
@@ -45,7 +45,7 @@ class HeldFolder:
         self.close = weakref.finalize(self, os.close, self.descriptor)
 
     def check(self) -> None:
-        """Raise `FolderLost` where the path does not name this folder any more."""
+        """Raise `FolderLost` if the path no longer names this folder."""
         if not self._is_at(self.path):
             raise FolderLost(self.path, self._found())
 
@@ -68,10 +68,10 @@ _held: list[HeldFolder] = []
 
 @contextmanager
 def holding(path: Path) -> Iterator[None]:
-    """Hold a folder, so that `common.atomic_files` writes into this very folder or fails.
+    """Hold a folder: `common.atomic_files` then writes into this same folder or fails.
 
     Raises:
-        FolderLost: in place of what goes wrong when the folder is lost; at a write, before it.
+        FolderLost: the folder is lost; raised before a write, or instead of any other error.
     """
     folder = HeldFolder(path)
     _held.append(folder)
@@ -91,12 +91,12 @@ def holding(path: Path) -> Iterator[None]:
 
 
 def check_held(path: Path) -> None:
-    """Raise `FolderLost` where `path` is in a held folder that was lost."""
+    """Raise `FolderLost` if `path` is in a held folder that was lost."""
     for folder in _held:
         if path.is_relative_to(folder.path):
             folder.check()
 
 
 def held_folders() -> tuple[HeldFolder, ...]:
-    """The folders that are held now."""
+    """The folders that are currently held."""
     return tuple(_held)

@@ -1,4 +1,4 @@
-"""Threads that work beside the training."""
+"""Background threads beside training."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 
 def work_alone() -> None:
-    """Have PyTorch's operations in this thread use this thread alone. To be called first in it.
+    """Run PyTorch's operations of the current thread without OpenMP threads. Call it first in the thread.
 
-    Each thread that runs an operation in parallel has a team of OpenMP threads of its own. With more of them
-    than cores, libgomp's threads sleep between two operations instead of waiting, and the training, whose
-    operations are short, takes two to four times as long.
+    Each thread that runs parallel operations has its own OpenMP threads. If there are more of these than
+    cores, libgomp's threads sleep between operations instead of spinning, and training, whose operations are
+    short, takes two to four times as long.
     """
-    torch.set_num_threads(1)  # of this thread, and of threads that begin later
+    torch.set_num_threads(1)  # of this thread, and of threads that start later
