@@ -16,12 +16,12 @@ from isthmus.core.types import Code, EncoderDecoder, ForwardResult, Terms
 
 
 class Autoencoder(nn.Module):
-    """Composes the parts; holds no mathematics of its own.
+    """Composes the parts; contains no mathematics itself.
 
     Args:
         coder: encoder [B, ...] -> [B, H] and decoder [B, D] -> [B, ...].
         latent: [B, H] -> code [B, D].
-        loss: owns the decoder's output.
+        loss: maps the decoder's raw output to a reconstruction and compares it with x.
         regularizers: by name; may be empty.
         objective: combines the terms.
         noise: corrupts what the encoder sees.
@@ -49,12 +49,12 @@ class Autoencoder(nn.Module):
     def forward(
         self, x: Tensor, *, generator: torch.Generator | None = None, epoch: Tensor | None = None
     ) -> tuple[ForwardResult, Terms]:
-        """Corrupt, encode, sample, decode and judge.
+        """Corrupt, encode, sample, decode and compute the loss.
 
         Args:
             x: clean examples. Shape: [B, ...].
             generator: where noise and samples come from; None for torch's own.
-            epoch: epochs trained so far, for weights that warm up; None judges with the full weights.
+            epoch: epochs trained so far, for weights that warm up; None uses the full weights.
         """
         noisy = self.noise(x, generator)
         code = self.latent(self.encoder(noisy), generator)
@@ -62,7 +62,7 @@ class Autoencoder(nn.Module):
         return result, self.compute_terms(result, epoch)
 
     def compute_terms(self, result: ForwardResult, epoch: Tensor | None = None) -> Terms:
-        """What a pass costs; see `forward` for `epoch`."""
+        """The objective of a pass and its terms; see `forward` for `epoch`."""
         reconstruction = self.loss(result.raw, result.x)
         weights, values, penalties = {}, {}, []
         for name, part in self.regularizers.items():
@@ -73,7 +73,7 @@ class Autoencoder(nn.Module):
         return Terms(self.objective(reconstruction, penalties), reconstruction.mean(), values, weights)
 
     def encode(self, x: Tensor) -> Code:
-        """The code of each example, without noise and without chance."""
+        """Deterministic codes of clean examples."""
         return self.latent.encode(self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
@@ -81,5 +81,5 @@ class Autoencoder(nn.Module):
         return self.loss.reconstruction(self.decoder(z))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode through the chance-free code. Shapes: [B, ...] -> [B, ...]."""
+        """Decode the deterministic codes. Shapes: [B, ...] -> [B, ...]."""
         return self.decode(self.encode(x).z)

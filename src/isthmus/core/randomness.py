@@ -1,7 +1,7 @@
 """Random numbers in the shape of a tensor.
 
-torch.compile and torch.func.vmap understand chance from torch's own generator (None); PyTorch cannot trace
-a call that names a generator, not even the default one.
+torch.compile and torch.func.vmap support the default generator (None) only: PyTorch cannot trace a call with
+a `generator` argument, even if it is the default one.
 """
 
 from __future__ import annotations

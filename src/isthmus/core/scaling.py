@@ -1,4 +1,4 @@
-"""The affine map from stored values to the values a model sees: x = (stored - shift) * scale."""
+"""Affine map from stored values to model inputs: x = (stored - shift) * scale."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 class Scaling(nn.Module):
-    """Turns stored values into model values, on whatever device they are, and back.
+    """Maps stored values to model values, on any device, and back.
 
-    Its numbers are buffers, so they are saved in the checkpoint with the weights: a model never
-    meets data scaled by other statistics than those it was trained with.
+    Checkpoints contain its buffers with the weights, so a model never sees data scaled with other statistics
+    than in training.
 
     Args:
-        scale: multiplied. Shape: [] or that of one example.
-        shift: subtracted first; None for no shift. Same shape.
+        scale: the factor. Shape: [] or that of one example.
+        shift: subtracted first; None for none. Same shape.
     """
 
     scale: Tensor
@@ -27,11 +27,11 @@ class Scaling(nn.Module):
 
     @classmethod
     def unit(cls, unit: float = 1.0) -> Scaling:
-        """Multiply by `unit` alone: 1/255 for pixels stored as bytes."""
+        """Only multiply by `unit`: 1/255 for pixels stored as bytes."""
         return cls(torch.tensor(unit))
 
     def forward(self, stored: Tensor) -> Tensor:
-        # the buffers follow the model's precision, and the data follow the buffers
+        # buffers are cast with the model, and the data to the dtype of the buffers
         x = stored.to(self.scale.dtype)
         return x * self.scale if self.shift is None else (x - self.shift) * self.scale
 

@@ -1,9 +1,9 @@
-"""The shape legend, and the named results that the parts hand each other.
+"""Shape legend, and the named tuples that are passed between the parts.
 
 Shape letters, used in every name and docstring:
 
 - ``B`` examples in a batch, ``N`` in a data set
-- ``H`` width of what an encoder hands to the latent
+- ``H`` width of the encoder's output
 - ``D`` size of the latent code
 - ``...`` the shape of one example: ``C H W`` for images, ``F`` for tables
 """
@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-BOUNDARY = 512  # bytes; PyTorch's own tensors begin at multiples of 64 on the CPU, and of this on GPUs
+BOUNDARY = 512  # bytes to which PyTorch aligns new tensors on GPUs; on the CPU it is 64
 
 
 class Batch(NamedTuple):
-    """What a loader gives.
+    """A batch from a loader.
 
     Attributes:
         x: examples as stored (uint8 stays uint8 until it is on the device). Shape: [B, ...].
         rows: the row of each example in its source. Shape: [B].
-        block: the number of this batch within the whole epoch, the same however many processes
-            share the epoch, so that randomness drawn from it does not depend on their number.
+        block: number of the batch within the whole epoch. It does not depend on the number of processes, and
+            so neither do random numbers that are seeded with it.
     """
 
     x: Tensor
@@ -33,10 +33,10 @@ class Batch(NamedTuple):
 
 
 class BatchGroup(NamedTuple):
-    """Several training batches, taken from the source together.
+    """Several training batches that are read from the source together.
 
     Attributes:
-        x: their examples one after another, as in `Batch`. Shape: [N, ...].
+        x: their examples, concatenated; see `Batch`. Shape: [N, ...].
         rows: the row of each example in its source. Shape: [N].
         blocks: the number of each batch, as in `Batch`.
         sizes: examples in each batch; N in all.
@@ -48,10 +48,10 @@ class BatchGroup(NamedTuple):
     sizes: tuple[int, ...]
 
     def split(self, x: Tensor) -> list[Tensor]:
-        """What each batch has of `x`, a new tensor that was computed from `self.x` row by row.
+        """Split `x`, a new tensor that was computed from `self.x` row by row, into the batches.
 
-        They are views where these begin as a tensor of their own would, else copies: the last bits of a
-        matrix product depend on where its factors lie, and must not depend on who else is in the group.
+        Parts are views if they are aligned like new tensors, and copies otherwise: the last bits of a matrix
+        product depend on the alignment of its factors, and must not depend on the group.
 
         Shapes: [N, ...] -> [B, ...] for each batch.
         """
@@ -61,12 +61,12 @@ class BatchGroup(NamedTuple):
 
 
 class EncoderDecoder(NamedTuple):
-    """What an architecture builds.
+    """Result of an architecture.
 
     Attributes:
         encoder: [B, ...] -> [B, H].
         width: H.
-        decoder: [B, D] -> [B, ...], raw outputs: the loss turns them into a reconstruction.
+        decoder: [B, D] -> [B, ...], raw outputs, which the loss maps to a reconstruction.
     """
 
     encoder: nn.Module
@@ -82,11 +82,11 @@ class DiagonalGaussian(NamedTuple):
 
 
 class Code(NamedTuple):
-    """What a latent makes of the encoder's output.
+    """Output of a latent.
 
     Attributes:
-        z: the code that is decoded; of a distribution, a sample in training and else its mean. Shape: [B, D].
-        posterior: the distribution that z came from, or None.
+        z: the code; of a distribution, a sample (`Latent.forward`) or the mean (`encode`). Shape: [B, D].
+        posterior: the distribution of z, or None.
     """
 
     z: Tensor
@@ -98,8 +98,8 @@ class ForwardResult(NamedTuple):
 
     Attributes:
         x: the clean example, which is the target. Shape: [B, ...].
-        noisy: what the encoder saw. Shape: [B, ...].
-        code: its code.
+        noisy: the encoder's input. Shape: [B, ...].
+        code: the latent's output.
         raw: the decoder's raw output. Shape: [B, ...].
     """
 
@@ -110,13 +110,13 @@ class ForwardResult(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a pass costs. All are scalars.
+    """Loss terms of a pass. All are scalars.
 
     Attributes:
-        objective: the number that is minimised.
+        objective: the scalar that is minimised.
         reconstruction: the reconstruction loss, mean over the batch.
         values: each regularizer's unweighted value, by its name.
-        weights: the weight each had in the objective, by its name.
+        weights: the weight of each in the objective, by its name.
     """
 
     objective: Tensor
@@ -125,5 +125,5 @@ class Terms(NamedTuple):
     weights: dict[str, Tensor]
 
     def named(self) -> dict[str, Tensor]:
-        """The terms under the names they are logged by: loss, reconstruction, then one per regularizer."""
+        """The terms by the names under which they are logged: loss, reconstruction, one per regularizer."""
         return {"loss": self.objective, "reconstruction": self.reconstruction, **self.values}

@@ -1,4 +1,4 @@
-"""The contract of an architecture: encoder and decoder for a given shape of data."""
+"""Interface of an architecture: builds encoder and decoder for a shape of data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from isthmus.core.types import EncoderDecoder
 class Architecture(ABC):
     """Builds an encoder [B, ...] -> [B, H] and a decoder [B, D] -> [B, ...].
 
-    The last linear map of the encoder belongs to the latent (it knows whether it needs D numbers
-    or 2 D), so an encoder stops at H.
+    The last linear layer before the code belongs to the latent, which may need D outputs or 2 D.
     """
 
     @abstractmethod
@@ -23,7 +22,7 @@ class Architecture(ABC):
         """Build for examples of `shape` and codes of `latent_dim`.
 
         Raises:
-            BadInput: where this architecture makes no sense for such data.
+            BadInput: this architecture cannot be used with such data.
         """
 
 
@@ -39,12 +38,12 @@ class Unflatten(nn.Module):
 
 
 def features(shape: tuple[int, ...]) -> int:
-    """How many numbers one example of `shape` holds."""
+    """Number of features of an example of `shape`."""
     return math.prod(shape)
 
 
 def image_shape(shape: tuple[int, ...], architecture: str) -> tuple[int, int, int]:
-    """`shape` as (C, H, W); raises `BadInput` when the data are no images."""
+    """`shape` as (C, H, W); raises `BadInput` if the data are not images."""
     if len(shape) != 3:
         raise BadInput(
             "",

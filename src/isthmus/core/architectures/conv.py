@@ -1,7 +1,7 @@
 """Convolutional autoencoder: each stage halves the image, and the decoder mirrors it exactly.
 
-A stride-2 convolution maps n pixels to ceil(n / 2); the transposed one back needs an output padding
-of 1 for even n and 0 for odd n, so any height and width come back as they were.
+A stride-2 convolution maps n pixels to ceil(n / 2). The transposed convolution needs an output padding of 1
+for even n and 0 for odd n, which restores any height and width.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from isthmus.core.types import EncoderDecoder
 
 
 def halved(size: int, stages: int) -> list[int]:
-    """The sizes from `size` down through `stages` halvings, each rounded up."""
+    """`size` and the sizes after each of `stages` halvings, rounded up."""
     sizes = [size]
     for _ in range(stages):
         sizes.append((sizes[-1] + 1) // 2)

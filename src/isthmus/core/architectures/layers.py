@@ -1,4 +1,4 @@
-"""The small layers that architectures choose by name."""
+"""Layers that architectures select by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDEST = 10**8  # channels or units of one layer
 
 
 def widths(key: str, value: object, *, otherwise: str = "") -> list[int]:
-    """A list of at least one whole number, one per stage; raises `BadInput` for anything else."""
+    """`value` as a non-empty list of positive integers, one per stage; raises `BadInput` otherwise."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         raise BadInput(key, value, f"must be a list of whole numbers, such as [32, 64]{otherwise}")
     return [check_int(key, width, most=WIDEST) for width in value]
@@ -33,7 +33,7 @@ NORMALIZATIONS_2D = ("none", "batch", "group")
 
 
 def activation(name: str) -> nn.Module:
-    """A fresh activation layer; raises `BadInput` for a name that is none of `ACTIVATIONS`."""
+    """A new activation layer; raises `BadInput` for a name that is not in `ACTIVATIONS`."""
     return ACTIVATIONS[one_of("activation", name, tuple(ACTIVATIONS))]()
 
 
@@ -50,8 +50,7 @@ def normalization_1d(name: str, width: int) -> list[nn.Module]:
 def normalization_2d(name: str, channels: int) -> list[nn.Module]:
     """Normalisation of [B, channels, H, W]: none, batch or group.
 
-    Group normalisation uses groups of about eight channels (Wu and He 2018 find the exact number
-    to matter little).
+    Group normalisation uses groups of about eight channels (Wu and He 2018: the exact number matters little).
     """
     one_of("normalization", name, NORMALIZATIONS_2D)
     if name == "batch":

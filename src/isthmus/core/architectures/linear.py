@@ -1,4 +1,4 @@
-"""Linear autoencoder: one matrix in, one matrix out.
+"""Linear autoencoder: encoder and decoder are one linear layer each.
 
 With the squared error it spans the subspace of principal component analysis (Baldi and Hornik,
 "Neural networks and principal component analysis", 1989).
@@ -13,7 +13,7 @@ from isthmus.core.types import EncoderDecoder
 
 
 class Linear(Architecture):
-    """Flattens; the latent's own linear map is the encoder. For data of any shape."""
+    """The encoder only flattens, since the latent has a linear layer. For data of any shape."""
 
     def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         width = features(shape)

@@ -1,8 +1,8 @@
 """Residual convolutional autoencoder: x + f(x) in each block (He et al. 2016, arXiv:1603.05027).
 
-Blocks are pre-activated: normalise, activate, convolve, twice. Between stages the encoder halves the
-image with a stride-2 convolution; the decoder brings it to the mirrored size by nearest-neighbour
-upsampling and a convolution, which avoids checkerboard patterns (Odena et al. 2016).
+Blocks use pre-activation: normalise, activate, convolve, twice. Between stages the encoder halves the image
+with a stride-2 convolution. The decoder reverses this with nearest-neighbour upsampling and a convolution,
+which avoids checkerboard patterns (Odena et al. 2016).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The contract of a latent: from the encoder's output to a code."""
+"""Interface of a latent: maps the encoder's output to a code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.core.types import Code
 
 
 class Latent(nn.Module, ABC):
-    """Turns [B, H] into a code z [B, D] and, where there is one, its distribution.
+    """Maps [B, H] to a code z [B, D] and, if it is probabilistic, the distribution of z.
 
     Args:
         dim: D, the size of the code.
@@ -28,8 +28,8 @@ class Latent(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, h: Tensor) -> Code:
-        """[B, H] -> the code without chance: where there is a distribution, z is its mean."""
+        """[B, H] -> the deterministic code: of a distribution, its mean."""
 
     @abstractmethod
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
-        """[B, H] -> the code. Chance, where there is any, comes from `generator`."""
+        """[B, H] -> the code: of a distribution, a sample. Random numbers come from `generator`."""

@@ -13,7 +13,7 @@ from isthmus.core.latents.base import Latent
 from isthmus.core.randomness import normal_like
 from isthmus.core.types import Code, DiagonalGaussian
 
-LOG_VAR_RANGE = (-20.0, 10.0)  # keeps exp() finite in half precision too, far outside what training visits
+LOG_VAR_RANGE = (-20.0, 10.0)  # keeps exp() finite even in half precision; training stays far inside
 
 
 class Gaussian(Latent):

@@ -10,7 +10,7 @@ from isthmus.core.types import Code
 
 
 class Plain(Latent):
-    """A point for each example. See `Latent` for the arguments."""
+    """A deterministic code for each example. See `Latent` for the arguments."""
 
     probabilistic = False
 

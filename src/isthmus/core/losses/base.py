@@ -1,4 +1,4 @@
-"""The contract of a reconstruction loss, which owns the decoder's output."""
+"""Interface of a reconstruction loss, which also maps the decoder's raw output to a reconstruction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.common.errors import BadInput, one_of
 
 
 def identity(raw: Tensor) -> Tensor:
-    """Raw outputs as they are; a named function, so that models can be pickled."""
+    """Return raw outputs unchanged. A lambda could not be pickled with the model."""
     return raw
 
 
@@ -27,9 +27,9 @@ class Loss(nn.Module, ABC):
     """Compares the decoder's raw output with the clean example.
 
     Args:
-        reduction: over the features of one example: ``sum``, or ``mean`` as a plain nn.MSELoss does.
-            Over the batch it is always the mean.
-        output_activation: turns raw outputs into the reconstruction: identity, sigmoid or tanh.
+        reduction: over the features of one example: ``sum``, or ``mean`` as in nn.MSELoss. Over the batch it
+            is always the mean.
+        output_activation: maps raw outputs to the reconstruction: identity, sigmoid or tanh.
     """
 
     def __init__(self, *, reduction: str, output_activation: str = "identity") -> None:
@@ -45,7 +45,7 @@ class Loss(nn.Module, ABC):
     def forward(self, raw: Tensor, x: Tensor) -> Tensor:
         """The loss of each example. Shapes: [B, ...], [B, ...] -> [B]."""
         if raw.dtype in (torch.bfloat16, torch.float16):
-            raw, x = raw.float(), x.float()  # a sum over hundreds of features needs the digits
+            raw, x = raw.float(), x.float()  # half precision is too coarse for sums over features
         losses = self.elementwise(raw, x).flatten(1)
         return losses.sum(1) if self.reduction == "sum" else losses.mean(1)
 
@@ -54,7 +54,7 @@ class Loss(nn.Module, ABC):
         return self._activate(raw)
 
     def check(self, value_range: tuple[float, float]) -> None:
-        """Raise `BadInput` where data in `value_range` cannot be reconstructed."""
+        """Raise `BadInput` if the output activation cannot reach all of `value_range`."""
         low, high = value_range
         if low < self.low or high > self.high:
             raise BadInput(

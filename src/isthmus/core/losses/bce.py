@@ -1,6 +1,6 @@
 """Binary cross-entropy on logits: -x log s(raw) - (1 - x) log(1 - s(raw)), s the sigmoid.
 
-In nats. For x strictly between 0 and 1 its smallest value is the entropy of x, not 0.
+In nats. For x strictly between 0 and 1 the minimum is the entropy of x, not 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gaussian negative log-likelihood: (x - mean)^2 / (2 s^2) + log s + log(2 pi) / 2, in nats.
 
-A fixed s weighs reconstruction against the regularizers (s^2 = 1/2 gives the squared error and a
-constant). A learned s, one for all features, finds that balance itself: Rybkin, Daniilidis and
+A fixed s sets the weight of the reconstruction relative to the regularizers (s^2 = 1/2: the squared error
+plus a constant). A learned s, shared by all features, finds this weight in training: Rybkin, Daniilidis and
 Levine, "Simple and effective VAE training with calibrated decoders" (arXiv:2006.13202).
 """
 
@@ -17,7 +17,7 @@ from isthmus.core.losses.base import Loss
 
 
 class Gaussian(Loss):
-    """The decoder gives the mean of a normal distribution over x.
+    """The reconstruction is the mean of a normal distribution over x.
 
     Args:
         variance: s^2, above 0, or ``learned``: one value for all features, starting at 1.

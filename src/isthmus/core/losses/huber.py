@@ -10,10 +10,10 @@ from isthmus.core.losses.base import Loss
 
 
 class Huber(Loss):
-    """Squared near zero, absolute far from it, so that outliers in the data weigh less.
+    """Squared near zero and absolute beyond `delta`, so that outliers weigh less.
 
     Args:
-        delta: where it changes from squared to absolute, in the data's unit; above 0.
+        delta: threshold between squared and absolute error, in the unit of the data; above 0.
         reduction: see `Loss`.
         output_activation: see `Loss`.
     """

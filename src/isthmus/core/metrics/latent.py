@@ -1,4 +1,4 @@
-"""What a latent with a distribution is used for: KL per dimension and active units.
+"""Active units of a probabilistic latent.
 
 A unit is active when the variance over the data of its posterior mean exceeds 0.01 (Burda, Grosse and
 Salakhutdinov, "Importance weighted autoencoders", arXiv:1509.00519).

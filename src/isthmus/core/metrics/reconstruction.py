@@ -1,4 +1,4 @@
-"""What every run reports of its reconstructions, whatever it optimises."""
+"""Reconstruction errors that every run logs, whatever its loss."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def reconstruction_errors(
     Args:
         reconstruction: from the model.
         x: the clean target.
-        value_range: lowest and highest value of the data; infinite where they have none.
+        value_range: lowest and highest value of the data; infinite if unbounded.
         probabilities: whether reconstructions lie in [0, 1], so that the cross-entropy applies.
 
     Returns:
-        mse, mae; bce in nats where it applies; for images clipped_mse (the reconstruction clipped to
-        the range, from which the PSNR follows) and ssim.
+        mse, mae; bce in nats where it applies; for images with a finite range clipped_mse (of the
+        reconstruction clipped to the range, for the PSNR) and ssim.
     """
-    with torch.autocast(x.device.type, enabled=False):  # it would compute the SSIM in half precision
+    with torch.autocast(x.device.type, enabled=False):  # which would compute the SSIM in half precision
         return _errors(reconstruction.float(), x.float(), value_range, probabilities)
 
 

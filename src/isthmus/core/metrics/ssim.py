@@ -4,8 +4,8 @@ SSIM = (2 m_x m_y + c_1)(2 s_xy + c_2) / ((m_x^2 + m_y^2 + c_1)(s_x^2 + s_y^2 + 
 (co)variances under an 11-pixel Gaussian window of standard deviation 1.5, c_1 = (0.01 L)^2,
 c_2 = (0.03 L)^2, L the range of the data; averaged over pixels and channels. Borders are reflected.
 
-The window is separable and its filter linear, so each direction is one small matrix product, which on
-a CPU is several times faster than the convolution that general libraries run.
+The window is separable, so each direction is one small matrix product. On a CPU this is several times faster
+than the convolution of general libraries.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float) -> Tensor:
     rows = smoothing_matrix(x.shape[2], device=x.device, dtype=x.dtype)
     columns = smoothing_matrix(x.shape[3], device=x.device, dtype=x.dtype)
     maps = torch.stack([x, y, x * x, y * y, x * y])
-    # Each product with a matrix on the right is one large multiplication; the maps end up transposed,
-    # which the mean over pixels does not see.
+    # Each product with a matrix on the right is one large multiplication. The maps end up transposed, which
+    # does not change the mean over pixels.
     mean_x, mean_y, xx, yy, xy = (maps @ columns.T).transpose(-1, -2).contiguous() @ rows.T
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y

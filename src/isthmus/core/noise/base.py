@@ -1,4 +1,4 @@
-"""The contract of a noise: it corrupts what the encoder sees; the target stays clean.
+"""Interface of a noise: it corrupts the encoder's input, and the target stays clean.
 
 Vincent et al., "Extracting and composing robust features with denoising autoencoders" (ICML 2008).
 """
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 
 class Noise(nn.Module, ABC):
-    """x -> a corrupted copy; x itself is never written to."""
+    """Returns a corrupted copy of x; never changes x in place."""
 
     @abstractmethod
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Shape: [B, ...] -> [B, ...]. All chance comes from `generator` (None: torch's own)."""
+        """Shape: [B, ...] -> [B, ...]. Random numbers come from `generator` (None: the default one)."""
 
     def prepare(self, value_range: tuple[float, float]) -> None:
-        """Learn the range of the data; raise `BadInput` where the noise makes no sense for it."""
+        """Set the range of the data; raise `BadInput` if the noise cannot be used with it."""

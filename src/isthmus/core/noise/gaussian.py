@@ -14,7 +14,7 @@ class Gaussian(Noise):
     """For data in any range.
 
     Args:
-        std: standard deviation in the unit of the data as the model sees them; at least 0.
+        std: standard deviation, in the unit of the scaled data; at least 0.
     """
 
     std: Tensor

@@ -13,7 +13,7 @@ from isthmus.core.randomness import uniform_like
 
 
 class SaltAndPepper(Noise):
-    """For data with a bounded range, whose ends are pepper and salt; [0, 1] until `prepare` is called.
+    """For bounded data, whose lowest and highest values are pepper and salt; [0, 1] before `prepare`.
 
     Args:
         p: probability that a feature is replaced, in [0, 1].

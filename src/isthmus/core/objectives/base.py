@@ -1,4 +1,4 @@
-"""The contract of an objective: terms in, the number to minimise out."""
+"""Interface of an objective: combines the loss terms into the scalar to minimise."""
 
 from __future__ import annotations
 

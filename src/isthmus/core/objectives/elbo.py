@@ -1,7 +1,7 @@
 """The negative evidence lower bound: mean over the batch of reconstruction plus penalties.
 
-With a KL of weight 1 and a likelihood as loss it is the bound of Kingma and Welling
-(arXiv:1312.6114); without a distribution, the plain sum that every autoencoder minimises.
+With a KL of weight 1 and a likelihood as loss it is the bound of Kingma and Welling (arXiv:1312.6114);
+for a latent without a distribution, the usual regularized loss.
 """
 
 from __future__ import annotations

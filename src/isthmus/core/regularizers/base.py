@@ -1,4 +1,4 @@
-"""The contract of a regularizer: a penalty on a pass, with a weight that may grow at the start."""
+"""Interface of a regularizer: a weighted penalty, with optional warm-up of the weight."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from isthmus.core.types import ForwardResult
 
 
 class Regularizer(nn.Module, ABC):
-    """A penalty added to the reconstruction loss, `weight` times.
+    """A penalty that is added to the reconstruction loss, times `weight`.
 
-    The weight is relative to the loss as reduced: with loss.reduction=sum a KL weight of 1 is the
-    evidence lower bound.
+    The weight is relative to the reduced loss: with loss.reduction=sum a KL weight of 1 is the evidence lower
+    bound.
 
     Args:
         weight: at least 0.
-        warmup_epochs: the weight grows linearly from 0 over so many epochs (Bowman et al. 2016,
-            Sonderby et al. 2016); 0 for none. May be a fraction. Only training follows it: validation
-            and test always judge with the full weight, so that their losses compare across epochs.
+        warmup_epochs: epochs over which the weight grows linearly from 0 (Bowman et al. 2016, Sonderby et al.
+            2016), possibly a fraction; 0 for none. Only in training: validation and test always use the full
+            weight, so that their losses are comparable across epochs.
     """
 
     weight: Tensor
@@ -34,7 +34,7 @@ class Regularizer(nn.Module, ABC):
         self.warmup_epochs = check_float("warmup_epochs", warmup_epochs, least=0.0)
 
     def weight_at(self, epoch: Tensor | None) -> Tensor:
-        """The weight after `epoch` epochs of training (a scalar, fractions included); None: the full one."""
+        """The weight after `epoch` epochs of training (a scalar, may be fractional); None: the full one."""
         if epoch is None or self.warmup_epochs == 0:
             return self.weight
         return self.weight * (epoch / self.warmup_epochs).clamp(max=1.0)
@@ -44,8 +44,8 @@ class Regularizer(nn.Module, ABC):
         """The unweighted value that is logged. Shape: [B] or a scalar."""
 
     def penalty(self, result: ForwardResult, value: Tensor) -> Tensor:
-        """What is minimised, before the weight; the value, unless a regularizer says otherwise."""
+        """The unweighted term that is minimised; by default the logged value."""
         return value
 
     def check(self, *, probabilistic: bool) -> None:
-        """Raise `BadInput` where the latent does not have what this regularizer needs."""
+        """Raise `BadInput` if the latent lacks what this regularizer needs."""

@@ -3,7 +3,7 @@
 KL(q || p) = 1/2 sum_d (mean_d^2 + var_d - log var_d - 1)   (Kingma and Welling, arXiv:1312.6114)
 
 A weight other than 1 makes the beta-VAE (Higgins et al. 2017). Free bits (Kingma et al. 2016,
-arXiv:1606.04934) leave a dimension alone while its mean over the batch is below a floor.
+arXiv:1606.04934) do not penalize a dimension whose mean over the batch is below a floor.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from isthmus.core.types import DiagonalGaussian, ForwardResult
 def kl_to_standard_normal(posterior: DiagonalGaussian) -> Tensor:
     """KL of each dimension to N(0, 1), in nats. Shape: [B, D]."""
     mean, log_var = posterior
-    # expm1 keeps the digits that exp() - 1 would lose near the prior
+    # expm1 avoids the cancellation in exp() - 1 near the prior
     return 0.5 * (mean.square() + (torch.expm1(log_var) - log_var))
 
 
 class KL(Regularizer):
-    """For latents that have a distribution.
+    """For probabilistic latents.
 
     Args:
         weight: see `Regularizer`; 1 for a VAE, beta for a beta-VAE.
