@@ -1,6 +1,6 @@
-"""Arrays in NumPy files, .npy or .npz: tables and images, held in memory or mapped.
+"""NumPy files (.npy, .npz) of tables or images, read into memory or memory-mapped.
 
-The formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+Formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ from isthmus.data.listing import some
 from isthmus.data.memory import ROW, check_room, fits_in_memory, take_rows
 from isthmus.data.source import UNBOUNDED, Reading, Source
 
-USUAL_NAMES = ("x", "X", "x_train", "data", "images", "arr_0")  # of the data in an .npz file
+USUAL_NAMES = ("x", "X", "x_train", "data", "images", "arr_0")  # of the data array in an .npz file
 
 
 class Arrays(Source):
-    """Rows (F,), (1, H, W) or (C, H, W); see `layout_of` for the shapes and types of array.
+    """Examples (F,), (1, H, W) or (C, H, W); see `layout_of` for the accepted shapes and dtypes.
 
-    Bytes stay uint8 and mean 0 to 1 in steps of 1/255, booleans stay uint8 and mean 0 and 1, all other
-    numbers are given as float32. The fingerprint is the SHA-256 of the array's type, shape and bytes, and of
-    the labels. The data are read once here, in chunks, however large the file is.
+    uint8 is scaled from 0..255 to [0, 1]; booleans are stored as uint8 0 and 1, other numbers as float32. The
+    fingerprint is the SHA-256 of dtype, shape and bytes of the array, and of the labels. The constructor
+    reads the data once, in chunks, so that they may be larger than memory.
 
     Args:
         path: a .npy or .npz file, or an `example:` (see `examples.locate`).
-        labels: a second .npy file, or the name of an array in the .npz file: whole numbers or text. None for
+        labels: another .npy file, or the name of an array in the .npz file, of integers or text; None for
             none.
-        key: the array of an .npz file; None for its only one (but `labels`) or one of `USUAL_NAMES`.
-        in_memory: True, False, or "auto" for what takes less than a quarter of the available memory. Arrays
-            that are compressed inside an .npz are always held in memory.
+        key: name of the array in an .npz file; None for its only one besides `labels`, or one of
+            `USUAL_NAMES`.
+        in_memory: True, False, or "auto": in memory if less than a quarter of the available memory is needed.
+            Compressed arrays of an .npz are always read into memory.
         scaling: "standardize" gives every feature (every pixel of an image) mean 0 and variance 1 over the
-            training rows, where it is not constant; "none" leaves the values as they are.
+            training rows, unless it is constant; "none" leaves the values unchanged.
 
     Raises:
-        BadInput: a file is missing, empty, truncated or of another kind, an array is not there or has an
-            unusable shape or type, a value is NaN or infinite.
+        BadInput: a file is missing, empty, truncated or of another format, an array is missing or has an
+            unsupported shape or dtype, a value is NaN or infinite.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Arrays(Source):
             size = math.prod(held_shape) * self.layout.dtype.itemsize
             held = fits_in_memory(size, in_memory) or not self.file.mapped
             rest = array.held if isinstance(array, PackedArray) else 0
-            rest += self.rows * ROW + (array.nbytes + size) // self.rows  # a part has at least one row
+            rest += self.rows * ROW + (array.nbytes + size) // self.rows  # a chunk has at least one row
             check_room(rest + (size if held else 0), "the array")
             values = np.empty(held_shape, self.layout.dtype) if held else None
             self.reading = Reading.MEMORY if held else Reading.MAPPED
@@ -100,21 +101,21 @@ class Arrays(Source):
     def scaling(self, train_rows: Tensor) -> Scaling:
         if self.scaling_name == "none":
             return Scaling.unit(self.layout.unit)
-        # scikit-learn takes a second to import: only when it is needed
+        # imported here, because it takes a second
         from sklearn.preprocessing import StandardScaler
 
         scaler = StandardScaler()
         features = int(np.prod(self.shape))
         for part in chunks(len(train_rows), features * np.dtype(np.float64).itemsize):
             scaler.partial_fit(self.take(train_rows[part]).flatten(1).double().numpy())
-        # below `tiny` 1 / std overflows; scikit-learn has put 1 for what is constant
+        # below `tiny`, 1 / std overflows float32; scikit-learn's scale of constant features is 1
         std = np.where(scaler.scale_ < np.finfo(np.float32).tiny, 1.0, scaler.scale_)
         scale, mean = torch.from_numpy(1 / std), torch.from_numpy(scaler.mean_)
         return Scaling(scale.reshape(self.shape), mean.reshape(self.shape))
 
 
 def _checked(setting: str, path: str, suffixes: tuple[str, ...]) -> Path:
-    """The file at `path`, which is there and is called as it should be."""
+    """The existing file at `path`, whose suffix is one of `suffixes`."""
     place = locate(path, setting)
     with _refusing(setting, path):
         if place.is_dir():
@@ -144,7 +145,7 @@ def _choose(names: list[str] | None, key: str | None, labels: str | None) -> str
 
 
 def _labels(place: Path, names: list[str] | None, labels: str) -> ArrayFile:
-    """The array of labels: one of `names` in the .npz file at `place`, or a file of its own."""
+    """The array of labels: one of `names` in the .npz file at `place`, or in a .npy file."""
     if names and labels in names:
         return ArrayFile(place, labels)
     if names and not labels.endswith(".npy"):
@@ -154,7 +155,7 @@ def _labels(place: Path, names: list[str] | None, labels: str) -> ArrayFile:
 
 @contextmanager
 def _refusing(setting: str, value: str) -> Iterator[None]:
-    """Turns what the readers of files raise into `BadInput` for one setting."""
+    """Convert errors of the file readers to `BadInput` for one setting."""
     try:
         yield
     except BadInput:

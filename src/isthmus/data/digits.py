@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 grey images of 8 x 8 pixels, embedded in scikit-learn.
+"""scikit-learn's handwritten digits: 1,797 grey images of 8 x 8 pixels, bundled with scikit-learn.
 
 The test set of the UCI "Optical recognition of handwritten digits" data (Alpaydin and Kaynak 1998).
 """
@@ -16,7 +16,7 @@ class Digits(TensorSource):
     """Images [1, 8, 8] in [0, 1], labels 0 to 9. Takes no arguments."""
 
     def __init__(self) -> None:
-        # scikit-learn takes a second to import: only when it is needed
+        # imported here, because it takes a second
         from sklearn.datasets import load_digits
 
         bunch = load_digits()

@@ -1,4 +1,4 @@
-"""Fetching a file once: checked, beside its place, renamed into it, one process at a time."""
+"""Download a file once, verify its checksum and rename it into place; a lock serializes processes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from urllib.request import urlopen
 
 from filelock import FileLock
 
-SILENCE = 30  # seconds without a byte before a server is given up
-BLOCK = 1 << 20  # bytes read at a time
-MOST = 1 << 30  # bytes of a file, after which a server that goes on sending is given up
+SILENCE = 30  # timeout of each read, in seconds
+BLOCK = 1 << 20  # bytes of a read
+MOST = 1 << 30  # largest file, in bytes
 
 
 class DownloadFailed(OSError):
-    """The file could not be fetched; says why in one line."""
+    """A download failed; the message is one line."""
 
 
 def fetch(url: str, to: Path, *, sha256: str) -> None:
-    """Make sure that the file at `url` lies at `to`; does nothing where there is one already.
+    """Download `url` to `to`, unless that file exists.
 
-    Several processes may call this at once, on one machine or on a shared disk: one downloads, the others
-    wait for it. A kill leaves either no file at `to` or the whole one.
+    Of several processes, on one machine or with a shared disk, one downloads and the others wait for it. A
+    kill leaves either no file at `to` or the complete one.
 
     Args:
         url: http, https or file.
-        to: where the file goes; the folder is made.
+        to: path of the file; its folder is created.
         sha256: of the file, in hexadecimal.
 
     Raises:
-        DownloadFailed: the server cannot be reached, the folder cannot be written, or the bytes are not
-            those that `sha256` names or more than `MOST` (they are thrown away).
+        DownloadFailed: the server cannot be reached, the folder is not writable, the file is larger than
+            `MOST` or has another checksum. The download is then deleted.
     """
     partial = to.with_name(f".{to.name}.part")
     try:
@@ -40,7 +40,7 @@ def fetch(url: str, to: Path, *, sha256: str) -> None:
             if to.exists():
                 return
             try:
-                partial.unlink(missing_ok=True)  # what a kill left behind
+                partial.unlink(missing_ok=True)  # left by a kill
                 found = _copy(url, partial)
                 if found != sha256:
                     raise DownloadFailed(f"{url} has SHA-256 {found} instead of {sha256}")
@@ -54,9 +54,9 @@ def fetch(url: str, to: Path, *, sha256: str) -> None:
 
 
 def _copy(url: str, to: Path) -> str:
-    """Write the bytes at `url` to `to`; returns their SHA-256."""
+    """Download `url` to `to`; returns the SHA-256."""
     digest = hashlib.sha256()
-    # "x" writes through no link that lies in wait
+    # "x" follows no link that somebody else placed there
     with urlopen(url, timeout=SILENCE) as response, to.open("xb") as file:
         while block := response.read(BLOCK):
             digest.update(block)

@@ -1,4 +1,4 @@
-"""Small real data sets that anyone can name as a path: `example:NAME`, made from what scikit-learn bundles.
+"""Small data sets under the path `example:NAME`, created from data that scikit-learn bundles.
 
 Sources: the Breast Cancer Wisconsin (Diagnostic) data (Wolberg, Mangasarian, Street and Street 1995, UCI
 Machine Learning Repository), and the two sample photographs of scikit-learn, china.jpg (danielbuechele,
@@ -26,9 +26,9 @@ STRIDE = 8  # between neighbouring grey patches
 
 
 def locate(path: str, key: str = "path") -> Path:
-    """The file or folder that `path` names; there need not be one at an ordinary path.
+    """The file or folder that `path` names; an ordinary path need not exist.
 
-    `example:NAME` is made on first use, in `$XDG_CACHE_HOME/isthmus/examples` (by default under ~/.cache):
+    `example:NAME` is created on first use, in `$XDG_CACHE_HOME/isthmus/examples` (by default under ~/.cache):
 
     - `example:breast_cancer.csv`: 569 rows, 30 measurements and the column `diagnosis`.
     - `example:photos`: 520 colour PNG files of 32 x 32 pixels, in the subfolders china and flower.
@@ -36,10 +36,10 @@ def locate(path: str, key: str = "path") -> Path:
 
     Args:
         path: an ordinary path, where ~ is the home folder, or an example.
-        key: of it, for messages.
+        key: its config key, for messages.
 
     Raises:
-        BadInput: the path cannot be looked up, there is no such example, or the cache cannot be written.
+        BadInput: the path is invalid, there is no such example, or the cache is not writable.
     """
     if not path.startswith(PREFIX):
         return _looked_up(path, key)
@@ -63,7 +63,7 @@ def _looked_up(path: str, key: str) -> Path:
         place = Path(path).expanduser()
         place.stat()
     except (FileNotFoundError, NotADirectoryError):
-        pass  # the caller says what it would have to be
+        pass  # the caller reports a missing file
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(key, path, f"cannot be looked up ({reason}); give another path") from error
@@ -71,7 +71,7 @@ def _looked_up(path: str, key: str) -> Path:
 
 
 def _make(write: Callable[[Path], None], place: Path) -> None:
-    """Write beside `place` and rename into it."""
+    """Write into a temporary folder, then rename to `place`."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=place.parent, prefix=".") as beside:
         made = Path(beside) / place.name
@@ -79,7 +79,7 @@ def _make(write: Callable[[Path], None], place: Path) -> None:
         try:
             made.rename(place)
         except OSError:
-            # a folder is never renamed onto one that is there: another process was first, with the same files
+            # a folder cannot replace another one: a concurrent process has created the same files
             if not place.exists():
                 raise
 

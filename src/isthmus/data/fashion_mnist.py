@@ -19,7 +19,7 @@ from isthmus.data.formats.idx import read_idx
 from isthmus.data.source import TensorSource, sha256_of
 
 SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package dataset-fashion-mnist
 CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -38,10 +38,10 @@ class File(NamedTuple):
     """One of the four files.
 
     Attributes:
-        name: on the site and on the disk; MNIST's files are called the same.
+        name: on the site and on disk; the same as in MNIST.
         shape: of the values.
         served: SHA-256 of the file on the site.
-        values: SHA-256 of the values in it. Debian compresses the files anew, so that only these agree.
+        values: SHA-256 of its values. Debian's files differ from the site's in compression only.
     """
 
     name: str
@@ -80,19 +80,19 @@ class FashionMNIST(TensorSource):
     """Images [1, 28, 28] in [0, 1], labels 0 to 9; the 60,000 train rows, then the 10,000 test rows.
 
     Args:
-        root: a folder with the four .gz files of the site; None for the usual places. A file that is not in
-            it is looked for in the folder of the Debian package dataset-fashion-mnist and in the user's
-            cache, and downloaded into `root` (or the cache) if it is in none of them.
+        root: a folder with the four .gz files of the site, or None. A missing file is searched in the folder
+            of the Debian package dataset-fashion-mnist and in the user's cache, and then downloaded into
+            `root` (or the cache).
 
     Raises:
-        BadInput: a file is damaged or not Fashion-MNIST's, or is nowhere and cannot be downloaded.
+        BadInput: a file is damaged, has other values, or is missing and cannot be downloaded.
     """
 
     def __init__(self, *, root: str | None) -> None:
         given = None if root is None else locate(str(root), "root")
         if given and given.exists() and not given.is_dir():
             raise BadInput("root", root, "is not a folder; give the folder with the four .gz files")
-        # the small files first: what is wrong with the folder is mostly wrong with each of them
+        # the small files first: a wrong folder usually fails for any of them
         test_labels, train_labels, test, train = (
             _read(given, file) for file in (TEST_LABELS, TRAIN_LABELS, TEST_IMAGES, TRAIN_IMAGES)
         )
@@ -107,13 +107,13 @@ class FashionMNIST(TensorSource):
 
 
 def cache_folder() -> Path:
-    """Where files go that a person gave no place for: $XDG_CACHE_HOME or ~/.cache."""
+    """The default folder of downloads, in $XDG_CACHE_HOME or ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "isthmus" / "fashion-mnist"
 
 
 def _read(root: Path | None, file: File) -> Tensor:
-    """The values of one file, wherever it is, checked. Shape: [N, 28, 28] or [N]."""
+    """Find one file, verify it and return its values. Shape: [N, 28, 28] or [N]."""
     path = _find(root, file)
     try:
         values = read_idx(path, file.shape)
@@ -136,7 +136,7 @@ def absent(root: Path | None) -> list[str]:
 
 def _present(root: Path | None, file: File) -> Path | None:
     for folder in (root, DEBIAN, cache_folder()):
-        # not Path.exists, which raises for a folder that may not be read
+        # Path.exists raises for a folder without read permission
         if folder and os.path.exists(folder / file.name):
             return folder / file.name
     return None

@@ -1,4 +1,4 @@
-"""A folder of PNG and JPEG files, decoded by Pillow once into memory, or batch by batch."""
+"""A folder of PNG and JPEG files, decoded with Pillow: once into memory, or for each batch."""
 
 from __future__ import annotations
 
@@ -25,26 +25,25 @@ UNIT = 1 / 255
 
 
 class Images(Source):
-    """Images [C, H, W], uint8, in [0, 1] for the model, in the order of their names.
+    """Images [C, H, W], uint8, scaled to [0, 1], sorted by name.
 
-    Every file is read and decoded once to check it. Hidden files and folders (.name) are passed over.
+    The constructor decodes every file once to check it. Hidden files and folders (.name) are skipped. The
+    fingerprint is the SHA-256 of the shape, the names and the files' bytes.
 
     Attributes:
-        names: path of each row's file within the folder, with forward slashes.
-
-    The fingerprint is the SHA-256 of the shape, the names and the files' bytes.
+        names: path of each row's file relative to the folder, with forward slashes.
 
     Args:
-        path: the folder, searched with its subfolders, or an `example:` (see `examples.locate`). Where all
-            files are in subfolders, the first level of these is the class.
-        size: pixels that every image is resized to, proportions aside: one number, or height and width.
-            None for the size of the first image, which all others must have.
+        path: the folder, searched recursively, or an `example:` (see `examples.locate`). If all files are in
+            subfolders, the first level of these is the class.
+        size: height and width in pixels, or one number for both, to which every image is resized regardless
+            of its aspect ratio. None for the size of the first image, which all others must have.
         channels: 1 for grey, 3 for colour, "auto" for grey if every file is stored as grey.
-        in_memory: True holds all images decoded, False decodes each batch; "auto" holds what takes less
-            than a quarter of available memory.
+        in_memory: True keeps all decoded images in memory, False decodes each batch; "auto" keeps them if
+            they take less than a quarter of the available memory.
 
     Raises:
-        BadInput: there is no image, or one that is not whole, not of the size, or above 64 megapixels.
+        BadInput: there is no image, or one that is truncated, of another size, or above 64 megapixels.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Images(Source):
         return {**super().describe(), **own}
 
     def _heads(self) -> Head:
-        """Whether all are stored as grey, and the pixels of the largest; refuses what is no image."""
+        """Read all headers: whether all files are grey, and the pixels of the largest."""
         heads, bad = [], []
         for name in self.names:
             try:
@@ -116,11 +115,11 @@ class Images(Source):
             try:
                 return tuple(self._decode((self.folder / name).read_bytes()).shape[1:])
             except UNREADABLE:
-                continue  # so that the message counts all files that have to be mended
+                continue  # `_read_all` counts the unreadable files for the message
         raise self._unreadable(self.names)
 
     def _read_all(self, threads: int) -> str:
-        """Check every file, fill `values` where there are any, and return the fingerprint."""
+        """Decode every file, fill `values` if data are kept in memory, and return the fingerprint."""
         with ThreadPoolExecutor(max(1, min(16, os.cpu_count() or 1, threads))) as pool:
             digests = list(pool.map(self._read, range(len(self))))
         if bad := [name for name, digest in zip(self.names, digests, strict=True) if digest is None]:
@@ -132,7 +131,7 @@ class Images(Source):
         return whole_digest.hexdigest()
 
     def _read(self, row: int) -> bytes | None:
-        """SHA-256 of a file, None if it is not a whole image."""
+        """SHA-256 of a file, or None if it cannot be decoded."""
         try:
             content = (self.folder / self.names[row]).read_bytes()
             image = self._decode(content)
@@ -173,7 +172,7 @@ def _height_and_width(size: int | Sequence[int] | None) -> tuple[int, int] | Non
 
 
 def _find(folder: Path, path: str) -> list[str]:
-    """Paths of the image files within `folder`, sorted."""
+    """Relative paths of the image files in `folder`, sorted."""
     if not folder.is_dir():
         fix = "is a file; give the folder it is in" if folder.exists() else "there is no such folder"
         raise BadInput("path", path, fix)

@@ -1,4 +1,4 @@
-"""How a message lists names or row numbers: the first few, and how many more there are."""
+"""Formats names or row numbers for messages: the first few, and how many more there are."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SHOWN = 5
 
 
 def some(names: Sequence[object], separator: str = ", ") -> str:
-    """The first `SHOWN` names, and the number of the others; "none" where there are no names."""
+    """The first `SHOWN` names and the number of the others, or "none"."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return separator.join(str(name) for name in names[:SHOWN]) + rest or "none"
 
 
 class Rows:
-    """Row numbers for a message: the first few, and how many there are."""
+    """Row numbers for a message; keeps only the first few and their count."""
 
     def __init__(self) -> None:
         self.first: list[int] = []

@@ -1,8 +1,7 @@
-"""Whether data are held in memory: as asked, or by what the machine has free; and what can not be.
+"""Decides whether data are kept in memory, and refuses data that need more than there is.
 
-Free memory is MemAvailable of /proc/meminfo (proc_meminfo(5)), which counts caches that can be dropped;
-where there is no /proc, the free pages that POSIX sysconf reports. Where `ulimit -v` (getrlimit(2)) leaves
-the process less than that, it is that.
+Available memory is MemAvailable of /proc/meminfo (proc_meminfo(5)), which includes reclaimable caches, or
+without /proc the free pages of POSIX sysconf; at most what `ulimit -v` (getrlimit(2)) leaves to the process.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from torch import Tensor
 
 from isthmus.common.errors import BadInput
 
-SHARE = 4  # "auto" takes at most one part in four: the model, its codes and the figures need room too
+SHARE = 4  # "auto" takes at most 1/4 of the memory: model, codes and figures need memory, too
 
-BLOCK = 1 << 20  # bytes unpacked at a time
-MOST = 3 / 4  # of the available memory, for data that must be held
-ROW = 32  # bytes of a row besides its values: the split, and the order of an epoch
+BLOCK = 1 << 20  # bytes decompressed at a time
+MOST = 3 / 4  # fraction of the available memory for data that must be in memory
+ROW = 32  # bytes per row besides its values: the split, and the order of an epoch
 
 
 class NoRoom(ValueError):
-    """Data would take more memory than there is."""
+    """Data need more memory than is available."""
 
 
 def available_memory() -> int:
-    """Bytes that can be taken without swapping; 0 where the machine does not say."""
+    """Bytes that can be allocated without swapping; 0 if unknown."""
     free, allowed = _free_memory(), _address_space()
     return free if allowed is None else min(free or allowed, allowed)
 
 
 def _address_space() -> int | None:
-    """Bytes that this process may still map; None where nothing limits them."""
+    """Bytes left of the limit of this process's address space; None without a limit."""
     try:
         import resource
 
@@ -43,7 +42,7 @@ def _address_space() -> int | None:
         if limit == resource.RLIM_INFINITY:
             return None
         used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except (ImportError, OSError):  # there is no such limit on Windows, and no /proc on macOS
+    except (ImportError, OSError):  # Windows has no such limit, and macOS no /proc
         return None
     return max(1, limit - used * resource.getpagesize())
 
@@ -64,14 +63,14 @@ def _free_memory() -> int:
 
 
 def fits_in_memory(bytes: int, in_memory: str | bool) -> bool:
-    """Whether to hold `bytes` of data in memory.
+    """Whether to keep `bytes` of data in memory.
 
     Args:
-        bytes: the size of the data as they would be held.
-        in_memory: True and False decide; "auto" holds what takes less than a quarter of available memory.
+        bytes: size of the data in memory.
+        in_memory: True, False, or "auto" for less than a quarter of the available memory.
 
     Raises:
-        BadInput: `in_memory` is none of the three, or True for more than there is room for.
+        BadInput: `in_memory` is none of the three, or True without enough memory.
     """
     check_choice("in_memory", in_memory)
     if in_memory is True:
@@ -83,7 +82,7 @@ def fits_in_memory(bytes: int, in_memory: str | bool) -> bool:
 
 
 def fits_on_device(bytes: int, device: torch.device, on_device: str | bool) -> bool:
-    """Whether to hold `bytes` of data on a device: the same, of the device's own memory; never but on CUDA.
+    """Whether to keep `bytes` of data in the memory of a device, by the same rule; only on CUDA.
 
     Raises:
         BadInput: `on_device` is none of the three.
@@ -97,7 +96,7 @@ def fits_on_device(bytes: int, device: torch.device, on_device: str | bool) -> b
 
 
 def check_choice(key: str, value: str | bool) -> None:
-    """Raise `BadInput` for what is neither "auto" nor True nor False."""
+    """Raise `BadInput` unless `value` is "auto", True or False."""
     if value != "auto" and not isinstance(value, bool):
         raise BadInput(key, value, "must be one of auto, true, false")
 
@@ -105,12 +104,12 @@ def check_choice(key: str, value: str | bool) -> None:
 def check_room(
     size: int, what: str, fix: str = "use fewer rows or columns, or a machine with more memory"
 ) -> None:
-    """Raise `NoRoom` where `size` bytes are more than `MOST` of the memory that is free.
+    """Raise `NoRoom` if `size` bytes are more than `MOST` of the available memory.
 
     Args:
-        size: all that is held at the same time, before any of it is allocated.
+        size: bytes that will be in memory at the same time; none of them is allocated yet.
         what: begins the message: "the array x".
-        fix: ends it.
+        fix: ends the message.
     """
     available = available_memory()
     if available and size > available * MOST:
@@ -121,20 +120,20 @@ def check_room(
 
 
 def _shown(size: int) -> str:
-    size = min(size, 10**18)  # a file may say any number
+    size = min(size, 10**18)  # a file may claim any size
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
 def unpack(file: IO[bytes], size: int, what: str) -> np.ndarray:
-    """The next `size` bytes of a compressed file, fewer where it ends early, and never more.
+    """Read at most `size` bytes of decompressed data; fewer if the file ends early.
 
     Args:
-        file: that unpacks as it is read.
-        size: as the file's header says, before any of it is unpacked.
-        what: see `check_room`, which is asked first.
+        file: decompresses while it is read.
+        size: according to the file's header.
+        what: see `check_room`, which is called first.
     """
     check_room(size, what)
-    content = np.empty(size, np.uint8)  # memory is taken as it is written to, and the header may lie
+    content = np.empty(size, np.uint8)  # pages are allocated when written to: a false header costs nothing
     left = content.data
     while left and (block := file.read(min(BLOCK, len(left)))):
         left[: len(block)] = block
@@ -143,7 +142,7 @@ def unpack(file: IO[bytes], size: int, what: str) -> np.ndarray:
 
 
 def take_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """`values[rows]`; of rows that follow one another a view, for reading alone. Shapes: [N, ...], [B]."""
+    """`values[rows]`; a view for consecutive rows, which callers must not modify. Shapes: [N, ...], [B]."""
     if len(rows) > 1:
         first, end = int(rows[0]), int(rows[-1]) + 1
         if end - first == len(rows) and torch.equal(rows, torch.arange(first, end)):

@@ -1,4 +1,4 @@
-"""The one LightningDataModule: any source, split, scaled and batched."""
+"""The LightningDataModule: splits, scales and batches any source."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
 from isthmus.data.splits import draw_split
 
-GROUP_BYTES = 32 << 20  # as float32, of the batches that are handed over together at most
-TRAINED, JUDGED = 3, 2  # copies of a batch: the examples, their reconstructions and the gradients of these
+GROUP_BYTES = 32 << 20  # largest group of batches, as float32
+# copies of a batch in memory: examples and reconstructions, and in training the gradients of these
+TRAINED, JUDGED = 3, 2
 
 
 class DataModule(LightningDataModule):
-    """Splits a source and hands out loaders.
+    """Splits a source and makes its loaders.
 
     Args:
-        source: the checked data.
-        batch_size: examples in a training batch of one process; all of them where there are fewer.
-        eval_batch_size: the same for a batch when nothing is trained.
-        val_size: fraction of the training rows, or a count, that is held out to choose the model; 0 for none.
-        test_size: the same for the test rows; None where the source has an official test set.
-        split_seed: of the split, apart from `seed` so that runs with other seeds are tested on the same rows.
-        num_workers: worker processes, for data that have to be decoded.
-        seed: of the order in training.
-        steps_per_execution: training batches handed over at a time at most, for data that need no decoding
-            and one process.
-        on_device: whether data in memory are copied to the GPU that trains, and batches taken there: True,
-            False, or "auto" for what takes less than a quarter of its free memory.
+        source: the data.
+        batch_size: examples in a training batch of one process, or all examples if there are fewer.
+        eval_batch_size: the same for validation, test and codes.
+        val_size: fraction of the training rows, or a count, held out to choose the model; 0 for none.
+        test_size: the same for the test rows; None if the source has an official test set.
+        split_seed: seed of the split; separate from `seed`, so that runs with other seeds have the same test
+            rows.
+        num_workers: worker processes, for data that are decoded per batch.
+        seed: of the training order.
+        steps_per_execution: largest number of training batches in a group, for data that are not decoded per
+            batch and a single process.
+        on_device: whether to keep data that are in memory on the training GPU as well, and index them there:
+            True, False, or "auto" if they take less than a quarter of its free memory.
 
     Raises:
-        BadInput: for a setting that cannot work, and for batches that would take more memory than there is.
+        BadInput: a setting is invalid, or batches would need more memory than is available.
 
     Attributes:
-        train_batches: batches in an epoch of one process, once the training loader is made.
+        train_batches: batches in an epoch of one process; set by `train_dataloader`.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class DataModule(LightningDataModule):
             fix = "needs the data in memory: use data.in_memory=true, or auto here"
             raise BadInput("on_device", on_device, fix)
         self.train_batches = 0
-        self._held: Tensor | None = None  # the values on the device that trains
+        self._held: Tensor | None = None  # the values on the training device
         self._start = (0, 0)
         self.split = draw_split(
             len(source),
@@ -89,7 +91,7 @@ class DataModule(LightningDataModule):
         self.scaling: Scaling = source.scaling(self.split.train)
 
     def _check_batch(self, key: str, asked: int, rows: int, copies: int) -> None:
-        """Refuse batches too large for the memory, whatever the model takes besides."""
+        """Raise `BadInput` for batches that exceed the memory even without the model."""
         count = min(asked, rows)
         size = count * math.prod(self.source.shape) * torch.float32.itemsize * copies
         try:
@@ -98,7 +100,7 @@ class DataModule(LightningDataModule):
             raise BadInput(key, asked, str(error)) from error
 
     def start_at(self, epoch: int, batch: int) -> int:
-        """Begin with this batch of this epoch; returns how many items the loader of the epoch leaves out."""
+        """Resume at this batch of this epoch; returns the number of items that its loader skips."""
         self._start = epoch, batch
         return self._groups().skipped
 
@@ -117,12 +119,12 @@ class DataModule(LightningDataModule):
             world_size=self._world_size,
             epoch=epoch,
         )
-        # Workers would decode far ahead, and processes wait for each other at each step anyway.
+        # workers would decode too far ahead, and several processes synchronize at each step anyway
         grouped = self.source.reading is not Reading.DECODED and self._world_size == 1
         return BatchGroups(blocks, min(self.steps_per_execution, self._room()) if grouped else 1, skip=batch)
 
     def _room(self) -> int:
-        """Batches that may be in memory together as the model sees them; the others wait their turn."""
+        """Batches whose float32 values fit into `GROUP_BYTES`, at least 1."""
         batch = self.batch_size * math.prod(self.source.shape) * torch.float32.itemsize
         return max(1, GROUP_BYTES // batch)
 
@@ -135,11 +137,11 @@ class DataModule(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: Batch | BatchGroup, device: torch.device, dataloader_idx: int
     ) -> Batch | BatchGroup:
-        """Move the examples alone: the rows and the block numbers are used on the host."""
+        """Move only the examples: row and block numbers are used on the host."""
         return batch._replace(x=batch.x.to(device, non_blocking=True))
 
     def whole_loader(self, rows: Tensor) -> DataLoader[Batch]:
-        """All of `rows` in order for this process alone, for codes and figures."""
+        """All of `rows` in order, not sharded over processes; for codes and figures."""
         return self._loader(EvaluationBatches(rows, batch_size=self.eval_batch_size))
 
     @property
@@ -153,7 +155,7 @@ class DataModule(LightningDataModule):
         return self.source.take(rows[spread])
 
     def describe(self) -> dict[str, Any]:
-        """What a run records of its data, in plain types."""
+        """The description of the data that a run records, in plain types."""
         sizes = {name: len(rows) for name, rows in self.split._asdict().items()}
         return {**self.source.describe(), "split": sizes, "split_fingerprint": self.split.fingerprint()}
 

@@ -1,4 +1,4 @@
-"""The contract of a data source: examples in a fixed order, taken by index."""
+"""Interface of a data source: examples in a fixed order, read by index."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ UNBOUNDED = (-float("inf"), float("inf"))
 
 
 class Reading(Enum):
-    """What `take` does, and so who calls it."""
+    """What `take` does, which decides where it is called."""
 
-    MEMORY = "indexes a tensor: whoever needs the batch"
-    MAPPED = "copies from a mapped file, which leaves Python free: a thread that is ahead"
-    DECODED = "computes: worker processes"
+    MEMORY = "indexes a tensor: called by the training loop"
+    MAPPED = "copies from a memory-mapped file and releases the GIL: called in a prefetch thread"
+    DECODED = "decodes files: called in worker processes"
 
 
 class Source(ABC):
-    """Checked data. Constructors read and check everything, and raise `BadInput` for what cannot be used.
+    """Validated data. Constructors read and check everything, and raise `BadInput` for invalid data.
 
     Attributes:
-        shape: of one example, as the model sees it: (C, H, W) for images, (F,) for tables.
-        value_range: lowest and highest value that the model sees (after `scaling`), `UNBOUNDED` for
-            standardised data.
+        shape: of one example, as in the model: (C, H, W) for images, (F,) for tables.
+        value_range: lowest and highest value after `scaling`; `UNBOUNDED` for standardised data.
         fingerprint: SHA-256 of the bytes of the data, in hexadecimal.
         reading: what `take` does.
-        values: all that `take` gives, where one tensor in memory holds it. Shape: [N, ...].
-        labels: a class for each row, for colouring and for metrics; never trained on. Shape: [N], int64.
-        label_names: the name of each class, where there are names.
-        test_rows: the rows of an official test set, or None when the split has to be drawn. Shape: [*].
+        values: all stored values, if they are one tensor in memory, else None. Shape: [N, ...].
+        labels: the class of each row, for colours and metrics, not for training; or None. Shape: [N], int64.
+        label_names: the name of each class, or None.
+        test_rows: the rows of an official test set, or None if the test set is drawn. Shape: [*].
     """
 
     shape: tuple[int, ...]
@@ -58,10 +57,10 @@ class Source(ABC):
 
     @abstractmethod
     def scaling(self, train_rows: Tensor) -> Scaling:
-        """The map from stored values to model values. Statistics, if any, come from `train_rows` alone."""
+        """The map from stored to model values; its statistics, if any, are those of `train_rows` only."""
 
     def describe(self) -> dict[str, Any]:
-        """What a run records of its data, in plain types; sources add what is theirs (column names)."""
+        """The description that a run records, in plain types; subclasses add to it (column names)."""
         return {
             "rows": len(self),
             "shape": list(self.shape),
@@ -76,7 +75,7 @@ class TensorSource(Source):
 
     Args:
         values: stored values, uint8 or float32. Shape: [N, ...].
-        unit: what one stored unit is worth to the model: 1/255 for pixels stored as bytes.
+        unit: factor from stored to model values: 1/255 for pixels stored as bytes.
         value_range: see `Source`; None to infer it from the values.
         labels: see `Source`.
         label_names: see `Source`.
@@ -113,7 +112,7 @@ class TensorSource(Source):
 
 
 def sha256_of(*tensors: Tensor) -> str:
-    """SHA-256 of the bytes of tensors, one after another, in hexadecimal."""
+    """SHA-256 of the concatenated bytes of tensors, in hexadecimal."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.contiguous().view(torch.uint8).numpy().data)

@@ -1,4 +1,4 @@
-"""Which rows are trained on, which choose the model, which test it."""
+"""The split of the rows into training, validation and test set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Split(NamedTuple):
 
 
 def amount(key: str, size: object, total: int) -> int:
-    """A size given as a fraction (a float in [0, 1)) or a count (an int), as a count."""
+    """A fraction (float in [0, 1)) or count (int) of `total` rows as a count."""
     if isinstance(size, float) and 0 <= size < 1:
         return max(1, round(size * total)) if size else 0
     if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < total:
@@ -35,14 +35,17 @@ def amount(key: str, size: object, total: int) -> int:
 def draw_split(
     rows: int, *, test_rows: Tensor | None, val_size: float | int, test_size: float | int | None, seed: int
 ) -> Split:
-    """Draw a split that depends on `seed` and the number of rows alone.
+    """Draw a random split, which depends only on these arguments.
 
     Args:
-        rows: N, all rows, official test rows included.
+        rows: N, including official test rows.
         test_rows: the official test rows, or None to draw them.
         val_size: fraction of the rows that are not official test rows, or a count; 0 for none.
-        test_size: the same for the test part; None where it is official.
-        seed: of the draw.
+        test_size: the same for the test set; None if it is official.
+        seed: of the permutation.
+
+    Raises:
+        BadInput: a size is invalid, or no row is left for training.
     """
     if test_rows is None:
         pool = torch.arange(rows)

@@ -1,7 +1,7 @@
 """A table of numbers in a CSV or Parquet file.
 
 Standardised columns: x = (value - mean) / std, with the mean and the population standard deviation of the
-training rows, as scikit-learn's StandardScaler has it.
+training rows, as in scikit-learn's StandardScaler.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".csv", ".parquet", ".pq")
-STANDARDIZED = 16  # bytes of a value: float32, and twice more for the training rows while they are measured
-MOST_DROPPED = 20  # columns that a message names in an override
+STANDARDIZED = 16  # bytes per value: float32, and for the training rows a temporary float32 and float64
+MOST_DROPPED = 20  # largest number of columns in an override that a message suggests
 
 
 class Table(TensorSource):
-    """Rows [F], float32, one value for each feature column.
+    """Examples [F], float32, one value per feature column.
 
-    The fingerprint is the SHA-256 of the file's bytes and of the names of the columns taken from it.
+    The fingerprint is the SHA-256 of the file's bytes and of the names of the columns used.
 
     Args:
         path: a .csv file with a header, a .parquet file, or an `example:` (see `examples.locate`).
-        label: the column that is a class and no feature: whole numbers, text or true/false. None for none.
+        label: the column of classes, which is no feature: integers, text or true/false. None for none.
         columns: the feature columns, in this order; None for all but `label` and `drop`.
         drop: columns to leave out.
-        scaling: "standardize" gives every column mean 0 and variance 1 over the training rows (one that
-            is constant there becomes 0); "none" leaves the values as they are.
+        scaling: "standardize" gives every column mean 0 and variance 1 over the training rows (constant
+            columns become 0); "none" leaves the values unchanged.
 
     Raises:
-        BadInput: the file cannot be read or is empty, a column is not there or is not numbers, a value is
-            missing, infinite or beyond float32.
+        BadInput: the file cannot be read or is empty, a column is missing or not numeric, a value is missing,
+            infinite or beyond float32.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Table(TensorSource):
             return Scaling.unit()
         train = self.values.index_select(0, train_rows).double()
         std, mean = torch.std_mean(train, dim=0, correction=0)
-        constant = std < torch.finfo(torch.float32).tiny  # of smaller ones, 1 / std is beyond float32
+        constant = std < torch.finfo(torch.float32).tiny  # 1 / std would overflow float32
         return Scaling(torch.where(constant, 1.0, 1 / std), mean)
 
     def describe(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Table(TensorSource):
 
 
 def _give_back() -> None:
-    """Return the memory that Arrow has used and keeps, of which measuring the columns needs as much again."""
+    """Release the memory in Arrow's pool: computing the statistics needs as much again."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
@@ -113,7 +113,7 @@ def _give_back() -> None:
 
 @contextmanager
 def _refusing(path: str) -> Iterator[None]:
-    """Turns what the readers of files raise into `BadInput`."""
+    """Convert errors of the file readers to `BadInput`."""
     import pyarrow as pa
 
     try:
@@ -128,7 +128,7 @@ def _refusing(path: str) -> Iterator[None]:
 
 
 def _open(file: Path, path: str) -> CSV | Parquet:
-    """The table in `file`, which has rows, and columns of different names."""
+    """Open the table in `file`; raises `BadInput` if it has no rows or columns of the same name."""
     if file.is_dir():
         raise BadInput("path", path, "is a folder; give a .csv or .parquet file (data=images reads folders)")
     if not file.is_file():
@@ -175,7 +175,7 @@ def _choose(
 def _names(key: str, names: Sequence[str]) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise BadInput(key, names, f"must be a list, as in data.{key}=[{names}]")
-    # a column called 2019 comes from YAML as a number
+    # YAML reads the name 2019 as a number
     listed = [str(name) for name in names]
     if len(set(listed)) < len(listed):
         raise BadInput(key, listed, "names a column twice")
@@ -183,7 +183,7 @@ def _names(key: str, names: Sequence[str]) -> list[str]:
 
 
 def _check_types(table: CSV | Parquet, path: str, columns: list[str], label: str | None, key: str) -> None:
-    """Refuse feature columns that are not numbers, and a label that cannot be one."""
+    """Raise `BadInput` for feature columns that are not numeric, and for a label of an unsupported type."""
     import pyarrow as pa
 
     if label is not None:
@@ -192,7 +192,7 @@ def _check_types(table: CSV | Parquet, path: str, columns: list[str], label: str
         classes = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string, types.is_null)
         if not any(check(kind) for check in classes):
             raise BadInput("label", label, f"holds {kind}; a label is whole numbers, text or true/false")
-    # a column without any value has the type null: it is missing values, not text
+    # a column without any value has the type null; `_values` reports it as missing values
     numbers = (
         pa.types.is_integer,
         pa.types.is_floating,
@@ -217,7 +217,7 @@ def _kind(table: CSV | Parquet, name: str) -> pa.DataType:
 
 
 def _example(table: CSV | Parquet, name: str) -> str:
-    """What is in a column: its type where the file says it, else a value that is no number."""
+    """An example of why a column is not numeric: its type in a Parquet file, or a value of a CSV file."""
     if isinstance(table, Parquet):
         return f"{name!r} holds {str(_kind(table, name))[:40]}"
     values = (
@@ -260,7 +260,7 @@ def _is_number(value: object) -> bool:
 
 
 def _override(key: str, names: list[str] | str) -> str:
-    """The override as it can be pasted into a shell; the key alone where it would be long."""
+    """The override, quoted for a shell; only the key if there are many names."""
     if not isinstance(names, str) and len(names) > MOST_DROPPED:
         return f"data.{key}"
     quoted = [

@@ -1,4 +1,4 @@
-"""One array in a .npy or .npz file, opened where it is needed and never sent between processes."""
+"""An array in a .npy or .npz file, opened on first use in each process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.data.formats.npz import PackedArray, open_array
 
 
 class ArrayFile:
-    """Pickles as its path: a worker process maps the file anew instead of receiving the values.
+    """Pickled without the values: worker processes map the file themselves.
 
     Args:
         path: the file.
@@ -29,14 +29,14 @@ class ArrayFile:
 
     @property
     def array(self) -> np.ndarray | MappedArray | PackedArray:
-        """The array, opened on first use. Shape: what the file says."""
+        """The array, opened on first use. Shape: as stored."""
         if self._array is None:
             self._array = map_npy(self.path) if self.name is None else open_array(self.path, self.name)
         return self._array
 
     @property
     def mapped(self) -> bool:
-        """Whether the values stay on the disk."""
+        """Whether the array is memory-mapped."""
         return isinstance(self.array, MappedArray)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Classes for the rows of an array, from an array of whole numbers or of text."""
+"""Classes of rows from an array of integers or text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray
 from isthmus.data.memory import check_room
 
-LONGEST = 1 << 16  # bytes of a text
+LONGEST = 1 << 16  # bytes of a string
 
 
 def classes_of(stored: np.ndarray | MappedArray | PackedArray, rows: int) -> tuple[Tensor, list[str] | None]:
-    """Classes and, for text, their names in alphabetical order; whole numbers are classes as they are.
+    """Classes and, for text, their names in alphabetical order; integers are used unchanged.
 
     Args:
         stored: integers, booleans or text. Shape: [N].
@@ -25,7 +25,7 @@ def classes_of(stored: np.ndarray | MappedArray | PackedArray, rows: int) -> tup
         Classes [N], int64, and the name of each class or None.
 
     Raises:
-        ValueError: another length, shape or type, or different texts that take more memory than there is.
+        ValueError: another shape or dtype, or distinct strings that need more memory than is available.
     """
     if stored.shape != (rows,):
         raise ValueError(f"has the shape {list(stored.shape)}; the data have {rows} rows, so give [{rows}]")
@@ -38,7 +38,7 @@ def classes_of(stored: np.ndarray | MappedArray | PackedArray, rows: int) -> tup
         for part, values in parts(stored):
             classes[part] = values
         return torch.from_numpy(classes), None
-    numbers: dict[str, int] = {}  # of each text, as they are met
+    numbers: dict[str, int] = {}  # of each string, in order of appearance
     size = 0
     for part, texts in parts(stored):
         found, inverse = np.unique(texts.astype(np.str_), return_inverse=True)

@@ -1,4 +1,4 @@
-"""How an array of any accepted shape and dtype becomes batches: [N, F] or [N, C, H, W], uint8 or float32."""
+"""Converts arrays of any accepted shape and dtype to [N, F] or [N, C, H, W], uint8 or float32."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what an axis of colours can have
+CHANNELS = (1, 3, 4)  # possible sizes of a channel axis: grey, RGB, RGBA
 
 
 class Layout(NamedTuple):
-    """What is made of each row.
+    """The conversion of each row.
 
     Attributes:
         shape: of one example: (F,) or (C, H, W).
         dtype: uint8 or float32.
-        unit: what one stored unit is worth to the model.
-        channels_last: the array has the colours in its last axis.
+        unit: factor from stored to model values.
+        channels_last: whether the last axis of the array has the channels.
     """
 
     shape: tuple[int, ...]
@@ -25,21 +25,22 @@ class Layout(NamedTuple):
     channels_last: bool
 
     def apply(self, stored: np.ndarray) -> np.ndarray:
-        """The values of some rows, C-contiguous. Shapes: [B, as stored] -> [B, *shape]."""
+        """Convert some rows to a C-contiguous array. Shapes: [B, as stored] -> [B, *shape]."""
         if self.channels_last:
             stored = stored.transpose(0, 3, 1, 2)
-        with np.errstate(over="ignore", invalid="ignore"):  # what becomes inf or NaN, the check refuses
+        with np.errstate(over="ignore", invalid="ignore"):  # `scan` refuses inf and NaN
             return np.ascontiguousarray(stored.reshape(len(stored), *self.shape), dtype=self.dtype)
 
 
 def layout_of(shape: tuple[int, ...], dtype: np.dtype) -> Layout:
     """The layout of an array of `shape` and `dtype`.
 
-    [N, F] are features, [N, H, W] grey images, [N, H, W, C] images with 1, 3 or 4 colours last, and any
-    other four axes [N, C, H, W]. Bytes are pixels from 0 to 255; true and false are 1 and 0.
+    [N, F] are features, [N, H, W] grey images, [N, H, W, C] images if the last axis has 1, 3 or 4 channels
+    and H has another size; other four-dimensional arrays are [N, C, H, W]. uint8 values are pixels from 0 to
+    255; booleans become 0 and 1.
 
     Raises:
-        ValueError: another number of axes, no values, or values that are not real numbers.
+        ValueError: another number of dimensions, an empty array, or a dtype that is not real numbers.
     """
     if 0 in shape:
         raise ValueError(f"has the shape {list(shape)}: there is nothing in it")

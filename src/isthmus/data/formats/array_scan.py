@@ -1,4 +1,4 @@
-"""One pass over an array of any size: checked, measured, hashed and, if asked, copied into memory."""
+"""One pass over an array of any size: checks and hashes it, finds its range and may copy it into memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray
 from isthmus.data.listing import SHOWN
 
-CHUNK = 16 << 20  # bytes looked at together
+CHUNK = 16 << 20  # bytes read at a time
 
 
 class Scan(NamedTuple):
-    """What the pass found.
+    """Results of the pass.
 
     Attributes:
-        lowest: the smallest value the model can meet.
-        highest: the largest.
+        lowest: the smallest value after scaling by the layout's unit; 0 for uint8.
+        highest: the largest; 1 for uint8.
         sha256: of dtype, shape and bytes in C order, in hexadecimal: the same for .npy and .npz.
     """
 
@@ -31,13 +31,13 @@ class Scan(NamedTuple):
 
 
 def chunks(rows: int, row_bytes: int) -> Iterator[slice]:
-    """Slices of `rows` that hold about `CHUNK` bytes each, and at least one row."""
+    """Slices of `rows`, each of about `CHUNK` bytes and at least one row."""
     step = max(1, CHUNK // row_bytes)
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
 def parts(array: np.ndarray | MappedArray | PackedArray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The rows of `array` in order, in parts of about `CHUNK` bytes, and where each part belongs."""
+    """The rows of `array` in order, as slices of about `CHUNK` bytes with their values."""
     row_bytes = max(1, array.nbytes // len(array))
     if isinstance(array, PackedArray):
         blocks = array.blocks(max(1, CHUNK // row_bytes))
@@ -49,12 +49,12 @@ def scan(array: np.ndarray | MappedArray | PackedArray, layout: Layout, *, into:
     """Read `array` once.
 
     Args:
-        array: mapped, compressed or in memory. Shape: [N, as stored].
-        layout: what is made of it.
-        into: receives the values; None to leave them where they are. Shape: [N, *layout.shape].
+        array: memory-mapped, compressed or in memory. Shape: [N, as stored].
+        layout: the conversion of its rows.
+        into: receives the converted values; None for no copy. Shape: [N, *layout.shape].
 
     Raises:
-        ValueError: some values are NaN or infinite as float32; says in which rows. What `array` raises.
+        ValueError: values are NaN or infinite as float32; the message lists their rows. Errors of `array`.
     """
     digest = hashlib.sha256(repr((array.dtype.str, array.shape)).encode())
     lowest, highest = (0.0, 1.0) if layout.dtype == np.uint8 else (np.inf, -np.inf)

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST and its kin: a magic number, the sizes, then the bytes.
+"""The IDX format of MNIST and similar data sets: a magic number, the sizes, then the values.
 
 Described at the end of http://yann.lecun.com/exdb/mnist/: two zero bytes, a byte for the type (0x08 for
 unsigned bytes, the only one read here), a byte for the number of dimensions, each dimension as a big-endian
@@ -24,17 +24,17 @@ MOST_DIMENSIONS = 8
 
 
 def read_idx(path: Path, shape: tuple[int, ...] | None = None) -> Tensor:
-    """The array in an IDX file of unsigned bytes, gzipped or not, as uint8.
+    """Read an IDX file of unsigned bytes, gzipped or not, as uint8.
 
-    Of a gzipped file no more is unpacked than its header says that there is.
+    A gzipped file is decompressed only up to the size in its header.
 
     Args:
         path: the file.
-        shape: of the array; None for what the file says.
+        shape: the required shape, or None for any.
 
     Raises:
-        ValueError: the file is missing, empty, truncated or not IDX, has another shape, or takes more memory
-            than there is; says so in one line and names it.
+        ValueError: the file is missing, empty, truncated or not IDX, has another shape, or needs more memory
+            than is available. The message is one line and names the file.
     """
     try:
         with path.open("rb") as file:

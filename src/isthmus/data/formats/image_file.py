@@ -1,4 +1,4 @@
-"""One PNG or JPEG file as bytes of pixels, by Pillow (https://pillow.readthedocs.io)."""
+"""Decodes a PNG or JPEG file to uint8 pixels, with Pillow (https://pillow.readthedocs.io)."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG")  # Pillow's other decoders are not tried, whatever a file pretends to be
-MOST_PIXELS = 64_000_000  # a small file can unpack to more than the memory there is
-MOST_SCANS = 500  # of a JPEG, whose decoder goes over all pixels in each, even if it is empty; 10 are usual
+FORMATS = ("PNG", "JPEG")  # other decoders of Pillow are never used, whatever the content of a file
+MOST_PIXELS = 64_000_000  # a small file can decompress to more than the available memory
+MOST_SCANS = 500  # of a JPEG, usually 10; decoding takes a pass over all pixels for each, even an empty one
 SCAN = b"\xff\xda"
-PIXEL = 20  # bytes of memory that decoding takes for each pixel, at most
+PIXEL = 20  # peak memory of decoding, in bytes per pixel
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises
 
 
 class TooLarge(Exception):
-    """The file says that it has more than `MOST_PIXELS`."""
+    """According to its header, the image has more than `MOST_PIXELS`."""
 
 
 class Head(NamedTuple):
-    """What a file says before its pixels: whether it has no colour, and how many pixels there are."""
+    """From the header of a file: whether it is grey, and its number of pixels."""
 
     grey: bool
     pixels: int
 
 
 def head_of(file: Path) -> Head:
-    """Read no more than the head of a file.
+    """Read only the header of a file.
 
-    Not for threads: it changes what the process warns of.
+    Not thread-safe: changes the warning filters of the process.
 
     Raises:
-        TooLarge: before any of it is decoded.
+        TooLarge: see there.
         UNREADABLE: it is not an image.
     """
     from PIL import Image
 
     with warnings.catch_warnings():
-        # Pillow warns of what is refused here
+        # `_open` refuses the images that Pillow warns about
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = _open(file)
     with image:
@@ -56,18 +56,18 @@ def head_of(file: Path) -> Head:
 
 
 def decode(content: bytes, *, channels: int, size: tuple[int, int] | None = None) -> Tensor:
-    """The pixels, upright as EXIF says. Shape: [C, H, W], uint8.
+    """Decode an image and apply its EXIF orientation. Shape: [C, H, W], uint8.
 
-    Transparency is dropped, and 16 bits a pixel become 8.
+    The alpha channel is dropped, and 16-bit pixels are reduced to 8 bits.
 
     Args:
         content: of a file.
         channels: 1 for grey (ITU-R 601-2 luma), 3 for RGB.
-        size: height and width to resize to, by Lanczos' filter; None to keep the file's own.
+        size: height and width to resize to, with the Lanczos filter; None for no resizing.
 
     Raises:
-        TooLarge: before any of it is decoded.
-        UNREADABLE: it is not a whole image.
+        TooLarge: before it is decoded.
+        UNREADABLE: it is truncated, damaged or not an image.
     """
     from PIL import Image, ImageOps
 
@@ -76,10 +76,10 @@ def decode(content: bytes, *, channels: int, size: tuple[int, int] | None = None
     with _open(io.BytesIO(content)) as opened:
         image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):
-        # Pillow would cut 16 bits off at 255
+        # Pillow's conversion would clip 16-bit values at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P":
-        # straight to RGB, Pillow warns where single colours are transparent; the colours are the same
+        # without this step Pillow warns of transparent palette colours; the result is the same
         image = image.convert("RGBA")
     image = image.convert("L" if channels == 1 else "RGB")
     if size is not None and image.size != size[::-1]:

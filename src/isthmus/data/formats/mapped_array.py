@@ -1,7 +1,7 @@
-"""An array in a mapped file: the disk is read where it is touched, and memory stays flat.
+"""A memory-mapped array: only accessed pages are read from disk, and memory use is bounded.
 
-Pages that were touched count as memory of the process until they are given back; the system's cache of the
-file keeps them. See mmap(2), madvise(2) and proc_pid_statm(5).
+Accessed pages count as memory of the process until they are released; they remain in the page cache. See
+mmap(2), madvise(2) and proc_pid_statm(5).
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ import numpy as np
 
 from isthmus.common.errors import BadInput
 
-MOST = 256 << 20  # bytes of the file in the memory of the process, before some are given back
-PIECE = 64  # places touched between two looks: at each, the system may map up to megabytes from its cache
-PLACE = 64 << 10  # bytes of a row in one place
-WORTH = 128 << 10  # bytes that a disk reads on in the time it takes to go elsewhere
-SLOW = 1e-5  # seconds to take a row; several times what it takes when the system has the file in its cache
+MOST = 256 << 20  # resident bytes of the file, above which pages are released
+PIECE = 64  # accesses between two checks of that: each may map megabytes from the page cache
+PLACE = 64 << 10  # bytes of a row that count as one access
+WORTH = 128 << 10  # bytes that a disk reads sequentially in the time of a seek
+SLOW = 1e-5  # seconds per row; several times the duration of a read from the page cache
 
 
 class MappedArray:
-    """A read-only array [N, ...] of which rows can be taken, by several threads at once.
+    """A read-only array [N, ...] that is indexed by rows; thread-safe.
 
-    Where the system has no madvise, it decides by itself what stays in memory.
+    Without madvise, the system alone decides which pages stay in memory.
 
     Args:
         path: the file, which must not change while it is read.
-        offset: the byte at which the values begin.
+        offset: byte at which the values begin.
         shape: as stored.
         dtype: as stored.
         order: C or F.
 
     Raises:
         OSError, ValueError: the file cannot be mapped.
-        IndexError: from taking, where there is no such row.
-        BadInput: from taking, where the file has become shorter before, whose missing pages the system would
-            answer with a signal that ends the process.
+        IndexError: from indexing: there is no such row.
+        BadInput: from indexing: the file has become shorter, and access to its missing pages would end the
+            process with SIGBUS.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class MappedArray:
     def _copy(self, rows: np.ndarray, into: np.ndarray) -> None:
         if self._bytes is None:
             into[...] = self._array[rows]
-        else:  # whole rows, which need not be aligned as their type is; "clip" is what needs no buffer
+        else:  # bytes, since values in the file may be unaligned; mode="clip" needs no buffer
             bytes_ = into.view(np.uint8).reshape(len(rows), -1)
             np.take(self._bytes, rows, axis=0, out=bytes_, mode="clip")
 
     def _announce(self, rows: np.ndarray, first: int, last: int) -> None:
-        """Tell the system which pages will be wanted: not the neighbours of rows that are far apart."""
+        """Advise the system which pages will be read: no read-ahead for rows that are far apart."""
         if first < 0 or last >= len(self):
             raise IndexError(f"rows {first} to {last} of {len(self)}")
         if self._bytes is None:
@@ -110,7 +110,7 @@ class MappedArray:
         if advice != self._advice:
             self._advice = advice
             self._advise(advice)
-        if self._slow and not near:  # many reads at once are faster than one after another
+        if self._slow and not near:  # concurrent reads are faster than sequential ones
             starts = self._offset + rows * width
             pages = starts // mmap.PAGESIZE * mmap.PAGESIZE
             for page, end in zip(pages.tolist(), (starts + width).tolist(), strict=True):
@@ -126,12 +126,12 @@ class MappedArray:
 
     def _advise(self, name: str, *where: int) -> None:
         if hasattr(mmap, name):
-            with suppress(OSError):  # advice need not be taken
+            with suppress(OSError):  # advice is optional
                 self._pages.madvise(getattr(mmap, name), *where)
 
 
 def _mapped_memory() -> int | None:
-    """Bytes of files in the memory of this process; None where the system does not say."""
+    """Resident bytes of files mapped by this process; None if unknown."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[2]) * mmap.PAGESIZE
     except OSError:

@@ -1,6 +1,6 @@
-"""Mapping an array in NumPy's .npy format, alone in a file or inside a bigger one.
+"""Maps an array in NumPy's .npy format, which is a file or a part of one.
 
-The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from numpy.lib import format as npy_format
 
 from isthmus.data.formats.mapped_array import MappedArray
 
-# what NumPy raises for headers that are damaged, or were made to be strange
+# what NumPy raises for damaged or malicious headers
 STRANGE = (ValueError, TokenError, SyntaxError, TypeError, LookupError, RecursionError, MemoryError)
-# version -> bytes that say how long the header is, and what reads both
+# by version: bytes of the length of the header, and NumPy's parser of length and header
 HEADERS = {
     (1, 0): (2, npy_format.read_array_header_1_0),
     (2, 0): (4, npy_format.read_array_header_2_0),
 }
-LONGEST_HEADER = 1 << 16  # bytes; NumPy's own limit is lower, but looked at when all of it is in memory
+LONGEST_HEADER = 1 << 16  # bytes; NumPy has a lower limit, but checks it after reading the header
 
 
 def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray | MappedArray:
-    """The array that a .npy file holds, mapped; what has no bytes cannot be mapped, and comes as it is.
+    """Map the array in a .npy file. An array without bytes cannot be mapped and is an ordinary array.
 
     Args:
         path: the file.
-        start: the byte at which the .npy format begins.
-        end: the byte at which it must have ended; None for the end of the file.
+        start: byte at which the .npy format begins.
+        end: byte at which it ends at the latest; None for the end of the file.
 
     Raises:
-        ValueError: the file is empty, truncated or not .npy, or the array is made of Python objects
-            (reading those would run code).
+        ValueError: the file is empty, truncated or not .npy, or the array has Python objects, whose
+            unpickling could execute code.
     """
     size = path.stat().st_size
     if not size:
@@ -56,10 +56,10 @@ def map_npy(path: Path, *, start: int = 0, end: int | None = None) -> np.ndarray
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type of the array that begins here; leaves `file` at its first value.
+    """Read shape, whether the order is Fortran's, and dtype; leaves `file` at the first value.
 
     Raises:
-        ValueError: it is truncated or not .npy, or the array is made of Python objects.
+        ValueError: it is truncated or not .npy, or the array has Python objects.
     """
     try:
         version = npy_format.read_magic(file)
@@ -67,11 +67,11 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
             width, parse = HEADERS[version]
             length = file.read(width)
             header = file.read(min(LONGEST_HEADER, int.from_bytes(length, "little")))
-            with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+            with warnings.catch_warnings(action="ignore"):  # about files of Python 2
                 shape, fortran_order, dtype = parse(io.BytesIO(length + header))
     except STRANGE as error:
         raise ValueError(f"is truncated, or not in the .npy format: {str(error)[:200]}") from error
-    if version not in HEADERS:  # 3.0 is for names of fields alone
+    if version not in HEADERS:  # 3.0 differs only in the names of fields
         raise ValueError(f"is in version {version} of the .npy format; give plain numbers without fields")
     if dtype.hasobject:
         raise ValueError("holds Python objects, which are never unpickled; save it with a plain dtype")

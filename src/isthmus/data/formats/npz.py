@@ -1,7 +1,7 @@
 """The arrays of an .npz file, which is a zip archive of .npy files.
 
-A member that `numpy.savez` stored as it is (uncompressed) is mapped where it lies in the archive; NumPy
-itself reads it whole. Zip: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.3.7.
+Uncompressed members (`numpy.savez`) are memory-mapped inside the archive, which NumPy does not support.
+Zip: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.3.7.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from isthmus.data.formats.npy import map_npy, read_header
 from isthmus.data.memory import unpack
 
 SUFFIX = ".npy"
-LOCAL_HEADER = 30  # bytes before the name of a member; the last four are the lengths of name and extra field
+LOCAL_HEADER = 30  # bytes before a member's name; the last four are the lengths of name and extra field
 ENCRYPTED = 0x1
-# what damaged archives raise; RuntimeError: encrypted
+# what damaged archives raise; encrypted ones raise RuntimeError
 UNREADABLE = (BadZipFile, EOFError, OSError, RuntimeError, struct.error, zlib.error)
 
 
 def array_names(path: Path) -> list[str]:
-    """The arrays in the file, in its order.
+    """Names of the arrays in the file, in its order.
 
     Raises:
-        ValueError: the file is empty, truncated or no zip archive, or holds two arrays of one name or one
-            whose name leads elsewhere.
+        ValueError: the file is empty, truncated or not a zip archive, or two arrays have the same name, or a
+            name is an absolute path or has "..".
     """
     if not path.stat().st_size:
         raise ValueError("is an empty file")
@@ -52,18 +52,18 @@ def array_names(path: Path) -> list[str]:
 
 
 class PackedArray:
-    """An array [N, ...] compressed in an .npz file: its rows are unpacked in order, and not kept.
+    """A compressed array [N, ...] in an .npz file, decompressed in blocks of rows that are not kept.
 
     Args:
         path: the .npz file.
         name: of the array.
 
     Attributes:
-        shape, dtype, nbytes: as the header says.
-        held: bytes that `blocks` holds besides a block. In Fortran order it holds all.
+        shape, dtype, nbytes: as in the header.
+        held: bytes that `blocks` needs besides a block: the whole array if it is in Fortran order, else 0.
 
     Raises:
-        ValueError: it is damaged, encrypted or made of Python objects.
+        ValueError: it is damaged, encrypted or has Python objects.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -86,7 +86,7 @@ class PackedArray:
         """The rows in order, at most `step` at a time. Shape: [step, ...].
 
         Raises:
-            ValueError: it cannot be unpacked, ends early or has another checksum.
+            ValueError: it cannot be decompressed, ends early or has a wrong checksum.
         """
         with self._opened() as (file, _):
             read_header(file)
@@ -106,7 +106,7 @@ class PackedArray:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes], int]]:
-        """The member and its size."""
+        """The open member and its size in bytes."""
         try:
             with ZipFile(self._path) as archive, archive.open(self._name + SUFFIX) as file:
                 yield file, archive.getinfo(self._name + SUFFIX).file_size
@@ -115,10 +115,10 @@ class PackedArray:
 
 
 def open_array(path: Path, name: str) -> np.ndarray | MappedArray | PackedArray:
-    """One of `array_names`: mapped if it is stored uncompressed.
+    """Open one of `array_names`; uncompressed arrays are memory-mapped.
 
     Raises:
-        ValueError: it is damaged, encrypted or made of Python objects.
+        ValueError: it is damaged, encrypted or has Python objects.
     """
     try:
         with ZipFile(path) as archive:
@@ -129,13 +129,13 @@ def open_array(path: Path, name: str) -> np.ndarray | MappedArray | PackedArray:
     except UNREADABLE as error:
         raise ValueError(f"the array {name} cannot be read: {error}") from error
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        # zipfile would unpack others in pieces of any size
+        # with other methods, zipfile does not limit the size of decompressed chunks
         raise ValueError(f"the array {name} is packed by another method than NumPy's")
     return PackedArray(path, name)
 
 
 def _start(path: Path, member: ZipInfo) -> int:
-    """The byte at which the content of `member` begins."""
+    """Byte at which the content of `member` begins."""
     with path.open("rb") as file:
         file.seek(member.header_offset)
         name, extra = struct.unpack("<HH", file.read(LOCAL_HEADER)[-4:])

@@ -1,7 +1,7 @@
-"""What the pages of a Parquet file unpack to, from the header of each page.
+"""Decompressed sizes of the pages of a Parquet file, from the page headers.
 
-Arrow allocates what these headers say. The footer repeats the sizes for a whole column, where nothing checks
-them. Format: https://github.com/apache/parquet-format, in Thrift's compact protocol
+Arrow allocates memory by these headers. The footer has the sizes of whole columns, too, but nobody verifies
+those. Format: https://github.com/apache/parquet-format, in Thrift's compact protocol
 (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
 """
 
@@ -14,23 +14,23 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from pyarrow import parquet
 
-UNCOMPRESSED_SIZE, COMPRESSED_SIZE = 2, 3  # numbers of the fields of a PageHeader
-DATA, DICTIONARY, DATA_V2 = 5, 7, 8  # fields of which one is there, by the kind of page
-VALUES = 1  # in each of the three
-ENCODING = {DATA: 2, DICTIONARY: 2, DATA_V2: 4}
-DELTA_LENGTHS = (6, 7)  # encodings of text of which Arrow holds the lengths of a whole page
+UNCOMPRESSED_SIZE, COMPRESSED_SIZE = 2, 3  # field numbers of PageHeader
+DATA, DICTIONARY, DATA_V2 = 5, 7, 8  # a PageHeader has one of these fields, by the kind of page
+VALUES = 1  # field number of num_values in each of the three
+ENCODING = {DATA: 2, DICTIONARY: 2, DATA_V2: 4}  # field number of the encoding
+DELTA_LENGTHS = (6, 7)  # encodings of text for which Arrow decodes the lengths of a whole page
 DELTA_BYTE_ARRAY = 7
-LENGTHS = 8  # bytes of a text's lengths
-DEEPEST = 4  # structs inside of one another in a page header, and one to spare
+LENGTHS = 8  # bytes of the lengths of a text
+DEEPEST = 4  # nesting of structs in a page header, plus one
 
 
 class Pages(NamedTuple):
-    """Of one column in all row groups.
+    """Sizes of one column, over all row groups.
 
     Attributes:
-        largest: bytes of memory of its largest page.
-        dictionary: bytes of its largest dictionary, of which a value may be in every row.
-        prefixed: bytes of its largest page whose texts begin with a part of the text before.
+        largest: bytes of its largest decompressed page.
+        dictionary: bytes of its largest dictionary, whose longest value may be in every row.
+        prefixed: bytes of its largest page in DELTA_BYTE_ARRAY, whose texts share prefixes.
     """
 
     largest: int
@@ -85,7 +85,7 @@ def _number(fields: dict[int, Any], field: int) -> int:
 
 
 def _struct(file: IO[bytes], depth: int = 0) -> dict[int, Any]:
-    """The fields of a Thrift struct by their numbers; those that are no numbers or structs are skipped."""
+    """The fields of a Thrift struct by number; only numbers and structs are decoded."""
     if depth > DEEPEST:
         raise ValueError("a page header is too deep")
     fields: dict[int, Any] = {}

@@ -1,8 +1,8 @@
-"""The columns of a CSV or Parquet file, a few rows at a time, by Apache Arrow.
+"""Reads columns of a CSV or Parquet file in batches of rows, with Apache Arrow.
 
-Docs: https://arrow.apache.org/docs/python. A CSV file is read whole, because the type of a column can depend
-on its last row. Of a Parquet file, which can be thousands of times smaller than its values, a few pages of
-the columns that are asked for are in memory.
+Docs: https://arrow.apache.org/docs/python. A CSV file is read completely, because the type of a column can
+depend on its last row. A Parquet file can be thousands of times smaller than its values, so only a few pages
+of the requested columns are in memory.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
-BATCH = 1 << 16  # rows at a time, at most
-ROOM = 256 << 20  # bytes of the columns that are decoded together; a single one may take more
-COPIES = 4  # of a page: compressed, unpacked, decoded, and handed over
+BATCH = 1 << 16  # largest number of rows in a batch
+ROOM = 256 << 20  # bytes of columns that are decoded together; a single one may need more
+COPIES = 4  # of a page: compressed, decompressed, decoded, and in the batch
 WIDEST = 8  # bytes of a number
-CSV_VALUE = 13  # bytes: a number and whether it is there, and then as float32
-CSV_COLUMN = 10_000  # bytes that Arrow takes for a column with one row
+CSV_VALUE = 13  # bytes per value: the number, its validity, and its float32
+CSV_COLUMN = 10_000  # bytes that Arrow needs for a column with one row
 BLOCK = 1 << 20  # bytes read at a time
 
 
@@ -35,10 +35,10 @@ class CSV:
     Attributes:
         schema: Arrow's types of the columns.
         names: of the columns, in order.
-        rows: how many there are.
+        rows: number of rows.
 
     Raises:
-        ValueError: it would take more memory than there is.
+        ValueError: it needs more memory than is available.
         pa.ArrowException, OSError, UnicodeDecodeError: it cannot be read.
     """
 
@@ -52,7 +52,7 @@ class CSV:
         self.rows: int = self._table.num_rows
 
     def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Batches that have all rows of these columns, and the first row of each."""
+        """Batches of all rows of these columns, each with the number of its first row."""
         start = 0
         for batch in self._table.select(names).to_batches(BATCH):
             yield start, batch
@@ -60,7 +60,7 @@ class CSV:
 
 
 class _Cost(NamedTuple):
-    """Of reading a column: bytes in memory, and how many rows to read at a time."""
+    """The memory in bytes that reading a column needs, and the number of rows to read at a time."""
 
     size: int
     rows: int
@@ -70,20 +70,20 @@ class Parquet:
     """The table in a .parquet file. Attributes and errors: see `CSV`.
 
     Raises:
-        ValueError: its columns are larger than the file.
+        ValueError: according to its metadata, the columns are larger than the file.
     """
 
     def __init__(self, file: Path) -> None:
         from pyarrow import parquet
 
-        # one file as it is: `read_table` would add columns for folders called a=b
+        # `read_table` would add partition columns for folders named a=b
         with parquet.ParquetFile(file) as opened:
             self._metadata = opened.metadata
             self._schema = opened.schema
         _check_chunks(file, self._metadata)
         self._file = file
         self._leaves: defaultdict[str, list[int]] = defaultdict(list)  # by path
-        # texts stay what they are in the file: each once, and its number for every row
+        # read strings as dictionary-encoded columns
         self._texts: set[str] = set()
         for at in range(len(self._schema)):
             leaf = self._schema.column(at)
@@ -96,10 +96,11 @@ class Parquet:
         self.rows: int = self._metadata.num_rows
 
     def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Batches that have all rows of these columns, a few columns after another.
+        """Batches of all rows of these columns, for a few columns at a time.
 
         Raises:
-            ValueError: a page takes more memory than there is, or the file has not the rows that it says.
+            ValueError: a page needs more memory than is available, or the number of rows differs from the
+                metadata.
         """
         costs = [self._cost(name) for name in names]
         used = accumulate(cost.size for cost in costs)
@@ -108,7 +109,7 @@ class Parquet:
             yield from self._read(together, min(cost.rows for cost in costs_of))
 
     def _cost(self, name: str) -> _Cost:
-        if len(self._leaves[name]) != 1:  # Arrow would take a part of a nested column for it
+        if len(self._leaves[name]) != 1:  # Arrow would read a field of a nested column
             raise ValueError(f"a part of another column is called {name}, too")
         (at,) = self._leaves[name]
         pages = pages_of(self._file, self._metadata, at)
@@ -139,7 +140,7 @@ class Parquet:
 
 
 def _check_chunks(file: Path, metadata: parquet.FileMetaData) -> None:
-    """Refuse a file whose columns lie over one another: a small one could take hours to read."""
+    """Raise ValueError for overlapping columns, with which a small file could take hours to read."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     chunks = (group.column(at) for group in groups for at in range(group.num_columns))
     if sum(max(0, chunk.total_compressed_size) for chunk in chunks) > file.stat().st_size:
@@ -147,20 +148,20 @@ def _check_chunks(file: Path, metadata: parquet.FileMetaData) -> None:
 
 
 def _check_csv(file: Path) -> None:
-    """Refuse what takes more memory than there is."""
+    """Raise `NoRoom` if the table needs more memory than is available."""
     size = file.stat().st_size
     with file.open("rb") as opened:
         columns = (_first_row(opened).count(b",") + 1) * CSV_COLUMN
         opened.seek(0)
         try:
-            check_room(columns + size * CSV_VALUE // 2, "the table")  # a value and what ends it
+            check_room(columns + size * CSV_VALUE // 2, "the table")  # a value and its delimiter
         except NoRoom:
             values = sum(map(_values_in, iter(lambda: opened.read(BLOCK), b"")))
             check_room(columns + max(size, values * CSV_VALUE), "the table")
 
 
 def _first_row(file: IO[bytes]) -> bytes:
-    """The first row of at most a block: lines before it may be empty, and a name may have a line break."""
+    """The header, from the first block: empty lines may precede it, and quoted names may have line breaks."""
     row, quotes = [], 0
     for line in file.read(BLOCK).splitlines(keepends=True):
         row.append(line)

@@ -1,4 +1,4 @@
-"""Classes for the rows of a table, from a column of whole numbers, text or true and false."""
+"""Classes of rows from a column of integers, text or booleans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.data.formats.table_file import CSV, Parquet
 from isthmus.data.listing import Rows
 from isthmus.data.memory import check_room
 
-CLASS = 200  # bytes of a class besides its name
+CLASS = 200  # bytes per class besides its name
 
 
 def classes_of(table: CSV | Parquet, label: str) -> tuple[Tensor, list[str]]:
@@ -21,12 +21,12 @@ def classes_of(table: CSV | Parquet, label: str) -> tuple[Tensor, list[str]]:
 
     Raises:
         BadInput: a row has no value.
-        ValueError: different values take more memory than there is, and what `table` raises.
+        ValueError: the distinct values need more memory than is available. Errors of `table`.
     """
     import pyarrow as pa
 
     labels = np.empty(table.rows, np.int64)
-    numbers: dict[Any, int] = {}  # of each value, as they are met
+    numbers: dict[Any, int] = {}  # of each value, in order of appearance
     absent = Rows()
     size = 0
     for start, batch in table.batches([label]):

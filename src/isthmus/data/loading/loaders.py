@@ -1,4 +1,4 @@
-"""Loaders that take whole batches by index: nothing is collated example by example."""
+"""DataLoaders that read whole batches by index, without collating single examples."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from isthmus.data.loading.prefetch import prefetch
 from isthmus.data.loading.samplers import BatchRows
 from isthmus.data.source import Reading, Source
 
-PREFETCHED = 4  # items that a thread reads ahead
-ROOM = 64 << 20  # bytes of them
-MOST_WORKERS = 4 * (os.cpu_count() or 1)  # of a config that asks for more, which may be of a larger machine
+PREFETCHED = 4  # items that the thread of `PrefetchLoader` reads ahead
+ROOM = 64 << 20  # bytes of these items
+MOST_WORKERS = 4 * (os.cpu_count() or 1)  # a config may come from a larger machine
 
 
 class SourceDataset(Dataset[Any]):
-    """A source seen as a map from blocks of rows to batches, and from lists of blocks to groups of them.
+    """Maps blocks of rows to batches, and lists of blocks to groups of batches.
 
     Args:
         source: of the data.
-        values: all of its values on another device, from where they are taken then; None for none.
+        values: a copy of its values on the training device, which is then indexed; None for none.
     """
 
     def __init__(self, source: Source, values: Tensor | None = None) -> None:
@@ -46,26 +46,26 @@ class SourceDataset(Dataset[Any]):
 
 
 def rows_of(block: BatchRows | list[BatchRows]) -> Tensor:
-    """The rows of a block, or of several blocks one after another. Shape: [N]."""
+    """The rows of a block, or of several blocks concatenated. Shape: [N]."""
     if isinstance(block, BatchRows):
         return block.rows
     return torch.cat([each.rows for each in block]) if block else torch.empty(0, dtype=torch.int64)
 
 
 class InMemoryLoader(DataLoader[Any]):
-    """A DataLoader that takes items from memory: what the others do for each costs as much again."""
+    """A DataLoader for data in memory, without the per-item overhead of DataLoader's iterator."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         return super().__iter__() if self.pin_memory else map(self.dataset.__getitem__, self.sampler)
 
 
 class PrefetchLoader(DataLoader[Any]):
-    """A DataLoader whose items one thread of this process reads while those before are used."""
+    """A DataLoader that reads ahead in a thread of this process."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         source = self.dataset.source  # type: ignore[attr-defined]
         width = torch.Size(source.shape).numel() * source.take(torch.empty(0, dtype=torch.int64)).itemsize
-        # a new thread would pin for the first GPU, whichever this process trains on
+        # the current device of a new thread is the first GPU
         device = torch.cuda.current_device() if self.pin_memory else None
 
         def read(block: BatchRows | list[BatchRows]) -> Batch | BatchGroup:
@@ -89,7 +89,7 @@ def loader(
     pin_memory: bool,
     values: Tensor | None = None,
 ) -> DataLoader[Any]:
-    """A DataLoader over `blocks` that reads as `source.reading` asks; for `values` see `SourceDataset`."""
+    """The DataLoader over `blocks` that suits `source.reading`; for `values` see `SourceDataset`."""
     workers = min(num_workers, MOST_WORKERS) if source.reading is Reading.DECODED else 0
     options: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
     kind = {Reading.MEMORY: InMemoryLoader, Reading.MAPPED: PrefetchLoader}.get(source.reading, DataLoader)

@@ -1,4 +1,4 @@
-"""Making things ahead of whoever takes them, in a thread that ends with the iterator."""
+"""Prefetches the items of an iterator in a thread, which ends with the iterator."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def prefetch(
     most: int,
     room: int,
 ) -> Iterator[Item]:
-    """`map(make, orders)`, made by one thread while the items before are used.
+    """`map(make, orders)`, computed ahead in one thread.
 
-    What goes wrong in the thread is raised here once the items before it have been taken. The thread ends
-    when everything is made, and when the iterator is closed or dropped.
+    An error in the thread is raised here in place of the item that failed. The thread ends after the last
+    item, and when the iterator is closed or garbage-collected.
 
     Args:
-        orders: gone through by the thread.
-        make: called by the thread.
-        size: bytes of the item that an order becomes.
-        most: items that are made before they are asked for.
-        room: bytes of these items; a single one may be larger.
+        orders: iterated in the thread.
+        make: called in the thread.
+        size: bytes of the item that `make` returns for an order.
+        most: largest number of prefetched items.
+        room: largest number of their bytes; a single item may be larger.
     """
     shelf: _Shelf[Item] = _Shelf(most, room)
     thread = threading.Thread(
@@ -43,7 +43,7 @@ def prefetch(
             yield shelf.take()
     finally:
         shelf.close()
-        if thread is not threading.current_thread():  # where the garbage collector drops the iterator
+        if thread is not threading.current_thread():  # the garbage collector may close the iterator there
             thread.join()
 
 
@@ -66,18 +66,18 @@ def _work(
 
 
 class _Shelf(Generic[Item]):
-    """What is made and not taken."""
+    """A queue limited by the number and the bytes of its items, which either side can close."""
 
     def __init__(self, most: int, room: int) -> None:
         self._most, self._room = most, room
         self._changed = threading.Condition()
         self._items: deque[Item] = deque()
-        self._sizes: deque[int] = deque()  # one more than items, while one is being made
+        self._sizes: deque[int] = deque()  # one more than items while an item is being made
         self._closed = False
         self._error: BaseException | None = None
 
     def reserve(self, size: int) -> bool:
-        """Wait until there is room; False where nobody waits for the item any more."""
+        """Wait for room for an item; False if the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._sizes or self._fits(size))
             self._sizes.append(size)
@@ -95,13 +95,13 @@ class _Shelf(Generic[Item]):
         self._error = error
 
     def close(self) -> None:
-        """Nothing is put here any more."""
+        """Wake both sides; no item is put any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def wait(self) -> bool:
-        """Wait for an item; False where all are taken. Raises what went wrong with the next one."""
+        """Wait for an item; False if the queue is closed and empty. Raises the error of the thread."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
             if not self._items and self._error is not None:

@@ -1,4 +1,4 @@
-"""Which rows make up each batch: a function of the seed and the epoch alone."""
+"""Samplers of whole batches: their rows depend only on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class BatchRows(NamedTuple):
 
 
 class TrainBatches:
-    """Shuffled batches, dealt out to the processes that train together.
+    """Shuffled batches, sharded over the processes.
 
-    The order is a permutation drawn from (seed, epoch). Every process gets the same number of rows: the
-    permutation is filled up from its own beginning where it does not divide.
+    The order is a permutation seeded with (seed, epoch). As in DistributedSampler, the permutation is padded
+    from its beginning, so that every process has the same number of rows.
 
     Args:
-        rows: the rows to train on. Shape: [N].
-        batch_size: rows in a batch of one process; the last batch may be smaller, or larger by one row
-            that would otherwise be left alone.
+        rows: the training rows. Shape: [N].
+        batch_size: rows in a batch of one process. The last batch may be smaller; a single row is added to
+            the batch before.
         seed: of the order.
-        rank: which process this is.
-        world_size: how many there are.
-        epoch: to begin with.
+        rank: of this process.
+        world_size: number of processes.
+        epoch: the first epoch.
     """
 
     def __init__(
@@ -72,20 +72,20 @@ class TrainBatches:
         whole, rest = divmod(share, self.batch_size)
         cuts = [self.batch_size] * whole
         if rest == 1 and cuts:
-            cuts[-1] += 1  # batch normalisation has no variance of one example
+            cuts[-1] += 1  # batch normalisation needs two examples
         elif rest:
             cuts.append(rest)
         return cuts
 
 
 class BatchGroups:
-    """Several training batches at a time, for training steps that make several optimizer steps.
+    """Groups of training batches, for training steps with several optimizer steps.
 
     Args:
         batches: to group.
         size: batches in a group; the last group may be smaller.
-        skip: batches of the epoch that `batches` begin with that were trained on before. The groups stay
-            those of a whole epoch; where nothing is left, the last one is empty.
+        skip: batches of the first epoch to skip after a resume. Groups end where they do in a whole epoch; if
+            no batch is left, there is one empty group.
     """
 
     def __init__(self, batches: TrainBatches, size: int, *, skip: int = 0) -> None:
@@ -103,7 +103,7 @@ class BatchGroups:
 
     @property
     def skipped(self) -> int:
-        """Groups of the first epoch that are not given any more."""
+        """Groups of the first epoch that are skipped."""
         return min(self.skip // self.size, len(self) - 1)
 
     def __iter__(self) -> Iterator[list[BatchRows]]:
@@ -117,17 +117,17 @@ class BatchGroups:
 
 
 class EvaluationBatches:
-    """Batches in order, each row exactly once however many processes share them.
+    """Batches in order, sharded over the processes, with each row exactly once.
 
-    Whole batches are dealt out, so batch k holds the same rows, and the noise drawn from its number is
-    the same, for one process and for many. A process that is left without a batch in the last round
-    gets an empty one: all processes take the same number of steps.
+    Whole batches are sharded, so that batch k has the same rows, and noise with the same seed, for any number
+    of processes. In the last round, processes without a batch get an empty one: all make the same number of
+    steps.
 
     Args:
         rows: the rows to evaluate. Shape: [N].
         batch_size: rows in a batch; the last may be smaller.
-        rank: which process this is.
-        world_size: how many there are.
+        rank: of this process.
+        world_size: number of processes.
     """
 
     def __init__(self, rows: Tensor, *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
