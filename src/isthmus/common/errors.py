@@ -37,7 +37,7 @@ class BadInput(ValueError):
         try:
             shown = str(value)
         except ValueError:  # Python does not print integers of more than 4300 digits
-            shown = "a number of thousands of digits"
+            shown = "a number with thousands of digits"
         return f"{cut(str(self.key))}={cut(shown)}: {cut(self.fix, LONGEST_FIX)}"
 
 

@@ -124,7 +124,7 @@ def _refusing(path: str) -> Iterator[None]:
         raise BadInput("path", path, str(error)) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise BadInput("path", path, f"cannot be read ({reason}); is it whole, and what it says?") from error
+        raise BadInput("path", path, f"cannot be read ({reason}); is it complete?") from error
 
 
 def _open(file: Path, path: str) -> CSV | Parquet:
@@ -168,7 +168,7 @@ def _choose(
     features = [name for name in chosen if name not in left_out]
     if not features:
         key, value = ("path", path) if columns is None else ("columns", list(columns))
-        raise BadInput(key, value, "no feature column is left; take fewer into data.drop or data.label")
+        raise BadInput(key, value, "no feature column is left; name fewer in data.drop and data.label")
     return features
 
 

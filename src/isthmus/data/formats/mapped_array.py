@@ -73,9 +73,7 @@ class MappedArray:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """A view of a slice of rows, or a copy of the rows with these numbers. Shape: [B, ...]."""
         if self._pages.size() < self._end:
-            raise BadInput(
-                "data.path", self._path, "became shorter while it was read; bring it back as it was"
-            )
+            raise BadInput("data.path", self._path, "became shorter while it was read; restore the file")
         if isinstance(rows, slice):
             self._give_back()
             return self._array[rows]

@@ -130,7 +130,7 @@ def open_array(path: Path, name: str) -> np.ndarray | MappedArray | PackedArray:
         raise ValueError(f"the array {name} cannot be read: {error}") from error
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         # with other methods, zipfile does not limit the size of decompressed chunks
-        raise ValueError(f"the array {name} is packed by another method than NumPy's")
+        raise ValueError(f"the array {name} is compressed with another method than NumPy's")
     return PackedArray(path, name)
 
 

@@ -80,7 +80,7 @@ def _headers(file: IO[bytes], chunk: parquet.ColumnChunkMetaData) -> Iterator[di
 def _number(fields: dict[int, Any], field: int) -> int:
     value = fields.get(field)
     if type(value) is not int or value < 0:
-        raise ValueError("a page header has no number where one belongs")
+        raise ValueError("a page header has no number for a required field")
     return value
 
 
@@ -112,7 +112,7 @@ def _struct(file: IO[bytes], depth: int = 0) -> dict[int, Any]:
 
 def _byte(file: IO[bytes]) -> int:
     if not (byte := file.read(1)):
-        raise ValueError("a page header is not whole")
+        raise ValueError("a page header is truncated")
     return byte[0]
 
 

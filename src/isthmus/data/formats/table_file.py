@@ -110,7 +110,7 @@ class Parquet:
 
     def _cost(self, name: str) -> _Cost:
         if len(self._leaves[name]) != 1:  # Arrow would read a field of a nested column
-            raise ValueError(f"a part of another column is called {name}, too")
+            raise ValueError(f"the column {name} is nested, or has the name of a field of another column")
         (at,) = self._leaves[name]
         pages = pages_of(self._file, self._metadata, at)
         size = min(self.rows, BATCH) * WIDEST + pages.largest * COPIES
@@ -129,7 +129,7 @@ class Parquet:
                 yield start, batch.select(names)
                 start += len(batch)
         if start != self.rows:
-            raise ValueError(f"it says that it has {self.rows} rows, and has others")
+            raise ValueError(f"its metadata say {self.rows} rows, but it has another number")
 
     def _opened(self) -> parquet.ParquetFile:
         from pyarrow import parquet
@@ -144,7 +144,7 @@ def _check_chunks(file: Path, metadata: parquet.FileMetaData) -> None:
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     chunks = (group.column(at) for group in groups for at in range(group.num_columns))
     if sum(max(0, chunk.total_compressed_size) for chunk in chunks) > file.stat().st_size:
-        raise ValueError("it says that its columns are larger than the file")
+        raise ValueError("its metadata say that its columns are larger than the file")
 
 
 def _check_csv(file: Path) -> None:
