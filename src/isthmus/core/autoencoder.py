@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from isthmus.core.latents.base import Latent
@@ -46,18 +45,15 @@ class Autoencoder(nn.Module):
         self.objective = objective
         self.noise = noise
 
-    def forward(
-        self, x: Tensor, *, generator: torch.Generator | None = None, epoch: Tensor | None = None
-    ) -> tuple[ForwardResult, Terms]:
+    def forward(self, x: Tensor, *, epoch: Tensor | None = None) -> tuple[ForwardResult, Terms]:
         """Corrupt, encode, sample, decode and compute the loss.
 
         Args:
             x: clean examples. Shape: [B, ...].
-            generator: where noise and samples come from; None for torch's own.
             epoch: epochs trained so far, for weights that warm up; None uses the full weights.
         """
-        noisy = self.noise(x, generator)
-        code = self.latent(self.encoder(noisy), generator)
+        noisy = self.noise(x)
+        code = self.latent(self.encoder(noisy))
         result = ForwardResult(x, noisy, code, self.decoder(code.z))
         return result, self.compute_terms(result, epoch)
 

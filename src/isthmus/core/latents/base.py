@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 from isthmus.common.errors import check_int
@@ -31,5 +30,5 @@ class Latent(nn.Module, ABC):
         """[B, H] -> the deterministic code: of a distribution, its mean."""
 
     @abstractmethod
-    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
-        """[B, H] -> the code: of a distribution, a sample. Random numbers come from `generator`."""
+    def forward(self, h: Tensor) -> Code:
+        """[B, H] -> the code: of a distribution, a sample."""

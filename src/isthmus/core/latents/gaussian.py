@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.core.latents.base import Latent
-from isthmus.core.randomness import normal_like
 from isthmus.core.types import Code, DiagonalGaussian
 
 LOG_VAR_RANGE = (-20.0, 10.0)  # keeps exp() finite even in half precision; training stays far inside
@@ -29,14 +28,13 @@ class Gaussian(Latent):
         mean, log_var = self.moments(h).float().chunk(2, dim=1)
         return Code(mean.to(h.dtype), DiagonalGaussian(mean, log_var.clamp(*LOG_VAR_RANGE)))
 
-    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+    def forward(self, h: Tensor) -> Code:
         posterior = self.encode(h).posterior
         assert posterior is not None
         mean, log_var = posterior
-        z = mean + torch.exp(0.5 * log_var) * normal_like(mean, generator)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
         return Code(z.to(h.dtype), posterior)
 
-    def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample_prior(self, count: int) -> Tensor:
         """`count` codes drawn from the prior. Shape: [count, D]."""
-        weight = self.moments.weight
-        return torch.randn(count, self.dim, generator=generator, device=weight.device)
+        return torch.randn(count, self.dim, device=self.moments.weight.device)

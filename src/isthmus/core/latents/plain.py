@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from isthmus.core.latents.base import Latent
@@ -21,5 +20,5 @@ class Plain(Latent):
     def encode(self, h: Tensor) -> Code:
         return Code(self.code(h), None)
 
-    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> Code:
+    def forward(self, h: Tensor) -> Code:
         return self.encode(h)

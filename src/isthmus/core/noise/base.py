@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 
 class Noise(nn.Module, ABC):
-    """Returns a corrupted copy of x; never changes x in place."""
+    """Returns a corrupted copy of x; never changes x in place. Draws from torch's default generator only."""
 
     @abstractmethod
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Shape: [B, ...] -> [B, ...]. Random numbers come from `generator` (None: the default one)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: [B, ...] -> [B, ...]."""
 
     def prepare(self, value_range: tuple[float, float]) -> None:
         """Set the range of the data; raise `BadInput` if the noise cannot be used with it."""

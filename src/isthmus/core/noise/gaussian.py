@@ -7,7 +7,6 @@ from torch import Tensor
 
 from isthmus.common.errors import check_float
 from isthmus.core.noise.base import Noise
-from isthmus.core.randomness import normal_like
 
 
 class Gaussian(Noise):
@@ -23,5 +22,5 @@ class Gaussian(Noise):
         super().__init__()
         self.register_buffer("std", torch.tensor(check_float("std", std, least=0.0)), persistent=False)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x + self.std * normal_like(x, generator)
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.std * torch.randn_like(x)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from isthmus.common.errors import check_float
 from isthmus.core.noise.base import Noise
-from isthmus.core.randomness import uniform_like
 
 
 class Masking(Noise):
@@ -23,5 +22,5 @@ class Masking(Noise):
         super().__init__()
         self.register_buffer("p", torch.tensor(check_float("p", p, least=0.0, most=1.0)), persistent=False)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return x * (uniform_like(x, generator) >= self.p)
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (torch.rand_like(x) >= self.p)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from isthmus.core.noise.base import Noise
@@ -11,5 +10,5 @@ from isthmus.core.noise.base import Noise
 class NoNoise(Noise):
     """The identity."""
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from isthmus.common.errors import BadInput, check_float
 from isthmus.core.noise.base import Noise
-from isthmus.core.randomness import uniform_like
 
 
 class SaltAndPepper(Noise):
@@ -26,10 +25,10 @@ class SaltAndPepper(Noise):
         self.register_buffer("p", torch.tensor(check_float("p", p, least=0.0, most=1.0)), persistent=False)
         self.low, self.high = 0.0, 1.0
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        chance = uniform_like(x, generator)
-        peppered = torch.where(chance < self.p / 2, self.low, x)
-        return torch.where(chance >= 1 - self.p / 2, self.high, peppered)
+    def forward(self, x: Tensor) -> Tensor:
+        uniform = torch.rand_like(x)
+        peppered = torch.where(uniform < self.p / 2, self.low, x)
+        return torch.where(uniform >= 1 - self.p / 2, self.high, peppered)
 
     def prepare(self, value_range: tuple[float, float]) -> None:
         low, high = value_range
