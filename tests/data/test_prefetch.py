@@ -13,7 +13,7 @@ from isthmus.data.loading.prefetch import prefetch
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "isthmus-data"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("isthmus-data")]
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_an_error_comes_after_what_was_made_before_it():
     with pytest.raises(OSError, match="the disk is broken") as caught:
         taken.extend(made.items)
     assert caught.value.errno == 5
-    assert made.made == [0, 1, 2, 3]
+    assert taken == [0, 10, 20, 30]
     assert list(made.items) == []
 
 
@@ -124,10 +124,34 @@ def test_an_error_in_the_orders_is_raised_too():
         yield 1
         raise KeyError("the order")
 
-    items = Made(orders()).items
-    assert next(items) == 10
     with pytest.raises(KeyError, match="the order"):
-        next(items)
+        list(Made(orders()).items)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_thread_itself_may_collect_the_iterator():
+    dropped, collected = threading.Event(), threading.Event()
+
+    def make(order):
+        if order == 2:
+            dropped.wait(10)
+            gc.collect()
+            collected.set()
+        return order
+
+    gc.disable()
+    try:
+        holder = [prefetch(range(10), make, size=lambda order: 1, most=3, room=100)]
+        holder.append(holder)
+        next(holder[0])
+        del holder
+        dropped.set()
+        assert collected.wait(10)
+    finally:
+        gc.enable()
+    deadline = time.monotonic() + 10
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_two_at_once():
