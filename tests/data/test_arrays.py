@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from isthmus.common.errors import BadInput
+from isthmus.data import source as source_module
 from isthmus.data.arrays import Arrays
 from isthmus.data.formats import array_scan
 from isthmus.data.module import DataModule
@@ -117,7 +118,7 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path):
 def test_standardize_uses_the_train_rows_alone(tmp_path: Path, monkeypatch):
     values = RNG.normal(1000, 3, (400, 2, 3)).astype(np.float32)
     values[:, 0, 0] = 0.1  # constant, and not exact in binary
-    monkeypatch.setattr(array_scan, "CHUNK", 1000)
+    monkeypatch.setattr(source_module, "CHUNK", 1000)
     data = source(save(tmp_path, values), scaling="standardize")
     train = torch.arange(0, 300)
     x = data.scaling(train)(data.take(torch.arange(400))).numpy().reshape(400, 6)

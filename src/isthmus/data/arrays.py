@@ -21,7 +21,7 @@ from isthmus.data.examples import locate
 from isthmus.data.formats.array_file import ArrayFile
 from isthmus.data.formats.array_labels import classes_of
 from isthmus.data.formats.array_layout import layout_of
-from isthmus.data.formats.array_scan import chunks, scan
+from isthmus.data.formats.array_scan import scan
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray, array_names
 from isthmus.data.listing import some
@@ -101,17 +101,7 @@ class Arrays(Source):
     def scaling(self, train_rows: Tensor) -> Scaling:
         if self.scaling_name == "none":
             return Scaling.unit(self.layout.unit)
-        # imported here, because it takes a second
-        from sklearn.preprocessing import StandardScaler
-
-        scaler = StandardScaler()
-        features = int(np.prod(self.shape))
-        for part in chunks(len(train_rows), features * np.dtype(np.float64).itemsize):
-            scaler.partial_fit(self.take(train_rows[part]).flatten(1).double().numpy())
-        # below `tiny`, 1 / std overflows float32; scikit-learn's scale of constant features is 1
-        std = np.where(scaler.scale_ < np.finfo(np.float32).tiny, 1.0, scaler.scale_)
-        scale, mean = torch.from_numpy(1 / std), torch.from_numpy(scaler.mean_)
-        return Scaling(scale.reshape(self.shape), mean.reshape(self.shape))
+        return self._standardize(train_rows)
 
 
 def _checked(setting: str, path: str, suffixes: tuple[str, ...]) -> Path:

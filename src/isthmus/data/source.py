@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from enum import Enum
 from typing import Any
@@ -14,6 +15,7 @@ from isthmus.core.scaling import Scaling
 from isthmus.data.memory import take_rows
 
 UNBOUNDED = (-float("inf"), float("inf"))
+CHUNK = 16 << 20  # bytes of float64 values of which statistics are computed at a time
 
 
 class Reading(Enum):
@@ -58,6 +60,11 @@ class Source(ABC):
     @abstractmethod
     def scaling(self, train_rows: Tensor) -> Scaling:
         """The map from stored to model values; its statistics, if any, are those of `train_rows` only."""
+
+    def _standardize(self, rows: Tensor) -> Scaling:
+        """Mean 0 and variance 1 for every feature over `rows`, which are read in chunks."""
+        step = max(1, CHUNK // (math.prod(self.shape) * torch.float64.itemsize))
+        return Scaling.standardize(map(self.take, rows.split(step)))
 
     def describe(self) -> dict[str, Any]:
         """The description that a run records, in plain types; subclasses add to it (column names)."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".csv", ".parquet", ".pq")
-STANDARDIZED = 16  # bytes per value: float32, and for the training rows a temporary float32 and float64
 MOST_DROPPED = 20  # largest number of columns in an override that a message suggests
 
 
@@ -77,12 +76,11 @@ class Table(TensorSource):
         self.columns = _choose(table, str(path), self.label, columns, drop)
         with _refusing(str(path)):
             _check_types(table, str(path), self.columns, self.label, "path" if columns is None else "columns")
-            value = torch.float32.itemsize if scaling == "none" else STANDARDIZED
-            check_room(table.rows * (ROW + len(self.columns) * value), "the table")
+            check_room(table.rows * (ROW + len(self.columns) * torch.float32.itemsize), "the table")
             labels, label_names = (None, None) if self.label is None else classes_of(table, self.label)
             values = _values(table, str(path), self.columns)
         del table
-        _give_back()
+        _release_arrow_memory()
         super().__init__(
             torch.from_numpy(values),
             value_range=UNBOUNDED if self.scaling_name == "standardize" else None,
@@ -94,18 +92,15 @@ class Table(TensorSource):
     def scaling(self, train_rows: Tensor) -> Scaling:
         if self.scaling_name == "none":
             return Scaling.unit()
-        train = self.values.index_select(0, train_rows).double()
-        std, mean = torch.std_mean(train, dim=0, correction=0)
-        constant = std < torch.finfo(torch.float32).tiny  # 1 / std would overflow float32
-        return Scaling(torch.where(constant, 1.0, 1 / std), mean)
+        return self._standardize(train_rows)
 
     def describe(self) -> dict[str, Any]:
         own = {"columns": self.columns, "label": self.label, "scaling": self.scaling_name}
         return {**super().describe(), **own}
 
 
-def _give_back() -> None:
-    """Release the memory in Arrow's pool: computing the statistics needs as much again."""
+def _release_arrow_memory() -> None:
+    """Return the unused memory of Arrow's pool to the system."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
