@@ -75,6 +75,12 @@ def test_wrong_bytes_leave_nothing(server, tmp_path: Path, path, sha256, says):
     assert visible(tmp_path) == []
 
 
+def test_the_next_download_removes_what_a_kill_left(server, tmp_path: Path):
+    (tmp_path / ".file.123.abcd.part").write_bytes(b"half")
+    fetch(url(server, "file"), tmp_path / "file", sha256=SUM)
+    assert visible(tmp_path) == ["file"]
+
+
 def test_offline(tmp_path: Path):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

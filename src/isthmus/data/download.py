@@ -9,7 +9,9 @@ from urllib.request import urlopen
 
 from filelock import FileLock
 
-SILENCE = 30  # timeout of each read, in seconds
+from isthmus.common.atomic_files import replacing, unfinished_of
+
+TIMEOUT = 30  # timeout of each read, in seconds
 BLOCK = 1 << 20  # bytes of a read
 MOST = 1 << 30  # largest file, in bytes
 
@@ -33,20 +35,17 @@ def fetch(url: str, to: Path, *, sha256: str) -> None:
         DownloadFailed: the server cannot be reached, the folder is not writable, the file is larger than
             `MOST` or has another checksum. The download is then deleted.
     """
-    partial = to.with_name(f".{to.name}.part")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(to.with_name(f".{to.name}.lock")):
             if to.exists():
                 return
-            try:
-                partial.unlink(missing_ok=True)  # left by a kill
+            for left in unfinished_of(to):
+                left.unlink(missing_ok=True)
+            with replacing(to) as partial:
                 found = _copy(url, partial)
                 if found != sha256:
                     raise DownloadFailed(f"{url} has SHA-256 {found} instead of {sha256}")
-                partial.replace(to)
-            finally:
-                partial.unlink(missing_ok=True)
     except DownloadFailed:
         raise
     except (OSError, HTTPException) as error:
@@ -57,7 +56,7 @@ def _copy(url: str, to: Path) -> str:
     """Download `url` to `to`; returns the SHA-256."""
     digest = hashlib.sha256()
     # "x" follows no link that somebody else placed there
-    with urlopen(url, timeout=SILENCE) as response, to.open("xb") as file:
+    with urlopen(url, timeout=TIMEOUT) as response, to.open("xb") as file:
         while block := response.read(BLOCK):
             digest.update(block)
             file.write(block)
