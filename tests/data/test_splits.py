@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from isthmus.common.errors import BadInput
-from isthmus.data.splits import amount, draw_split
+from isthmus.data.loading.splits import amount, draw_split
 
 OFFICIAL = torch.tensor([50, 3, 4, 99, 17])
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput, one_of
+from isthmus.common.listing import some
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
 from isthmus.data.formats.array_file import ArrayFile
@@ -24,7 +25,6 @@ from isthmus.data.formats.array_layout import layout_of
 from isthmus.data.formats.array_scan import scan
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray, array_names
-from isthmus.data.listing import some
 from isthmus.data.memory import ROW, check_room, fits_in_memory, take_rows
 from isthmus.data.source import UNBOUNDED, Reading, Source
 

@@ -15,9 +15,9 @@ from isthmus.core.scaling import Scaling
 from isthmus.core.types import Batch, BatchGroup
 from isthmus.data.loading.loaders import loader
 from isthmus.data.loading.samplers import BatchGroups, EvaluationBatches, TrainBatches
+from isthmus.data.loading.splits import draw_split
 from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
-from isthmus.data.splits import draw_split
 
 GROUP_BYTES = 32 << 20  # largest group of batches, as float32
 # copies of a batch in memory: examples and reconstructions, and in training the gradients of these

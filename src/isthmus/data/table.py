@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput, one_of
+from isthmus.common.listing import Rows, some
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
 from isthmus.data.formats.table_file import CSV, Parquet
 from isthmus.data.formats.table_labels import classes_of
-from isthmus.data.listing import Rows, some
 from isthmus.data.memory import ROW, NoRoom, check_room
 from isthmus.data.source import UNBOUNDED, TensorSource
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isthmus.common.listing import Rows
 from isthmus.data.formats.array_layout import Layout
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray
-from isthmus.data.listing import SHOWN
 
 CHUNK = 16 << 20  # bytes read at a time
 
@@ -58,8 +58,7 @@ def scan(array: np.ndarray | MappedArray | PackedArray, layout: Layout, *, into:
     """
     digest = hashlib.sha256(repr((array.dtype.str, array.shape)).encode())
     lowest, highest = (0.0, 1.0) if layout.dtype == np.uint8 else (np.inf, -np.inf)
-    bad_rows: list[int] = []
-    bad = 0
+    bad = Rows()
     for part, stored in parts(array):
         digest.update(np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data)
         values = layout.apply(stored)
@@ -72,13 +71,11 @@ def scan(array: np.ndarray | MappedArray | PackedArray, layout: Layout, *, into:
             lowest, highest = min(lowest, low), max(highest, high)
         else:
             finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-            found = part.start + np.flatnonzero(~finite)
-            bad += len(found)
-            bad_rows += found[: SHOWN - len(bad_rows)].tolist()
-    if bad:
-        more = ", ..." if bad > SHOWN else ""
+            bad.add(part.start + np.flatnonzero(~finite))
+    if bad.count:
+        more = ", ..." if bad.count > len(bad.first) else ""
         raise ValueError(
-            f"NaN, infinity or numbers beyond float32 in {bad} of {len(array)} rows "
-            f"({', '.join(map(str, bad_rows))}{more}; the first is 0); remove or fill them"
+            f"NaN, infinity or numbers beyond float32 in {bad.count} of {len(array)} rows "
+            f"({', '.join(map(str, bad.first))}{more}; the first is 0); remove or fill them"
         )
     return Scan(lowest, highest, digest.hexdigest())

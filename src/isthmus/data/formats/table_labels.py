@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
+from isthmus.common.listing import Rows
 from isthmus.data.formats.table_file import CSV, Parquet
-from isthmus.data.listing import Rows
 from isthmus.data.memory import check_room
 
 CLASS = 200  # bytes per class besides its name
