@@ -20,9 +20,9 @@ from isthmus.common.listing import some
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
 from isthmus.data.formats.array_file import ArrayFile
-from isthmus.data.formats.array_labels import classes_of
 from isthmus.data.formats.array_layout import layout_of
 from isthmus.data.formats.array_scan import scan
+from isthmus.data.formats.labels import array_classes
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray, array_names
 from isthmus.data.memory import ROW, check_room, fits_in_memory, take_rows
@@ -84,7 +84,7 @@ class Arrays(Source):
         digest = hashlib.sha256(found.sha256.encode())
         if labels is not None:
             with _refusing("labels", labels):
-                self.labels, self.label_names = classes_of(_labels(place, names, labels).array, self.rows)
+                self.labels, self.label_names = array_classes(_labels(place, names, labels).array, self.rows)
             digest.update(self.labels.numpy().data)
         self.fingerprint = digest.hexdigest()
 

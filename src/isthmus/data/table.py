@@ -26,8 +26,8 @@ from isthmus.common.errors import BadInput, one_of
 from isthmus.common.listing import Rows, some
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
+from isthmus.data.formats.labels import column_classes
 from isthmus.data.formats.table_file import CSV, Parquet
-from isthmus.data.formats.table_labels import classes_of
 from isthmus.data.memory import ROW, NoRoom, check_room
 from isthmus.data.source import UNBOUNDED, TensorSource
 
@@ -77,7 +77,7 @@ class Table(TensorSource):
         with _refusing(str(path)):
             _check_types(table, str(path), self.columns, self.label, "path" if columns is None else "columns")
             check_room(table.rows * (ROW + len(self.columns) * torch.float32.itemsize), "the table")
-            labels, label_names = (None, None) if self.label is None else classes_of(table, self.label)
+            labels, label_names = (None, None) if self.label is None else column_classes(table, self.label)
             values = _values(table, str(path), self.columns)
         del table
         _release_arrow_memory()
