@@ -42,7 +42,7 @@ def test_created_once(links, monkeypatch, tmp_path):
     if links:  # threads share a process number, and so the file beside
         with ThreadPoolExecutor(8) as pool:
             monkeypatch.setattr(
-                atomic_files, "_beside", lambda place: tmp_path / f".{os.urandom(8).hex()}.part"
+                atomic_files, "_temporary_path", lambda place: tmp_path / f".{os.urandom(8).hex()}.part"
             )
             winners = [number for number in pool.map(attempt, range(50)) if number is not None]
     else:

@@ -12,7 +12,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from isthmus.core.metrics.latent import active_units
-from isthmus.core.metrics.reconstruction import CERTAIN, psnr, reconstruction_errors
+from isthmus.core.metrics.reconstruction import EPSILON, psnr, reconstruction_errors
 from isthmus.core.metrics.ssim import ssim
 
 IMAGES = [(1, 28, 28), (1, 8, 8), (3, 32, 32), (3, 17, 23), (1, 6, 31)]
@@ -105,7 +105,7 @@ def test_psnr_by_hand_and_at_its_ends():
 def test_errors_are_those_of_scikit_learn(shape):
     x, y = pairs(shape)
     errors = reconstruction_errors(y, x, value_range=(0.0, 1.0), probabilities=True)
-    p = y.clamp(CERTAIN, 1 - CERTAIN).double().flatten(1).numpy()
+    p = y.clamp(EPSILON, 1 - EPSILON).double().flatten(1).numpy()
     target, given = x.double().flatten(1).numpy(), y.double().flatten(1).numpy()
     truth = {
         "mse": mean_squared_error(target.T, given.T, multioutput="raw_values"),
@@ -170,7 +170,7 @@ def test_cross_entropy_is_finite_where_a_certain_reconstruction_is_wrong():
         torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), value_range=(0.0, 1.0), probabilities=True
     )
     # 1 - 1e-7 rounds to 1 - 1.19e-7 in float32
-    assert errors["bce"].item() == pytest.approx(-math.log(CERTAIN), rel=0.02)
+    assert errors["bce"].item() == pytest.approx(-math.log(EPSILON), rel=0.02)
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])

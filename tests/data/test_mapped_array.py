@@ -41,8 +41,8 @@ def saved(tmp_path, values):
 @pytest.mark.parametrize("shape", [(600,), (600, 5), (600, 3, 4)])
 @pytest.mark.parametrize("most", [0, 1 << 30])
 def test_rows_equal_numpys(tmp_path, monkeypatch, shape, dtype, order, most):
-    monkeypatch.setattr(mapped_array, "MOST", most)
-    monkeypatch.setattr(mapped_array, "PIECE", 20)
+    monkeypatch.setattr(mapped_array, "MAX_RESIDENT", most)
+    monkeypatch.setattr(mapped_array, "CHECK_EVERY", 20)
     values = np.asarray(RNG.integers(0, 2, shape).astype(dtype), order=order)
     array = saved(tmp_path, values)
     assert (len(array), array.shape, array.dtype) == (600, values.shape, values.dtype)
@@ -89,8 +89,8 @@ def test_rows_that_are_not_there(tmp_path, row):
 
 
 def test_neighbours_are_read_where_they_are_wanted(tmp_path, monkeypatch, advice):
-    monkeypatch.setattr(mapped_array, "WORTH", 50)
-    monkeypatch.setattr(mapped_array, "SLOW", 10.0)
+    monkeypatch.setattr(mapped_array, "SEEK", 50)
+    monkeypatch.setattr(mapped_array, "UNCACHED", 10.0)
     array = saved(tmp_path, np.zeros((600, 10), np.uint8))
     for rows in ([1, 2, 5], [9, 8, 7], [0, 599], [590, 10], [3, 4]):
         array[np.array(rows)]
@@ -98,9 +98,9 @@ def test_neighbours_are_read_where_they_are_wanted(tmp_path, monkeypatch, advice
 
 
 def test_what_the_disk_is_slow_to_give_is_asked_for_together(tmp_path, monkeypatch, advice):
-    monkeypatch.setattr(mapped_array, "WORTH", 0)
+    monkeypatch.setattr(mapped_array, "SEEK", 0)
     array = saved(tmp_path, np.zeros((600, 1000), np.uint8))
-    monkeypatch.setattr(mapped_array, "SLOW", -1.0)
+    monkeypatch.setattr(mapped_array, "UNCACHED", -1.0)
     array[ROWS]
     assert advice == [("MADV_RANDOM",)]
     array[ROWS]
@@ -117,7 +117,7 @@ def test_what_the_disk_is_slow_to_give_is_asked_for_together(tmp_path, monkeypat
 def test_systems_that_take_no_advice(tmp_path, monkeypatch, what):
     values = RNG.random((600, 5))
     array = saved(tmp_path, values)
-    monkeypatch.setattr(mapped_array, "MOST", 0)
+    monkeypatch.setattr(mapped_array, "MAX_RESIDENT", 0)
     if what == "/proc":
         monkeypatch.setattr(mapped_array, "_mapped_memory", lambda: None)
     else:
@@ -134,7 +134,7 @@ from isthmus.data.arrays import Arrays
 from isthmus.data.module import DataModule
 
 MB = 1 << 20
-mapped_array.MOST = 40 * MB
+mapped_array.MAX_RESIDENT = 40 * MB
 seen = []
 
 def look():

@@ -28,15 +28,15 @@ def replacing(path: Path) -> Iterator[Path]:
         FolderLost: `path` is in a held folder that was lost (see `common.held_folder`).
     """
     check_held(path)
-    with _writing_beside(path) as beside:
-        yield beside
+    with _temporary(path) as temporary:
+        yield temporary
         check_held(path)
-        beside.replace(path)
+        temporary.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically."""
-    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -48,24 +48,24 @@ def create_text(path: Path, text: str) -> None:
     Raises:
         FileExistsError: it exists; of several concurrent calls, one succeeds.
     """
-    with _writing_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with _temporary(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
         try:
-            os.link(beside, path)
+            os.link(temporary, path)
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             with path.open("x", encoding="utf-8"):
-                beside.replace(path)
+                temporary.replace(path)
 
 
 def same_content(source: Path, path: Path) -> None:
     """Make `path` a hard link to `source`, or a copy where links are not supported."""
-    with replacing(path) as beside:
+    with replacing(path) as temporary:
         try:
-            os.link(source, beside)
+            os.link(source, temporary)
         except OSError:
-            shutil.copyfile(source, beside)
+            shutil.copyfile(source, temporary)
 
 
 def make_subfolder(path: Path) -> None:
@@ -102,20 +102,20 @@ def discard_empty(*folders: Path) -> None:
 
 
 @contextmanager
-def _writing_beside(path: Path) -> Iterator[Path]:
+def _temporary(path: Path) -> Iterator[Path]:
     """Yield a temporary path, removed afterwards. Errors that name it, or no file, name `path` instead."""
-    beside = _beside(path)
+    temporary = _temporary_path(path)
     try:
-        yield beside
+        yield temporary
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(beside)):
+        if error.errno is not None and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
     finally:
         with contextlib.suppress(OSError):  # if the disk is read-only now, the first error is reported
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     # random, so that nobody can place a link there beforehand
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}{UNFINISHED}")

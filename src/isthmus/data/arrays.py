@@ -63,10 +63,10 @@ class Arrays(Source):
         if path is None or path == "???":
             raise BadInput("path", path, "give data.path=FILE.npy (or FILE.npz, or example:patches.npy)")
         place = _checked("path", path, (".npy", ".npz"))
-        with _refusing("path", path):
+        with _as_bad_input("path", path):
             names = array_names(place) if place.suffix.lower() == ".npz" else None
         self.file = ArrayFile(place, _choose(names, key, labels))
-        with _refusing("path", path):
+        with _as_bad_input("path", path):
             array = self.file.array
             self.layout = layout_of(array.shape, array.dtype)
             self.shape, self.rows = self.layout.shape, len(array)
@@ -83,7 +83,7 @@ class Arrays(Source):
         self.value_range = UNBOUNDED if scaling == "standardize" else (found.lowest, found.highest)
         digest = hashlib.sha256(found.sha256.encode())
         if labels is not None:
-            with _refusing("labels", labels):
+            with _as_bad_input("labels", labels):
                 self.labels, self.label_names = array_classes(_labels(place, names, labels).array, self.rows)
             digest.update(self.labels.numpy().data)
         self.fingerprint = digest.hexdigest()
@@ -107,7 +107,7 @@ class Arrays(Source):
 def _checked(setting: str, path: str, suffixes: tuple[str, ...]) -> Path:
     """The existing file at `path`, whose suffix is one of `suffixes`."""
     place = locate(path, setting)
-    with _refusing(setting, path):
+    with _as_bad_input(setting, path):
         if place.is_dir():
             raise ValueError(f"is a folder; give a {' or '.join(suffixes)} file")
         if place.suffix.lower() not in suffixes:
@@ -144,7 +144,7 @@ def _labels(place: Path, names: list[str] | None, labels: str) -> ArrayFile:
 
 
 @contextmanager
-def _refusing(setting: str, value: str) -> Iterator[None]:
+def _as_bad_input(setting: str, value: str) -> Iterator[None]:
     """Convert errors of the file readers to `BadInput` for one setting."""
     try:
         yield

@@ -42,7 +42,7 @@ def locate(path: str, key: str = "path") -> Path:
         BadInput: the path is invalid, there is no such example, or the cache is not writable.
     """
     if not path.startswith(PREFIX):
-        return _looked_up(path, key)
+        return _ordinary_path(path, key)
     name = path.removeprefix(PREFIX)
     if name not in EXAMPLES:
         known = ", ".join(PREFIX + example for example in EXAMPLES)
@@ -51,14 +51,14 @@ def locate(path: str, key: str = "path") -> Path:
     place = cache / name
     try:
         if not place.exists():
-            _make(EXAMPLES[name], place)
+            _create(EXAMPLES[name], place)
     except OSError as error:
         fix = f"cannot be made in {cache} ({error.strerror}); set XDG_CACHE_HOME to a folder you can write to"
         raise BadInput(key, path, fix) from error
     return place
 
 
-def _looked_up(path: str, key: str) -> Path:
+def _ordinary_path(path: str, key: str) -> Path:
     try:
         place = Path(path).expanduser()
         place.stat()
@@ -70,7 +70,7 @@ def _looked_up(path: str, key: str) -> Path:
     return place
 
 
-def _make(write: Callable[[Path], None], place: Path) -> None:
+def _create(write: Callable[[Path], None], place: Path) -> None:
     """Write into a temporary folder, then rename to `place`."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=place.parent, prefix=".") as beside:

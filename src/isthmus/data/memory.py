@@ -114,12 +114,12 @@ def check_room(
     available = available_memory()
     if available and size > available * MOST:
         raise NoRoom(
-            f"{what} would take {_shown(size)} of memory, more than three quarters of the "
-            f"{_shown(available)} that are free; {fix}"
+            f"{what} would take {_readable(size)} of memory, more than three quarters of the "
+            f"{_readable(available)} that are free; {fix}"
         )
 
 
-def _shown(size: int) -> str:
+def _readable(size: int) -> str:
     size = min(size, 10**18)  # a file may claim any size
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 

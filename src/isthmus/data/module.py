@@ -21,7 +21,7 @@ from isthmus.data.source import Reading, Source
 
 GROUP_BYTES = 32 << 20  # largest group of batches, as float32
 # copies of a batch in memory: examples and reconstructions, and in training the gradients of these
-TRAINED, JUDGED = 3, 2
+TRAINING_COPIES, EVALUATION_COPIES = 3, 2
 
 
 class DataModule(LightningDataModule):
@@ -85,9 +85,9 @@ class DataModule(LightningDataModule):
             test_size=test_size,
             seed=check_int("split_seed", split_seed, least=0, most=LARGEST_SEED),
         )
-        self._check_batch("batch_size", batch_size, len(self.split.train), TRAINED)
+        self._check_batch("batch_size", batch_size, len(self.split.train), TRAINING_COPIES)
         held_out = max(len(self.split.val), len(self.split.test))
-        self._check_batch("eval_batch_size", eval_batch_size, held_out, JUDGED)
+        self._check_batch("eval_batch_size", eval_batch_size, held_out, EVALUATION_COPIES)
         self.scaling: Scaling = source.scaling(self.split.train)
 
     def _check_batch(self, key: str, asked: int, rows: int, copies: int) -> None:

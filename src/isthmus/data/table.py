@@ -74,7 +74,7 @@ class Table(TensorSource):
         table = _open(file, str(path))
         self.label = None if label is None else str(label)
         self.columns = _choose(table, str(path), self.label, columns, drop)
-        with _refusing(str(path)):
+        with _as_bad_input(str(path)):
             _check_types(table, str(path), self.columns, self.label, "path" if columns is None else "columns")
             check_room(table.rows * (ROW + len(self.columns) * torch.float32.itemsize), "the table")
             labels, label_names = (None, None) if self.label is None else column_classes(table, self.label)
@@ -107,7 +107,7 @@ def _release_arrow_memory() -> None:
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
+def _as_bad_input(path: str) -> Iterator[None]:
     """Convert errors of the file readers to `BadInput`."""
     import pyarrow as pa
 
@@ -132,7 +132,7 @@ def _open(file: Path, path: str) -> CSV | Parquet:
         raise BadInput("path", path, f"must end in {', '.join(SUFFIXES)}")
     if not file.stat().st_size:
         raise BadInput("path", path, "is an empty file")
-    with _refusing(path):
+    with _as_bad_input(path):
         table = CSV(file) if file.suffix.lower() == ".csv" else Parquet(file)
     if repeated := [name for name, count in Counter(table.names).items() if count > 1]:
         raise BadInput("path", path, f"has more than one column called {some(repeated)}; rename them")

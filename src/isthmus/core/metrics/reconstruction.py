@@ -9,7 +9,7 @@ from torch import Tensor
 
 from isthmus.core.metrics.ssim import ssim
 
-CERTAIN = 1e-7  # keeps log() finite where a reconstruction is exactly 0 or 1
+EPSILON = 1e-7  # keeps log() finite where a reconstruction is exactly 0 or 1
 
 
 def reconstruction_errors(
@@ -38,7 +38,7 @@ def _errors(
     errors = {"mse": difference.square().mean(1), "mae": difference.abs().mean(1)}
     low, high = value_range
     if probabilities and low >= 0 and high <= 1:
-        p = reconstruction.clamp(CERTAIN, 1 - CERTAIN)
+        p = reconstruction.clamp(EPSILON, 1 - EPSILON)
         errors["bce"] = -(x * p.log() + (1 - x) * (1 - p).log()).flatten(1).mean(1)
     if x.ndim == 4 and math.isfinite(high - low):
         clipped = reconstruction.clamp(low, high)

@@ -17,11 +17,11 @@ import numpy as np
 
 from isthmus.common.errors import BadInput
 
-MOST = 256 << 20  # resident bytes of the file, above which pages are released
-PIECE = 64  # accesses between two checks of that: each may map megabytes from the page cache
-PLACE = 64 << 10  # bytes of a row that count as one access
-WORTH = 128 << 10  # bytes that a disk reads sequentially in the time of a seek
-SLOW = 1e-5  # seconds per row; several times the duration of a read from the page cache
+MAX_RESIDENT = 256 << 20  # resident bytes of the file, above which pages are released
+CHECK_EVERY = 64  # accesses between two checks of that: each may map megabytes from the page cache
+ACCESS = 64 << 10  # bytes of a row that count as one access
+SEEK = 128 << 10  # bytes that a disk reads sequentially in the time of a seek
+UNCACHED = 1e-5  # seconds per row; several times the duration of a read from the page cache
 
 
 class MappedArray:
@@ -58,11 +58,12 @@ class MappedArray:
         if shape and self._array.flags.c_contiguous:
             self._bytes = np.ndarray((shape[0], self.nbytes // shape[0]), np.uint8, self._pages, offset)
         width = self.nbytes // max(1, len(self._array)) if shape else 1
-        self._step = max(1, PIECE // max(1, width // (PLACE if self._bytes is not None else dtype.itemsize)))
+        access = dtype.itemsize if self._bytes is None else ACCESS
+        self._step = max(1, CHECK_EVERY // max(1, width // access))
         self._offset = offset
         self._advice = "MADV_NORMAL"
         self._slow = False
-        self._others = _mapped_memory() or 0
+        self._baseline = _mapped_memory() or 0
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -75,18 +76,18 @@ class MappedArray:
         if self._pages.size() < self._end:
             raise BadInput("data.path", self._path, "became shorter while it was read; restore the file")
         if isinstance(rows, slice):
-            self._give_back()
+            self._release_pages()
             return self._array[rows]
         taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
         if not len(rows):
             return taken
         began = time.perf_counter()
-        self._announce(rows, int(rows.min()), int(rows.max()))
+        self._advise_rows(rows, int(rows.min()), int(rows.max()))
         for start in range(0, len(rows), self._step):
-            self._give_back()
+            self._release_pages()
             piece = slice(start, start + self._step)
             self._copy(rows[piece], taken[piece])
-        self._slow = time.perf_counter() - began > SLOW * len(rows)
+        self._slow = time.perf_counter() - began > UNCACHED * len(rows)
         return taken
 
     def _copy(self, rows: np.ndarray, into: np.ndarray) -> None:
@@ -96,14 +97,14 @@ class MappedArray:
             bytes_ = into.view(np.uint8).reshape(len(rows), -1)
             np.take(self._bytes, rows, axis=0, out=bytes_, mode="clip")
 
-    def _announce(self, rows: np.ndarray, first: int, last: int) -> None:
+    def _advise_rows(self, rows: np.ndarray, first: int, last: int) -> None:
         """Advise the system which pages will be read: no read-ahead for rows that are far apart."""
         if first < 0 or last >= len(self):
             raise IndexError(f"rows {first} to {last} of {len(self)}")
         if self._bytes is None:
             return
         width = self._bytes.shape[1]
-        near = (last - first + 1) * width <= len(rows) * WORTH
+        near = (last - first + 1) * width <= len(rows) * SEEK
         advice = "MADV_NORMAL" if near else "MADV_RANDOM"
         if advice != self._advice:
             self._advice = advice
@@ -114,13 +115,13 @@ class MappedArray:
             for page, end in zip(pages.tolist(), (starts + width).tolist(), strict=True):
                 self._advise("MADV_WILLNEED", page, end - page)
 
-    def _give_back(self) -> None:
-        if self.nbytes <= MOST:
+    def _release_pages(self) -> None:
+        if self.nbytes <= MAX_RESIDENT:
             return
         held = _mapped_memory()
-        if held is None or held - self._others > MOST:
+        if held is None or held - self._baseline > MAX_RESIDENT:
             self._advise("MADV_DONTNEED")
-            self._others = _mapped_memory() or 0
+            self._baseline = _mapped_memory() or 0
 
     def _advise(self, name: str, *where: int) -> None:
         if hasattr(mmap, name):

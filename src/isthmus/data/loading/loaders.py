@@ -97,7 +97,7 @@ def loader(
         SourceDataset(source, values),
         sampler=blocks,
         batch_size=None,
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
         num_workers=workers,
         pin_memory=pin_memory and values is None,
         generator=torch.Generator().manual_seed(0),
@@ -105,5 +105,5 @@ def loader(
     )
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
