@@ -47,7 +47,7 @@ def locate(path: str, key: str = "path") -> Path:
     if name not in EXAMPLES:
         known = ", ".join(PREFIX + example for example in EXAMPLES)
         raise BadInput(key, path, f"there is no such example; there are {known}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isthmus" / "examples"
+    cache = cache_folder("examples")
     place = cache / name
     try:
         if not place.exists():
@@ -56,6 +56,11 @@ def locate(path: str, key: str = "path") -> Path:
         fix = f"cannot be made in {cache} ({error.strerror}); set XDG_CACHE_HOME to a folder you can write to"
         raise BadInput(key, path, fix) from error
     return place
+
+
+def cache_folder(name: str) -> Path:
+    """`isthmus/name` in $XDG_CACHE_HOME, by default ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "isthmus" / name
 
 
 def _ordinary_path(path: str, key: str) -> Path:

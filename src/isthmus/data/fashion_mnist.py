@@ -14,12 +14,13 @@ from torch import Tensor
 
 from isthmus.common.errors import BadInput
 from isthmus.data.download import DownloadFailed, fetch
-from isthmus.data.examples import locate
+from isthmus.data.examples import cache_folder, locate
 from isthmus.data.formats.idx import read_idx
 from isthmus.data.source import TensorSource, sha256_of
 
 SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package dataset-fashion-mnist
+CACHE = "fashion-mnist"  # name of the folder of downloads
 CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -106,12 +107,6 @@ class FashionMNIST(TensorSource):
         )
 
 
-def cache_folder() -> Path:
-    """The default folder of downloads, in $XDG_CACHE_HOME or ~/.cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "isthmus" / "fashion-mnist"
-
-
 def _read(root: Path | None, file: File) -> Tensor:
     """Find one file, verify it and return its values. Shape: [N, 28, 28] or [N]."""
     path = _find(root, file)
@@ -135,7 +130,7 @@ def absent(root: Path | None) -> list[str]:
 
 
 def _present(root: Path | None, file: File) -> Path | None:
-    for folder in (root, DEBIAN, cache_folder()):
+    for folder in (root, DEBIAN, cache_folder(CACHE)):
         # Path.exists raises for a folder without read permission
         if folder and os.path.exists(folder / file.name):
             return folder / file.name
@@ -145,7 +140,7 @@ def _present(root: Path | None, file: File) -> Path | None:
 def _find(root: Path | None, file: File) -> Path:
     if (present := _present(root, file)) is not None:
         return present
-    path = (root or cache_folder()) / file.name
+    path = (root or cache_folder(CACHE)) / file.name
     try:
         fetch(SITE + file.name, path, sha256=file.served)
     except DownloadFailed as error:

@@ -30,19 +30,14 @@ class Scan(NamedTuple):
     sha256: str
 
 
-def chunks(rows: int, row_bytes: int) -> Iterator[slice]:
-    """Slices of `rows`, each of about `CHUNK` bytes and at least one row."""
-    step = max(1, CHUNK // row_bytes)
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
-
-
 def parts(array: np.ndarray | MappedArray | PackedArray) -> Iterator[tuple[slice, np.ndarray]]:
     """The rows of `array` in order, as slices of about `CHUNK` bytes with their values."""
-    row_bytes = max(1, array.nbytes // len(array))
+    rows = len(array)
+    step = max(1, CHUNK * rows // max(1, array.nbytes))
+    slices = (slice(start, min(start + step, rows)) for start in range(0, rows, step))
     if isinstance(array, PackedArray):
-        blocks = array.blocks(max(1, CHUNK // row_bytes))
-        return zip(chunks(len(array), row_bytes), blocks, strict=True)
-    return ((part, array[part]) for part in chunks(len(array), row_bytes))
+        return zip(slices, array.blocks(step), strict=True)
+    return ((part, array[part]) for part in slices)
 
 
 def scan(array: np.ndarray | MappedArray | PackedArray, layout: Layout, *, into: np.ndarray | None) -> Scan:
