@@ -1,4 +1,4 @@
-"""The thread that reads ahead: in order, not too far, and never longer there than its iterator."""
+"""Prefetching: order, limits, errors, and the end of the thread with its iterator."""
 
 from __future__ import annotations
 

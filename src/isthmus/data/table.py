@@ -123,7 +123,7 @@ def _as_bad_input(path: str) -> Iterator[None]:
 
 
 def _open(file: Path, path: str) -> CSV | Parquet:
-    """Open the table in `file`; raises `BadInput` if it has no rows or columns of the same name."""
+    """Open the table in `file`; raises `BadInput` if it has no rows or duplicate column names."""
     if file.is_dir():
         raise BadInput("path", path, "is a folder; give a .csv or .parquet file (data=images reads folders)")
     if not file.is_file():

@@ -42,7 +42,7 @@ def head_of(file: Path) -> Head:
     Not thread-safe: changes the warning filters of the process.
 
     Raises:
-        TooLarge: see there.
+        TooLarge: it has too many pixels.
         UNREADABLE: it is not an image.
     """
     from PIL import Image
