@@ -148,8 +148,9 @@ def test_checkpoints_load_without_running_code(run, name):
 
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_latents_hold_codes_ids_labels_and_errors(run, part):
-    files = sorted(run.glob(f"latents/*_{part}.safetensors"))
+    files = sorted(run.glob(f"latents/step=*_{part}.safetensors"))
     assert len(files) == 2, "one for each checkpoint"
+    assert (run / f"latents/best_{part}.safetensors").read_bytes() == files[-1].read_bytes()
     with safe_open(files[-1], "np") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     count = len(tensors["ids"])

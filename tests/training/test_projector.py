@@ -15,7 +15,7 @@ from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import RunFailed
 from isthmus.runs.execution import fit
 from isthmus.runs.train import train
-from isthmus.training.callbacks import figures
+from isthmus.training.callbacks import figures, projector
 from isthmus.training.loggers import EventFiles
 from isthmus.training.writers.metrics_csv import MetricsFile
 from isthmus.training.writers.projector import thumbnails, write_projector
@@ -107,7 +107,7 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     ("place", "name", "says"),
     [
-        (fit, "write_projector", "the projector could not be written"),
+        (projector, "write_projector", "the projector could not be written"),
         (fit, "write_hparams", "the HParams row could not be written"),
         (figures, "image_grid", "a figure could not be drawn"),
         (figures, "save_png", "a figure could not be drawn"),
@@ -128,15 +128,15 @@ def test_metrics_cannot_be_done_without(run, monkeypatch):
         run()
 
 
-@pytest.mark.parametrize("name", ["write_projector", "write_hparams"])
-def test_a_full_disk_ends_the_run_all_the_same(name, run, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("place", "name"), [(projector, "write_projector"), (fit, "write_hparams")])
+def test_a_full_disk_ends_the_run_all_the_same(place, name, run, monkeypatch, tmp_path):
     def full(*arguments, **keywords):
         try:
             raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "run" / "file"))
         except OSError as error:
             raise RuntimeError("a file could not be written") from error
 
-    monkeypatch.setattr(fit, name, full)
+    monkeypatch.setattr(place, name, full)
     with pytest.raises(RunFailed, match=r"No space left on device.*isthmus resume"):
         run()
 

@@ -132,7 +132,7 @@ def _trainer(
     ]
     checkpoints = parts.callbacks["checkpoint"]
     assert isinstance(checkpoints, Checkpoints)
-    run = RunContext(folder.path, parts.data, decisive(cfg), stops, background, checkpoints)
+    run = RunContext(folder.path, parts.data, decisive(cfg), stops, background, checkpoints.register_hook)
     for callback in _of_the_run(parts):
         callback.attach(run)
     limits = dict(cfg.trainer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
@@ -12,7 +11,13 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from isthmus.common.errors import check_float, check_int
-from isthmus.training.callbacks.run_callback import RunCallback, RunContext, check_monitor, resolve_mode
+from isthmus.training.callbacks.run_callback import (
+    CheckpointHook,
+    RunCallback,
+    RunContext,
+    check_monitor,
+    resolve_mode,
+)
 from isthmus.training.checkpoint.io import ALSO
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.signals import Interruption
@@ -20,7 +25,6 @@ from isthmus.training.signals import Interruption
 AGREE_EVERY = 8  # steps between two all-reduces: stop? is a checkpoint due?
 CONFIG = "config"  # key in a checkpoint
 AUTO = "auto"
-Hook = Callable[[AutoencoderModule, int, bool], None]
 BEST, LAST = "best.ckpt", "last.ckpt"
 
 
@@ -64,7 +68,7 @@ class Checkpoints(RunCallback, Checkpoint):
         self._finished: list[int] | None = None  # the limits under which training has ended
         self._asked = 0
         self._due_at = float("inf")
-        self._hooks: list[Hook] = []
+        self._hooks: list[CheckpointHook] = []
 
     def attach(self, run: RunContext) -> None:
         self.folder = run.folder / "checkpoints"
@@ -75,7 +79,7 @@ class Checkpoints(RunCallback, Checkpoint):
             # The training loss is no substitute: regularizer weights may still be warming up.
             self.monitor = "val/loss" if len(run.data.split.val) else None
 
-    def register_hook(self, hook: Hook) -> None:
+    def register_hook(self, hook: CheckpointHook) -> None:
         """Call `hook(module, step, is_best)` before each checkpoint by epochs or steps."""
         self._hooks.append(hook)
 

@@ -40,7 +40,7 @@ class Latents(RunCallback):
         self._labels, self._label_names = source.labels, source.label_names
         parts = {"val": split.val, "test": split.test}
         self._loaders = {name: run.data.whole_loader(rows) for name, rows in parts.items() if len(rows)}
-        run.checkpoints.register_hook(self._write)
+        run.before_checkpoint(self._write)
 
     @rank_zero_only
     def _write(self, module: AutoencoderModule, step: int, best: bool) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
@@ -14,10 +14,7 @@ from isthmus.training.module import AutoencoderModule
 from isthmus.training.signals import StopRequests
 from isthmus.training.writers.background import Background
 
-if TYPE_CHECKING:
-    from isthmus.data.module import DataModule
-    from isthmus.training.callbacks.checkpoints import Checkpoints
-
+CheckpointHook = Callable[[AutoencoderModule, int, bool], None]
 HIGHER_IS_BETTER = ("psnr", "ssim", "active_units")
 
 
@@ -27,19 +24,20 @@ class RunContext:
 
     Attributes:
         folder: of the run.
-        data: its data, split and scaled.
+        data: its DataModule.
         config: the dotted keys that define the model and its data, which checkpoints contain.
         stops: requests to stop training.
         background: the writer thread.
-        checkpoints: the callback that writes the checkpoints.
+        before_checkpoint: registers a hook that runs before each checkpoint by epochs or steps. It gets the
+            module, the step and whether the checkpoint is the best so far.
     """
 
     folder: Path
-    data: DataModule
+    data: Any
     config: Mapping[str, Any]
     stops: StopRequests
     background: Background
-    checkpoints: Checkpoints
+    before_checkpoint: Callable[[CheckpointHook], None]
 
 
 class RunCallback(Callback):
