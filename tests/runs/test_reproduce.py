@@ -125,7 +125,7 @@ def test_other_results_are_different(original, again):
     edit(original.results, lambda results: results.update({"test/mse": 0.5}))
     code, printed, _ = again()
     assert code == 3
-    assert "different: the metric that is farthest off, test/mse, is so by" in printed
+    assert "different: the metric that differs most, test/mse, differs by" in printed
 
 
 def test_everything_known_to_differ_is_listed_before_and_after(original, again):
@@ -208,7 +208,7 @@ def test_other_hardware_is_within_tolerance(original, again):
     edit(original.results, lambda results: results.update({"test/mse": results["test/mse"] * 1.001}))
     code, printed, found = again()
     assert (code, found["verdict"]) == (0, WITHIN), printed
-    assert "test/mse, is so by 0.001; the tolerance is 0.02" in printed
+    assert "test/mse, differs by 0.001; the tolerance is 0.02" in printed
     assert "hardware.processor: another -> " in printed.partition("what rounds differently:")[2]
 
 

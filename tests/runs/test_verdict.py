@@ -119,4 +119,4 @@ def test_relative_differences(original, reproduced, relative):
     (metric,) = compare(*pair).results
     assert metric.relative == pytest.approx(relative)
     assert metric.same is (relative == 0)
-    assert metric.judged is not isinstance(original, list)
+    assert metric.has_tolerance is not isinstance(original, list)

@@ -18,6 +18,11 @@ def run_folders(typed: str) -> Iterable[str]:
     return (str(path.parent) for path in Path("outputs").glob("**/status.json"))
 
 
+def add_overrides(parser: ArgumentParser, help: str) -> None:
+    """Add the argument ``overrides`` of a command that opens a run: any number of KEY=VALUE."""
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=help)
+
+
 @dataclass(frozen=True)
 class Command:
     """A command of `isthmus`; the module `isthmus.cli.NAME` defines it as `COMMAND`.

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.cli.command import Command, run_folders
+from isthmus.cli.command import Command, add_overrides, run_folders
 from isthmus.cli.tables import by_stage, printable, table
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.json_text import as_json
@@ -19,13 +19,7 @@ def parser() -> argparse.ArgumentParser:
         description="Test a run's checkpoint with the run's own config and data. Nothing is written.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="what differs now: trainer.accelerator=cpu, data.path=...",
-    )
+    add_overrides(parser, "what differs now: trainer.accelerator=cpu, data.path=...")
     parser.add_argument(
         "--checkpoint",
         choices=("best", "last"),

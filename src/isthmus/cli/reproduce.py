@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli.command import Command, run_folders
+from isthmus.cli.command import Command, add_overrides, run_folders
 from isthmus.cli.tables import aligned, number, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import relative
@@ -33,17 +33,11 @@ def parser() -> argparse.ArgumentParser:
         prog="isthmus reproduce",
         description="Train a run again into a new folder, from its own config.yaml and with as many threads "
         "as it had, and compare: identical (the same bits), within tolerance (other hardware or threads), or "
-        "different (exit code 3). With overrides that change the experiment, compare without judging. "
+        "different (exit code 3). With overrides that change the experiment, compare without a verdict. "
         "The verdict is kept as reproduction.json in the new folder.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run that is done")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="what differs now: data.path=..., latent.dim=8",
-    )
+    add_overrides(parser, "what differs now: data.path=..., latent.dim=8")
     parser.add_argument("--to", type=Path, metavar="DIR", help="the new folder; default: one below outputs/")
     parser.add_argument(
         "--tolerance",
@@ -175,7 +169,7 @@ def _farthest(verdict: Verdict) -> str:
     name = printable(metric.name, 60)
     if metric.relative is None:
         return f"{name} is a number in one of the two alone"
-    return f"the metric that is farthest off, {name}, is so by {metric.relative:.2g}"
+    return f"the metric that differs most, {name}, differs by {metric.relative:.2g}"
 
 
 def _changed(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:

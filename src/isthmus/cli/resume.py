@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.cli.command import Command, run_folders
+from isthmus.cli.command import Command, add_overrides, run_folders
 from isthmus.cli.reproduce import exit_code, report
 from isthmus.cli.tables import command, print_run, printable
 from isthmus.common.errors import BadInput
@@ -21,18 +21,13 @@ def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus resume",
-        description="Go on with a run that was stopped, killed or failed, from its newest checkpoint and in "
+        description="Resume a run that was stopped, killed or failed, from its newest checkpoint and in "
         "its own folder. Weights and metrics become those of a run that was never interrupted: on the CPU, "
         "to the bit.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="keys of trainer and callbacks that differ from now on: trainer.max_epochs=40 trains a run "
-        "that is done further",
+    add_overrides(
+        parser, "new trainer and callbacks keys: trainer.max_epochs=40 trains a finished run for longer"
     )
     return parser
 
@@ -78,7 +73,7 @@ def _compared(folder: RunFolder) -> int:
 
 
 COMMAND = Command(
-    summary="go on with a run that was stopped, killed or failed: isthmus resume RUN",
+    summary="resume a run that was stopped, killed or failed: isthmus resume RUN",
     run=run,
     parser=parser,
     words=run_folders,

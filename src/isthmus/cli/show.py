@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="isthmus show",
         description="Print a run: its status, provenance, config against the defaults, metrics and files. "
-        "Works on a run that is going on, failed or was killed.",
+        "Works on a run that is running, failed or was killed.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("--json", action="store_true", help="print everything that is known, as JSON")

@@ -25,16 +25,16 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
         read, if last was tested instead; or None), and ``same_data``.
     """
     quiet()
-    folder = RunFolder.open(path)
-    cfg, parts, tested, damage, epoch, step = load(folder, checkpoint, overrides=overrides)
-    set_threads(cfg.trainer.threads, processes=1)
-    if not len(parts.data.split.test):
-        raise BadInput("data.test_size", cfg.data.test_size, "leaves no test set to evaluate on")
+    run = load(RunFolder.open(path), checkpoint, overrides=overrides)
+    settings, data = run.cfg.trainer, run.parts.data
+    set_threads(settings.threads, processes=1)
+    if not len(data.split.test):
+        raise BadInput("data.test_size", run.cfg.data.test_size, "leaves no test set to evaluate on")
     trainer = Trainer(
-        accelerator=cfg.trainer.accelerator,
+        accelerator=settings.accelerator,
         devices=1,
-        precision=cfg.trainer.precision,
-        deterministic=cfg.trainer.deterministic,
+        precision=settings.precision,
+        deterministic=settings.deterministic,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -43,17 +43,13 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
         plugins=LightningEnvironment(),
     )
     gc_pause.go_on()
-    (metrics,) = trainer.test(parts.module, datamodule=parts.data, verbose=False)
-    provenance = folder.read_provenance()
-    recorded = provenance.get("data")
-    trained_on = recorded if isinstance(recorded, dict) else {}
-    now = parts.data.describe()
-    same = all(trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint"))
+    (metrics,) = trainer.test(run.parts.module, datamodule=data, verbose=False)
+    now = data.describe()
     return {
         **metrics,
-        "checkpoint": tested,
-        "epoch": epoch,
-        "step": step,
-        "damaged": damage,
-        "same_data": same,
+        "checkpoint": run.checkpoint,
+        "epoch": run.epoch,
+        "step": run.step,
+        "damaged": run.damage,
+        "same_data": all(run.trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint")),
     }

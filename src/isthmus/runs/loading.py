@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
@@ -32,6 +32,7 @@ class Loaded(NamedTuple):
         damage: why best could not be read, if last was loaded instead; or None.
         epoch: number of epochs trained.
         step: number of optimizer steps trained.
+        trained_on: the description of the training data in the provenance; empty if there is none.
     """
 
     cfg: DictConfig
@@ -40,6 +41,7 @@ class Loaded(NamedTuple):
     damage: str | None
     epoch: int
     step: int
+    trained_on: Mapping[str, Any]
 
 
 def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequence[str] = ()) -> Loaded:
@@ -63,8 +65,8 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
         raise BadInput("RUN", folder.path, f"{name}.ckpt is no checkpoint of a run")
     check_trained(state.get(CONFIG), trained)
     recorded = folder.read_provenance().get("data")
-    columns = recorded.get("columns") if isinstance(recorded, dict) else None
-    parts = _build(cfg, columns, overrides)
+    trained_on = recorded if isinstance(recorded, dict) else {}
+    parts = _build(cfg, trained_on.get("columns"), overrides)
     try:
         check_weights(state, parts.module)
     except ValueError as error:
@@ -74,7 +76,7 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
             f"its weights do not fit the model that the config and the overrides build: {error}",
         ) from error
     parts.module.load_state_dict(state["state_dict"])
-    return Loaded(cfg, parts, name, damage, state["epoch"] + 1, state["global_step"])
+    return Loaded(cfg, parts, name, damage, state["epoch"] + 1, state["global_step"], trained_on)
 
 
 def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:

@@ -60,7 +60,7 @@ def check_config_files(folder: Path) -> None:
         except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
-            raise BadInput("--config-dir", path, f"is no YAML: {_reason(error, content)}") from error
+            raise BadInput("--config-dir", path, f"is not valid YAML: {_reason(error, content)}") from error
         if values > MOST_VALUES:
             raise BadInput("--config-dir", path, f"unfolds into more than {MOST_VALUES:,} values")
         if not trusted() and (found := _resolver(node)):
@@ -91,7 +91,7 @@ def _bad_header(content: bytes) -> tuple[int, str] | None:
         if line.strip() and not re.match(r"\s*#\s*@", line):
             break
         if line.strip() and len(line.strip().lstrip("#").split()) != 2:
-            return number, f"has {line.strip()!r}, where two words are due, as in '# @package _global_',"
+            return number, f"has {line.strip()!r}, which must be two words, as in '# @package _global_',"
     return None
 
 
@@ -101,7 +101,7 @@ def _bad_defaults(root: yaml.Node | None) -> tuple[int, str] | None:
     if listed is None:
         return None
     if not isinstance(listed, yaml.SequenceNode):
-        return listed.start_mark.line + 1, "has defaults that are no list"
+        return listed.start_mark.line + 1, "has defaults that are not a list"
     for entry in listed.value:
         if not _is_default(entry):
             reason = "has among its defaults what is neither CHOICE nor GROUP: CHOICE"

@@ -32,9 +32,7 @@ def overrides_last(argv: Sequence[str]) -> list[str]:
 
     known, rest = get_args_parser().parse_known_intermixed_args(argv)
     if rest:
-        raise BadInput(
-            "option", rest[0], "there is no such option; `isthmus train --help` tells what there is"
-        )
+        raise BadInput("option", rest[0], "there is no such option; see `isthmus train --help`")
     return [*(argument for argument in argv if argument not in known.overrides), *known.overrides]
 
 
@@ -143,7 +141,7 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
         key, _, value = typed.partition("=")
         reason = _root_line(error)
         if "Cannot merge" in reason:
-            reason = "cannot be put there: a list stays a list, and what holds keys holds keys"
+            reason = "has another type: a list stays a list, and a group stays a group"
         return BadInput(key, value, reason)
     key = found.group(1).partition("@")[0]
     value = next((a.partition("=")[2] for a in argv if a.lstrip("+~").startswith(f"{key}=")), "")

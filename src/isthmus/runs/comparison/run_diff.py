@@ -58,14 +58,14 @@ class Metric:
         return type(self.original) is type(self.reproduced) and self.original == self.reproduced
 
     @property
-    def judged(self) -> bool:
+    def has_tolerance(self) -> bool:
         """Whether the tolerance applies: to single measured numbers, not to lists, which break one down."""
         return self.name.startswith(STAGES) and not isinstance(self.original, list)
 
     def within(self, tolerance: float) -> bool:
         """Whether both runs agree within the tolerance, or it does not apply."""
         near = self.relative is not None and self.relative <= tolerance
-        return self.same or not self.judged or near
+        return self.same or not self.has_tolerance or near
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Verdict:
     @property
     def farthest(self) -> Metric | None:
         """The final metric with the largest relative difference; one that cannot be compared comes first."""
-        off = [metric for metric in self.comparison.results if metric.judged and not metric.same]
+        off = [metric for metric in self.comparison.results if metric.has_tolerance and not metric.same]
         return max(off, key=lambda metric: inf if metric.relative is None else metric.relative, default=None)
 
     def as_json(self) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class RunFolder:
             raise BadInput(
                 "RUN",
                 path,
-                "holds nothing yet: its run begins just now, or was ended before it began; then train it "
+                "holds nothing yet: its run is starting, or was killed before it started; then train it "
                 f"again, in the same folder with hydra.run.dir={path}",
             )
         if missing == ["config.yaml"]:
