@@ -28,13 +28,11 @@ from isthmus.runs.config.compose import is_follower
 from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
-from isthmus.runs.execution.launch import devices_of
+from isthmus.runs.execution.resources import Resources, resolve_resources
 from isthmus.runs.execution.slurm import was_requeued
-from isthmus.runs.execution.threads import threads_restored, threads_to_restore
 from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.train import train
-from isthmus.training.devices import threads_of
 from isthmus.training.trainer import quiet
 
 DEFAULT_EXPERIMENT = "reproduced"
@@ -50,7 +48,7 @@ class Plan(NamedTuple):
         experiment: the experiment of the new run.
         typed: overrides of the original, followed by the new ones.
         changed: keys that change the experiment: old and new value.
-        threads: CPU threads per process, as in the original; None: as the config says.
+        resources: devices, processes and threads to train with; as many threads as the original had.
         known: differences that are known before training.
         free: whether training is non-deterministic on a GPU.
     """
@@ -61,7 +59,7 @@ class Plan(NamedTuple):
     experiment: str
     typed: Sequence[str]
     changed: Mapping[str, tuple[Any, Any]]
-    threads: int | None
+    resources: Resources
     known: Sequence[Difference]
     free: bool
 
@@ -86,13 +84,9 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
     cfg = overridden(original.config.copy(), overrides)
     check(cfg)
     check_opened(cfg, overrides)
-    devices = devices_of(cfg)
-    processes = devices * cfg.trainer.num_nodes
     provenance = original.provenance
-    threads = threads_to_restore(cfg, provenance, processes=processes)
-    now = environment(
-        threads=threads or threads_of(cfg.trainer.threads, processes=devices), processes=processes
-    )
+    resources = resolve_resources(cfg, provenance)
+    now = environment(threads=resources.threads, processes=resources.processes)
     changes = changes_between(original.config, cfg)
     known = {**now, "seed": cfg.seed, "data": build_data(cfg).describe()}
     experiment = experiment_name(provenance)
@@ -103,7 +97,7 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
         experiment=experiment,
         typed=[*folder.read_overrides(), *overrides],
         changed=changes,
-        threads=threads,
+        resources=resources,
         known=differences_between(provenance, known, changes),
         free=bool(now["hardware"]["gpus"])
         and cfg.trainer.accelerator != "cpu"
@@ -125,14 +119,14 @@ def reproduce(plan: Plan, *, tolerance: float) -> tuple[RunFolder, Verdict] | No
         BadInput: for an error that the user can fix. If the verdict cannot be written, the new run is kept.
     """
     helps = is_follower()
-    with threads_restored(plan.threads):
-        folder = train(
-            plan.cfg,
-            None if helps else plan.path,
-            overrides=plan.typed,
-            experiment=plan.experiment,
-            reproduces=reference(plan.original.folder, tolerance=tolerance),
-        )
+    folder = train(
+        plan.cfg,
+        None if helps else plan.path,
+        overrides=plan.typed,
+        experiment=plan.experiment,
+        reproduces=reference(plan.original.folder, tolerance=tolerance),
+        resources=plan.resources,
+    )
     if helps:
         return None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,15 +18,14 @@ from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.keys import CHANGEABLE
 from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
-from isthmus.runs.execution.launch import devices_of, launch
+from isthmus.runs.execution.launch import launch
+from isthmus.runs.execution.resources import Resources, resolve_resources
 from isthmus.runs.execution.restart import newest, rewind
 from isthmus.runs.execution.resume_checks import check_origin, check_start
-from isthmus.runs.execution.threads import threads_restored, threads_to_restore
 from isthmus.runs.folder.migrations import FORMAT, RESUMABLE
 from isthmus.runs.folder.provenance import environment
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.folder.untrusted import FOLDERS, check_inside
-from isthmus.training.devices import threads_of
 
 
 def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
@@ -48,16 +47,12 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
             "RUN", path, f"has format {folder.format}, whose checkpoints cannot be resumed; train it again"
         )
     cfg = _config(folder, overrides)
-    begin = None if is_follower() else lambda stack, parts: reopen(stack, folder, cfg, parts, overrides)
-    with threads_as_before(folder, cfg):
-        return launch(cfg, begin)
+    resources = resolve_resources(cfg, folder.read_provenance())
 
+    def begin(stack: ExitStack, parts: Parts) -> RunFolder:
+        return reopen(stack, folder, cfg, resources, parts, overrides)
 
-def threads_as_before(folder: RunFolder, cfg: DictConfig) -> AbstractContextManager[None]:
-    """Restore the thread count that the run started with, unless its config sets one."""
-    origin = folder.read_provenance()
-    processes = devices_of(cfg) * cfg.trainer.num_nodes
-    return threads_restored(threads_to_restore(cfg, origin, processes=processes))
+    return launch(cfg, resources, None if is_follower() else begin)
 
 
 def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
@@ -76,7 +71,12 @@ def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
 
 
 def reopen(
-    stack: ExitStack, folder: RunFolder, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
+    stack: ExitStack,
+    folder: RunFolder,
+    cfg: DictConfig,
+    resources: Resources,
+    parts: Parts,
+    overrides: Sequence[str],
 ) -> RunFolder:
     """Prepare a folder for resuming: lock it, check the data, truncate the logs to the newest checkpoint.
 
@@ -84,6 +84,7 @@ def reopen(
         stack: releases the lock when it is closed.
         folder: the run folder.
         cfg: its config with the overrides applied.
+        resources: resolved from `cfg`.
         parts: built from `cfg`.
         overrides: recorded in the provenance.
     """
@@ -96,7 +97,7 @@ def reopen(
     if start is None and folder.is_done:
         raise BadInput("RUN", folder.path, "is done, and has lost its checkpoints; train it again")
     if start is not None:
-        check_start(folder, start, cfg, parts, overrides)
+        check_start(folder, start, cfg, parts, overrides, processes=resources.processes)
         for damage in start.damaged.values():
             print(f"{damage}; {start.path.name} takes its place", flush=True)
         if start.path.stem != "last" and not start.damaged:
@@ -111,10 +112,7 @@ def reopen(
     if overrides:
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
     epoch, step = (start.epoch, start.step) if start else (0, 0)
-    devices = devices_of(cfg)
-    now = environment(
-        threads=threads_of(cfg.trainer.threads, processes=devices), processes=devices * cfg.trainer.num_nodes
-    )
+    now = environment(threads=resources.threads, processes=resources.processes)
     entry = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "epoch": epoch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from isthmus.common.atomic_files import discard_empty, write_text
 from isthmus.runs.config.build import Parts
 from isthmus.runs.config.validation import check, check_literal
-from isthmus.runs.execution.launch import devices_of, launch
+from isthmus.runs.execution.launch import launch
+from isthmus.runs.execution.resources import Resources, resolve_resources
 from isthmus.runs.execution.slurm import requeued
 from isthmus.runs.folder.provenance import provenance
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.resume import reopen, threads_as_before
-from isthmus.training.devices import threads_of
+from isthmus.runs.resume import reopen
 from isthmus.training.distributed import cluster
 
 
@@ -29,6 +29,7 @@ def train(
     overrides: Sequence[str] = (),
     experiment: str = "unnamed",
     reproduces: Mapping[str, Any] | None = None,
+    resources: Resources | None = None,
 ) -> RunFolder:
     """Train, test and record one run.
 
@@ -42,6 +43,7 @@ def train(
         overrides: as typed by the user, to be recorded.
         experiment: name of the experiment, to be recorded.
         reproduces: the run to compare with, to be recorded (see `runs.comparison.reproduction`).
+        resources: resolved from `cfg`; None to resolve them here.
 
     Raises:
         BadInput: for an error that the user can fix.
@@ -51,21 +53,22 @@ def train(
     """
     check(cfg)
     if path is None:
-        return launch(cfg, None)
+        return launch(cfg, resources or resolve_resources(cfg), None)
     earlier = requeued(_anchored(cfg.copy()), path)
     if earlier is not None:
         discard_empty(path, path.parent)
         if earlier.is_done and cluster() is None:
             return earlier
 
+    found = resources or resolve_resources(cfg, earlier.read_provenance() if earlier else None)
+
     def begin(stack: ExitStack, parts: Parts) -> RunFolder:
         _anchored(cfg)
         if earlier is not None:
-            return reopen(stack, earlier, cfg, parts, ())
-        return _record(stack, path, cfg, parts, overrides, experiment, reproduces)
+            return reopen(stack, earlier, cfg, found, parts, ())
+        return _record(stack, path, cfg, found, parts, overrides, experiment, reproduces)
 
-    with threads_as_before(earlier, cfg) if earlier is not None else nullcontext():
-        return launch(cfg, begin)
+    return launch(cfg, found, begin)
 
 
 def _anchored(cfg: DictConfig) -> DictConfig:
@@ -82,6 +85,7 @@ def _record(
     stack: ExitStack,
     path: Path,
     cfg: DictConfig,
+    resources: Resources,
     parts: Parts,
     overrides: Sequence[str],
     experiment: str,
@@ -91,13 +95,12 @@ def _record(
     try:
         stack.enter_context(folder.held())
         write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
-        devices = devices_of(cfg)
         record = provenance(
             seed=cfg.seed,
             data=parts.data.describe(),
             experiment=experiment,
-            threads=threads_of(cfg.trainer.threads, processes=devices),
-            processes=devices * cfg.trainer.num_nodes,
+            threads=resources.threads,
+            processes=resources.processes,
         )
         if reproduces is not None:
             record["reproduces"] = reproduces

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +10,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from isthmus.common.errors import BadInput
 from isthmus.common.held_folder import FolderLost, holding
@@ -21,9 +19,10 @@ from isthmus.runs.config.build import Parts, build, check_normalization
 from isthmus.runs.errors import RunFailed, Stopped, lost
 from isthmus.runs.execution.broken_pipes import guard_streams
 from isthmus.runs.execution.fit import fit_and_test, stopped
+from isthmus.runs.execution.resources import Resources
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training import distributed
-from isthmus.training.devices import check_devices, device_type, set_threads
+from isthmus.training.devices import set_threads
 from isthmus.training.trainer import quiet
 
 if TYPE_CHECKING:
@@ -32,22 +31,24 @@ if TYPE_CHECKING:
 Begin = Callable[[ExitStack, Parts], RunFolder]
 
 
-def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
-    """Train in the number of processes that the config sets.
+def launch(cfg: DictConfig, resources: Resources, begin: Begin | None) -> RunFolder:
+    """Train with the resources of a run.
 
     Args:
         cfg: the checked config.
+        resources: resolved from it.
         begin: prepares and locks the folder in the process of rank 0; None in the others.
     """
     quiet()
-    devices = devices_of(cfg)
+    devices = resources.devices
     cluster = distributed.cluster()
     with ExitStack() as stack:
+        stack.enter_context(resources.in_environment())
         if cluster is None:
             assert begin is not None
             set_threads(cfg.trainer.threads, processes=1)
             parts = build(cfg)
-            check_normalization(cfg, parts.data, processes=devices * cfg.trainer.num_nodes)
+            check_normalization(cfg, parts.data, processes=resources.processes)
             folder = _begun(begin, stack, parts)
             with _keeping(folder):
                 if devices == 1:
@@ -59,7 +60,7 @@ def launch(cfg: DictConfig, begin: Begin | None) -> RunFolder:
         distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
         set_threads(cfg.trainer.threads, processes=devices)
         parts = build(cfg)
-        check_normalization(cfg, parts.data, processes=devices * cfg.trainer.num_nodes)
+        check_normalization(cfg, parts.data, processes=resources.processes)
         distributed.join(cluster)
         made = None
         try:
@@ -90,41 +91,6 @@ def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> RunFolder:
         return begin(stack, parts)
     except OSError as error:
         raise BadInput("RUN", error.filename or "", f"cannot be written ({error.strerror})") from error
-
-
-def devices_of(cfg: DictConfig) -> int:
-    """Number of training processes on this machine. Raises `BadInput` for unavailable devices."""
-    trainer = cfg.trainer
-    devices = (
-        OmegaConf.to_container(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
-    )
-    try:
-        count = check_devices(trainer.accelerator, devices)
-    except BadInput as error:
-        raise error.under("trainer") from error
-    if trainer.num_nodes > 1 and distributed.cluster() is None:
-        raise BadInput(
-            "trainer.num_nodes",
-            trainer.num_nodes,
-            "needs torchrun or srun to start the processes on each machine",
-        )
-    _check_abilities(cfg, device_type(trainer.accelerator))
-    return count
-
-
-def _check_abilities(cfg: DictConfig, device: str) -> None:
-    """Refuse settings that this type of device does not support."""
-    keys = cfg.trainer
-    if device == "cpu" and keys.precision == "16-mixed":
-        raise BadInput("trainer.precision", keys.precision, "needs a GPU; on the CPU there is bf16-mixed")
-    if device != "cpu" and keys.deterministic and keys.compile:
-        fix = "use trainer.deterministic=false or trainer.compile=false"
-        raise BadInput("trainer.compile", True, f"does not promise deterministic results on a GPU; {fix}")
-    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    if device == "cpu" and keys.compile and sys.platform != "win32" and shutil.which(compiler) is None:
-        raise BadInput(
-            "trainer.compile", True, f"needs a C++ compiler; install {compiler}, or name one in CXX"
-        )
 
 
 def _train_together(folder: RunFolder, processes: int) -> None:

@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 from isthmus.common.errors import BadInput
 from isthmus.runs.config.build import Parts
 from isthmus.runs.config.keys import check_trained
-from isthmus.runs.execution.launch import devices_of
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.callbacks.checkpoints import CONFIG, is_finished
@@ -41,7 +40,13 @@ def check_origin(folder: RunFolder, origin: Mapping[str, Any], parts: Parts) -> 
 
 
 def check_start(
-    folder: RunFolder, start: Start, cfg: DictConfig, parts: Parts, overrides: Sequence[str]
+    folder: RunFolder,
+    start: Start,
+    cfg: DictConfig,
+    parts: Parts,
+    overrides: Sequence[str],
+    *,
+    processes: int,
 ) -> None:
     """Raise `BadInput` if a config cannot resume from a checkpoint.
 
@@ -50,6 +55,7 @@ def check_start(
         start: its checkpoints.
         cfg: its config with the overrides applied.
         parts: built from `cfg`.
+        processes: that would resume, on all machines.
         overrides: as typed. If all are of the trainer, a finished run must have something left to train.
     """
     for path, checkpoint in start.readable.items():
@@ -63,6 +69,7 @@ def check_start(
                 f"the weights and states in {path.name} do not fit the model that its config builds: {error}",
             ) from error
     _check_limits(start, cfg)
+    check_processes(start.place, processes)
     if folder.is_done and overrides and all(each.startswith("trainer.") for each in overrides):
         _check_left(folder, start, cfg)
     first_rows(folder.metrics, start.checkpoint["logs"].get("metrics", 0))
@@ -78,7 +85,6 @@ def _check_limits(start: Start, cfg: DictConfig) -> None:
             raise BadInput(
                 f"trainer.max_{name}", limit, f"is fewer than the {made} {name} that it was trained"
             )
-    check_processes(start.place, devices_of(cfg) * cfg.trainer.num_nodes)
 
 
 def _check_left(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
