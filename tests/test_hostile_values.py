@@ -21,7 +21,7 @@ from isthmus.common.errors import BadInput
 from isthmus.data import fashion_mnist
 from isthmus.runs.config.compose import compose, conf_dir
 from isthmus.runs.config.validation import check
-from isthmus.runs.execution import fit, launch
+from isthmus.runs.execution import fit, launch, resources
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.signals import StopRequests
 from isthmus.training.writers.background import Background
@@ -90,9 +90,9 @@ def _little_room():
 def _before_training(tmp_path, monkeypatch):
     """A run ends where its first step would be, and finds nothing of the person's own."""
 
-    def until_training(cfg, parts, folder):
+    def until_training(cfg, parts, folder, start):
         with Background() as background:
-            fit._trainer(cfg, parts, folder, StopRequests(), None, background)
+            fit._trainer(cfg, parts, folder, StopRequests(), start, background)
 
     def read(root, file):
         rows = 40 if file.shape[0] == 60_000 else 10
@@ -146,11 +146,11 @@ def refusal(cfg, folder):
 
     def begin(stack, parts):
         folder.mkdir()
-        return RunFolder(folder)
+        return RunFolder(folder), None
 
     try:
         check(cfg)
-        launch.launch(cfg, begin)
+        launch.launch(cfg, resources.resolve_resources(cfg), begin)
     except BadInput as error:
         return error
     return None

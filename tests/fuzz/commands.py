@@ -212,11 +212,11 @@ class Home:
         finally:
             sweep_folder.release()
 
-    def finish(self, cfg: Any, parts: Any, folder: RunFolder) -> None:
+    def finish(self, cfg: Any, parts: Any, folder: RunFolder, start: Any) -> None:
         """In place of training: all of it but the steps."""
         with Background() as background:
             fit.config_row(cfg)
-            fit._trainer(cfg, parts, folder, StopRequests(), fit.newest(folder), background)
+            fit._trainer(cfg, parts, folder, StopRequests(), start, background)
         folder.checkpoints.mkdir(exist_ok=True)
         for name in ("metrics.csv", "results.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
             (folder.path / name).unlink(missing_ok=True)

@@ -14,12 +14,9 @@ from isthmus.runs.config.keys import check_trained
 from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.callbacks.checkpoints import CONFIG
-from isthmus.training.checkpoint.io import read_checkpoint
-from isthmus.training.checkpoint.validation import check_weights, is_count
+from isthmus.training.checkpoint.content import Checkpoint
+from isthmus.training.checkpoint.validation import check_weights
 from isthmus.training.devices import check_devices
-
-COUNTS = ("epoch", "global_step")  # keys of a checkpoint
 
 
 class Loaded(NamedTuple):
@@ -60,23 +57,21 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
         check_devices(cfg.trainer.accelerator, 1)
     except BadInput as error:
         raise error.under("trainer") from error
-    name, state, damage = _read(folder, checkpoint)
-    if not all(is_count(state.get(key)) for key in COUNTS):
-        raise BadInput("RUN", folder.path, f"{name}.ckpt is no checkpoint of a run")
-    check_trained(state.get(CONFIG), trained)
+    state, damage = _read(folder, checkpoint)
+    check_trained(state.config, trained)
     recorded = folder.read_provenance().get("data")
     trained_on = recorded if isinstance(recorded, dict) else {}
     parts = _build(cfg, trained_on.get("columns"), overrides)
     try:
-        check_weights(state, parts.module)
+        check_weights(state.content, parts.module)
     except ValueError as error:
         raise BadInput(
             "RUN",
             folder.path,
             f"its weights do not fit the model that the config and the overrides build: {error}",
         ) from error
-    parts.module.load_state_dict(state["state_dict"])
-    return Loaded(cfg, parts, name, damage, state["epoch"] + 1, state["global_step"], trained_on)
+    parts.module.load_weights(state.weights, epoch=state.epoch, step=state.step)
+    return Loaded(cfg, parts, state.path.stem, damage, state.epoch, state.step, trained_on)
 
 
 def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
@@ -105,13 +100,13 @@ def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
     return parts
 
 
-def _read(folder: RunFolder, checkpoint: str | None) -> tuple[str, dict[str, Any], str | None]:
-    """Name and content of the checkpoint to use, and why best is damaged if last replaces it."""
+def _read(folder: RunFolder, checkpoint: str | None) -> tuple[Checkpoint, str | None]:
+    """The checkpoint to use, and why best is damaged if last replaces it."""
     path = folder.checkpoint(checkpoint or "best")
     try:
-        return path.stem, read_checkpoint(path), None
+        return Checkpoint.read(path), None
     except (OSError, ValueError) as error:
         other = "best" if checkpoint == "last" else "last"
         if checkpoint is not None or not (folder.checkpoints / f"{other}.ckpt").is_file():
             raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other}") from error
-        return other, _read(folder, other)[1], str(error)
+        return _read(folder, other)[0], str(error)

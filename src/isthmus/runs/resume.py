@@ -20,7 +20,7 @@ from isthmus.runs.config.overrides import overridden
 from isthmus.runs.config.validation import check
 from isthmus.runs.execution.launch import launch
 from isthmus.runs.execution.resources import Resources, resolve_resources
-from isthmus.runs.execution.restart import newest, rewind
+from isthmus.runs.execution.restart import Start, newest, rewind
 from isthmus.runs.execution.resume_checks import check_origin, check_start
 from isthmus.runs.folder.migrations import FORMAT, RESUMABLE
 from isthmus.runs.folder.provenance import environment
@@ -49,7 +49,7 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
     cfg = _config(folder, overrides)
     resources = resolve_resources(cfg, folder.read_provenance())
 
-    def begin(stack: ExitStack, parts: Parts) -> RunFolder:
+    def begin(stack: ExitStack, parts: Parts) -> tuple[RunFolder, Start | None]:
         return reopen(stack, folder, cfg, resources, parts, overrides)
 
     return launch(cfg, resources, None if is_follower() else begin)
@@ -77,7 +77,7 @@ def reopen(
     resources: Resources,
     parts: Parts,
     overrides: Sequence[str],
-) -> RunFolder:
+) -> tuple[RunFolder, Start | None]:
     """Prepare a folder for resuming: lock it, check the data, truncate the logs to the newest checkpoint.
 
     Args:
@@ -87,6 +87,9 @@ def reopen(
         resources: resolved from `cfg`.
         parts: built from `cfg`.
         overrides: recorded in the provenance.
+
+    Returns:
+        The folder and its checkpoints; None if it has none yet.
     """
     check_inside(folder.path)
     stack.enter_context(folder.held())
@@ -99,19 +102,20 @@ def reopen(
     if start is not None:
         check_start(folder, start, cfg, parts, overrides, processes=resources.processes)
         for damage in start.damaged.values():
-            print(f"{damage}; {start.path.name} takes its place", flush=True)
-        if start.path.stem != "last" and not start.damaged:
-            print(f"last.ckpt is missing; {start.path.name} takes its place", flush=True)
+            print(f"{damage}; {start.checkpoint.path.name} takes its place", flush=True)
+        if start.checkpoint.path.stem != "last" and not start.damaged:
+            print(f"last.ckpt is missing; {start.checkpoint.path.name} takes its place", flush=True)
     if folder.format < FORMAT:  # the status below has the newest format
         write_text(folder.config, OmegaConf.to_yaml(folder.read_config(), resolve=True))
     folder.write_status("running")
     sweep(folder.path, *FOLDERS)
-    if start is not None and start.path.stem != "last":  # killed between writing the two, perhaps at the end
-        same_content(start.path, folder.checkpoints / "last.ckpt")
+    if start is not None and start.checkpoint.path.stem != "last":
+        # killed between writing the two, perhaps at the end
+        same_content(start.checkpoint.path, folder.checkpoints / "last.ckpt")
     rewind(folder, start)
     if overrides:
         write_text(folder.config, OmegaConf.to_yaml(cfg, resolve=True))
-    epoch, step = (start.epoch, start.step) if start else (0, 0)
+    epoch, step = (start.position.epoch, start.position.step) if start else (0, 0)
     now = environment(threads=resources.threads, processes=resources.processes)
     entry = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -131,4 +135,4 @@ def reopen(
     origin = origin or {**now, "seed": cfg.seed, "data": parts.data.describe()}
     folder.write_json(folder.provenance, {**origin, "resumed": [*origin.get("resumed", []), entry]})
     print(f"resuming at epoch {epoch + 1}, step {step}", flush=True)
-    return folder
+    return folder, start

@@ -15,6 +15,7 @@ from isthmus.runs.config.build import Parts
 from isthmus.runs.config.validation import check, check_literal
 from isthmus.runs.execution.launch import launch
 from isthmus.runs.execution.resources import Resources, resolve_resources
+from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeued
 from isthmus.runs.folder.provenance import provenance
 from isthmus.runs.folder.run_folder import RunFolder
@@ -62,11 +63,11 @@ def train(
 
     found = resources or resolve_resources(cfg, earlier.read_provenance() if earlier else None)
 
-    def begin(stack: ExitStack, parts: Parts) -> RunFolder:
+    def begin(stack: ExitStack, parts: Parts) -> tuple[RunFolder, Start | None]:
         _anchored(cfg)
         if earlier is not None:
             return reopen(stack, earlier, cfg, found, parts, ())
-        return _record(stack, path, cfg, found, parts, overrides, experiment, reproduces)
+        return _record(stack, path, cfg, found, parts, overrides, experiment, reproduces), None
 
     return launch(cfg, found, begin)
 

@@ -240,7 +240,7 @@ class AutoencoderModule(LightningModule):
         checkpoint["loops"] = {"fit_loop": loop_state(position, calls=calls)}
         self.loop.restore(position, pending)
 
-    def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
-        """Load the weights of a checkpoint. A test is then logged at the epoch and step of these weights."""
-        self.load_state_dict(checkpoint["state_dict"])
-        self._loaded_at = checkpoint["epoch"] + 1, checkpoint["global_step"]
+    def load_weights(self, weights: Mapping[str, Tensor], *, epoch: int, step: int) -> None:
+        """Load weights of this epoch, counted from 1, and step, at which a test is then logged."""
+        self.load_state_dict(weights)
+        self._loaded_at = epoch, step

@@ -73,23 +73,23 @@ def recorded(checkpoint: dict[str, Any], *, rank: int) -> tuple[Progress, Pendin
     position = Progress(found["epoch"], found["batch"], found["step"])
     if not position.batch:
         return position, None
-    check_processes(found, processes())
+    check_processes(position, found["processes"], processes())
     return position, PendingMeans(**found["means"][rank])
 
 
-def check_processes(found: dict[str, Any], count: int) -> None:
+def check_processes(position: Progress, began: int, count: int) -> None:
     """Raise `BadInput` for a position within an epoch that another number of processes trained.
 
     Args:
-        found: the position in a checkpoint, as `record` made it.
+        position: in training.
+        began: processes that trained up to there.
         count: processes that would resume.
     """
-    began = found.get("processes")
-    if found["batch"] and began != count:
+    if position.batch and began != count:
         raise BadInput(
             "trainer.devices",
             count,
-            f"cannot go on in the middle of an epoch that {began} processes began; use as many",
+            f"cannot resume in the middle of an epoch that {began} processes began; use as many",
         )
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.migrations import COUNTED_FROM_1
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.callbacks.checkpoints import CONFIG
-from isthmus.training.checkpoint.io import read_checkpoint
+from isthmus.training.checkpoint.content import Checkpoint
 from isthmus.training.writers.metrics_rows import is_test, read_metrics
 
 CHECKPOINTS = ("best", "last")
@@ -35,7 +34,7 @@ class Record(NamedTuple):
     results: Mapping[str, Any]
     rows: Sequence[Mapping[str, str]]
     weights: Mapping[str, Mapping[str, Tensor]]
-    config: Any
+    config: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,8 @@ def read_record(folder: RunFolder) -> Record:
     return Record(
         results=results,
         rows=_rows(folder, tested={unit: str(results.get(unit)) for unit in ("epoch", "step")}),
-        weights={name: content["state_dict"] for name, content in checkpoints.items()},
-        config=checkpoints["best"].get(CONFIG),
+        weights={name: checkpoint.weights for name, checkpoint in checkpoints.items()},
+        config=checkpoints["best"].config,
     )
 
 
@@ -262,13 +261,9 @@ def _rows(folder: RunFolder, *, tested: Mapping[str, str]) -> list[dict[str, str
         raise BadInput("RUN", folder.path, f"its metrics.csv cannot be read: {error}") from error
 
 
-def _checkpoint(folder: RunFolder, name: str) -> dict[str, Any]:
+def _checkpoint(folder: RunFolder, name: str) -> Checkpoint:
     path = folder.checkpoint(name)
     try:
-        content = read_checkpoint(path)
+        return Checkpoint.read(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput("RUN", folder.path, f"{path.name} cannot be read: {error}") from error
-    weights = content.get("state_dict")
-    if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
-        raise BadInput("RUN", folder.path, f"{path.name} holds no weights")
-    return content

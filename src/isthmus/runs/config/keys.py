@@ -42,16 +42,15 @@ def decisive(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def check_trained(recorded: Any, cfg: DictConfig) -> None:
+def check_trained(recorded: Mapping[str, Any], cfg: DictConfig) -> None:
     """Raise `BadInput` if a run's config does not match its checkpoint.
 
     Args:
-        recorded: `decisive` of the training config, as recorded in the checkpoint; None in older checkpoints,
-            which lack it.
+        recorded: `decisive` of the training config, as recorded in the checkpoint; empty in older ones.
         cfg: the config in config.yaml.
     """
     now = decisive(cfg)
-    for key, value in recorded.items() if isinstance(recorded, dict) else ():
+    for key, value in recorded.items():
         if now.get(key) != value:
             raise BadInput(
                 key,

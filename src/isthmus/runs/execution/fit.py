@@ -25,12 +25,13 @@ from isthmus.runs.config.build import Parts, build_autoencoder, part
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.errors import RunFailed, Stopped
 from isthmus.runs.execution import gc_pause, signals
-from isthmus.runs.execution.restart import Start, newest
+from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeue_after
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.callbacks.checkpoints import BEST, Checkpoints, is_finished
+from isthmus.training.callbacks.checkpoints import BEST, Checkpoints
 from isthmus.training.callbacks.run_callback import RunCallback, RunContext
-from isthmus.training.checkpoint.io import AtomicCheckpointIO, read_checkpoint
+from isthmus.training.checkpoint.content import Checkpoint
+from isthmus.training.checkpoint.io import AtomicCheckpointIO
 from isthmus.training.inference import evaluating
 from isthmus.training.loggers import forgiven, tensorboard_of
 from isthmus.training.monitors.nonfinite import check_learned
@@ -44,8 +45,14 @@ JUDGED = 32  # examples by which it is judged at the end whether training diverg
 STAGES = ("train/", "val/", "test/")
 
 
-def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
+def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start | None) -> None:
     """Train, from the newest checkpoint if there is one; test the best, and write results and status.
+
+    Args:
+        cfg: the checked config.
+        parts: built from it.
+        folder: the run folder, locked.
+        start: its checkpoints; None to train from the beginning.
 
     Raises:
         Stopped: if a signal stopped training; a checkpoint was written.
@@ -54,14 +61,13 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder) -> None:
     trainer = None
     try:
         with StopRequests().listening() as stops, Background() as background:
-            start = newest(folder)
             trainer = _trainer(cfg, parts, folder, stops, start, background)
             for logger in trainer.loggers:
                 logger.log_hyperparams(config_row(cfg))
             gc_pause.go_on()
             _announce(cfg)
-            path = start.path if start else None
-            del start  # frees its tensors
+            path = start.checkpoint.path if start else None
+            del start  # frees its tensors when Lightning has loaded them
             trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
         signals.record_late(stops.signum)
@@ -123,7 +129,7 @@ def _trainer(
     start: Start | None,
     background: Background,
 ) -> Trainer:
-    step = start.step if start else None
+    step = start.position.step if start else None
     metrics = MetricsFile(folder.metrics, background)
     loggers: list[Logger] = [metrics]
     loggers += [
@@ -136,11 +142,10 @@ def _trainer(
     for callback in _of_the_run(parts):
         callback.attach(run)
     limits = dict(cfg.trainer)
-    if start and is_finished(
-        start.checkpoint, max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]
-    ):
-        limits["max_epochs"] = start.epoch  # prevents further training if it stopped early
-    checkpoint_io = AtomicCheckpointIO(background, before=metrics.write)
+    if start and start.point.is_end(max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]):
+        limits["max_epochs"] = start.position.epoch  # prevents further training if it stopped early
+    opened = {start.checkpoint.path: start.checkpoint.content} if start else {}
+    checkpoint_io = AtomicCheckpointIO(background, before=metrics.write, opened=opened)
     return build_trainer(
         limits, loggers=loggers, callbacks=list(parts.callbacks.values()), checkpoint_io=checkpoint_io
     )
@@ -157,20 +162,20 @@ def _finish(
     if trainer.is_global_zero and not (folder.checkpoints / BEST).is_file():  # best was damaged and removed
         same_content(folder.checkpoint("last"), folder.checkpoints / BEST)
     trainer.strategy.barrier()
-    best = read_checkpoint(folder.checkpoint("best"))
+    best = Checkpoint.read(folder.checkpoint("best"))
     step, epoch = trainer.global_step, trainer.current_epoch
-    parts.module.load_weights(best)
+    parts.module.load_weights(best.weights, epoch=best.epoch, step=best.step)
     tested: Mapping[str, Any] = {}
     if len(parts.data.split.test):
         trainer.test(parts.module, datamodule=parts.data, verbose=False)
         tested = {
             name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")
         }
-    found = {**best["metrics"], **tested}
+    found = {**best.metrics, **tested}
     results = {
         **{name: found[name] for stage in STAGES for name in found if name.startswith(stage)},
-        "epoch": best["epoch"] + 1,
-        "step": best["global_step"],
+        "epoch": best.epoch,
+        "step": best.step,
         "parameters": sum(p.numel() for p in parts.module.autoencoder.parameters()),
     }
     if tested and parts.module.kl_per_dimension is not None:

@@ -20,6 +20,7 @@ from isthmus.runs.errors import RunFailed, Stopped, lost
 from isthmus.runs.execution.broken_pipes import guard_streams
 from isthmus.runs.execution.fit import fit_and_test, stopped
 from isthmus.runs.execution.resources import Resources
+from isthmus.runs.execution.restart import Start, newest
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training import distributed
 from isthmus.training.devices import set_threads
@@ -28,7 +29,7 @@ from isthmus.training.trainer import quiet
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-Begin = Callable[[ExitStack, Parts], RunFolder]
+Begin = Callable[[ExitStack, Parts], tuple[RunFolder, Start | None]]
 
 
 def launch(cfg: DictConfig, resources: Resources, begin: Begin | None) -> RunFolder:
@@ -49,12 +50,12 @@ def launch(cfg: DictConfig, resources: Resources, begin: Begin | None) -> RunFol
             set_threads(cfg.trainer.threads, processes=1)
             parts = build(cfg)
             check_normalization(cfg, parts.data, processes=resources.processes)
-            folder = _begun(begin, stack, parts)
+            folder, start = _begun(begin, stack, parts)
             with _keeping(folder):
                 if devices == 1:
-                    fit_and_test(cfg, parts, folder)
+                    fit_and_test(cfg, parts, folder, start)
                 else:
-                    del parts  # each process builds its own
+                    del parts, start  # each process has its own
                     _train_together(folder, devices)
             return folder
         distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
@@ -67,12 +68,13 @@ def launch(cfg: DictConfig, resources: Resources, begin: Begin | None) -> RunFol
             if begin is not None:
                 made = _begun(begin, stack, parts)
         finally:
-            agreed = distributed.agree(made.path if made else None)
+            agreed = distributed.agree(made[0].path if made else None)
         if agreed is None:
             raise SystemExit(2)  # rank 0 prints the reason
-        folder = made or RunFolder(agreed)
+        folder = RunFolder(agreed)
+        folder, start = made or (folder, newest(folder))
         with _keeping(folder):
-            fit_and_test(cfg, parts, folder)
+            fit_and_test(cfg, parts, folder, start)
         return folder
 
 
@@ -86,7 +88,7 @@ def _keeping(folder: RunFolder) -> Iterator[None]:
         raise lost(error) from error
 
 
-def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> RunFolder:
+def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> tuple[RunFolder, Start | None]:
     try:
         return begin(stack, parts)
     except OSError as error:
@@ -143,7 +145,7 @@ def _worker(path: str) -> None:
         set_threads(cfg.trainer.threads, processes=cluster.world_size())
         distributed.join(cluster)
         with _keeping(folder):
-            fit_and_test(cfg, build(cfg), folder)
+            fit_and_test(cfg, build(cfg), folder, newest(folder))
     except Stopped as stop:
         sys.exit(stop.exit_code)  # a return would block until the launcher has read the result
     except Exception as error:

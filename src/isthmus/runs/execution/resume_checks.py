@@ -12,7 +12,6 @@ from isthmus.runs.config.build import Parts
 from isthmus.runs.config.keys import check_trained
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.callbacks.checkpoints import CONFIG, is_finished
 from isthmus.training.checkpoint.validation import check_state
 from isthmus.training.progress import check_processes
 from isthmus.training.writers.metrics_csv import first_rows
@@ -58,28 +57,29 @@ def check_start(
         processes: that would resume, on all machines.
         overrides: as typed. If all are of the trainer, a finished run must have something left to train.
     """
-    for path, checkpoint in start.readable.items():
-        check_trained(checkpoint.get(CONFIG), cfg)
+    for checkpoint in start.readable:
+        check_trained(checkpoint.config, cfg)
         try:
-            check_state(checkpoint, parts.module)
+            check_state(checkpoint.content, parts.module)
         except ValueError as error:
             raise BadInput(
                 "RUN",
                 folder.path,
-                f"the weights and states in {path.name} do not fit the model that its config builds: {error}",
+                f"the weights and states in {checkpoint.path.name} do not fit the model that its config "
+                f"builds: {error}",
             ) from error
     _check_limits(start, cfg)
-    check_processes(start.place, processes)
+    check_processes(start.position, start.point.processes, processes)
     if folder.is_done and overrides and all(each.startswith("trainer.") for each in overrides):
         _check_left(folder, start, cfg)
-    first_rows(folder.metrics, start.checkpoint["logs"].get("metrics", 0))
+    first_rows(folder.metrics, start.point.rows)
 
 
 def _check_limits(start: Start, cfg: DictConfig) -> None:
-    begun = start.epoch + bool(start.place["batch"])
+    begun = start.position.epoch + bool(start.position.batch)
     for name, limit, made in (
         ("epochs", cfg.trainer.max_epochs, begun),
-        ("steps", cfg.trainer.max_steps, start.step),
+        ("steps", cfg.trainer.max_steps, start.position.step),
     ):
         if 0 <= limit < made:
             raise BadInput(
@@ -90,9 +90,9 @@ def _check_limits(start: Start, cfg: DictConfig) -> None:
 def _check_left(folder: RunFolder, start: Start, cfg: DictConfig) -> None:
     """Refuse overrides that leave a finished run nothing to train."""
     limits = {"max_epochs": cfg.trainer.max_epochs, "max_steps": cfg.trainer.max_steps}
-    made = {"max_epochs": start.epoch, "max_steps": start.step}
+    made = {"max_epochs": start.position.epoch, "max_steps": start.position.step}
     reached = [f"trainer.{key}=N above {limits[key]}" for key in limits if 0 <= limits[key] <= made[key]]
-    if not reached and not is_finished(start.checkpoint, **limits):
+    if not reached and not start.point.is_end(**limits):
         return
     fix = " and ".join(reached) or "other limits: it stopped early"
     raise BadInput("RUN", folder.path, f"is done; to train it further, give {fix}")

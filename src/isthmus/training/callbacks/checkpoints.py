@@ -18,12 +18,12 @@ from isthmus.training.callbacks.run_callback import (
     check_monitor,
     resolve_mode,
 )
+from isthmus.training.checkpoint.content import CONFIG
 from isthmus.training.checkpoint.io import ALSO
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.signals import Interruption
 
 AGREE_EVERY = 8  # steps between two all-reduces: stop? is a checkpoint due?
-CONFIG = "config"  # key in a checkpoint
 AUTO = "auto"
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -173,11 +173,3 @@ class Checkpoints(RunCallback, Checkpoint):
         answers = torch.tensor([stop, int(late)])
         torch.distributed.all_reduce(answers, torch.distributed.ReduceOp.MAX)
         return int(answers[0]), bool(answers[1])
-
-
-def is_finished(checkpoint: dict[str, Any], *, max_epochs: int, max_steps: int) -> bool:
-    """Whether a checkpoint ends training under these limits, possibly by early stopping."""
-    limits = checkpoint.get("callbacks", {}).get(Checkpoints.state_key, {}).get("finished")
-    return limits == [max_epochs, max_steps] or (
-        limits is not None and 0 <= max_steps <= checkpoint["global_step"]
-    )

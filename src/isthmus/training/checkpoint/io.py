@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -35,11 +35,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         background: writes the files; a newer checkpoint replaces a pending one. The storage option `ALSO`, a
             path, gets the same checkpoint.
         before: called first, in the writer thread: writes the logs that the checkpoint records.
+        opened: content of files that were read already, by path; each is handed over once.
     """
 
-    def __init__(self, background: Background, before: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        background: Background,
+        before: Callable[[], None],
+        opened: Mapping[Path, dict[str, Any]] | None = None,
+    ) -> None:
         self.background = background
         self.before = before
+        self._opened = dict(opened or {})
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -70,7 +77,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         The current version makes Lightning skip its migration of older checkpoints, which a run does not
         need: `training.progress` has the position to resume from.
         """
-        return {**read_checkpoint(Path(path)), "pytorch-lightning_version": pytorch_lightning.__version__}
+        content = self._opened.pop(Path(path), None) or read_checkpoint(Path(path))
+        return {**content, "pytorch-lightning_version": pytorch_lightning.__version__}
 
 
 def _copied(content: Any, copies: dict[object, Tensor]) -> Any:

@@ -7,7 +7,7 @@ another shape than its weights, they write past the end of a buffer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
@@ -48,7 +48,7 @@ CALLBACKS: dict[str, Any] = {
 SINCE = ("judged_by", "stopping_reason", "stopping_reason_message")  # keys that older checkpoints lack
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: Any) -> TypeGuard[int]:
     """Whether a value in a checkpoint can be a number of epochs, steps, rows or bytes."""
     return isinstance(value, int) and 0 <= value <= LARGEST
 
