@@ -94,7 +94,7 @@ def test_one_that_is_different_has_the_exit_code_of_reproduce(stopped, original,
     original.results.write_text(json.dumps({**recorded, "test/mse": 0.5}))
     again = stopped()
     code, printed = said("resume", "again")
-    assert (code, "different: the metric that is farthest off" in printed) == (3, True)
+    assert (code, "different: the metric that differs most" in printed) == (3, True)
     assert json.loads(again.reproduction.read_text())["verdict"] == "different"
 
 

@@ -81,7 +81,7 @@ def contents(folder):
         (
             "stopped",
             ["trainer.devices=2", "trainer.strategy=ddp"],
-            "trainer.devices=2: cannot go on in the middle of an epoch that 1 processes began",
+            "trainer.devices=2: cannot resume in the middle of an epoch that 1 processes began",
         ),
         ("done", ["trainer.max_epoch=5"], r"no such key .*; did you mean trainer\.max_epochs\?"),
         ("done", ["nonsense"], "override=nonsense: must be KEY=VALUE"),

@@ -330,7 +330,7 @@ ATTACKS = {
     endless_numbers: "no checkpoint",
     weights_of_another: "weights do not fit",
     weights_that_are_none: "weights do not fit",
-    weights_as_a_list: "weights do not fit",
+    weights_as_a_list: "no checkpoint",
     truncated: "is damaged",
     empty: "is damaged",
     another_archive: "no checkpoint of PyTorch",

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from isthmus.common.listing import some
+
 FIELDS = ("isthmus", "python", "threads", "interop_threads", "processes", "seed")
 # Fields that change the order of summation, or the instructions used for it.
 ROUNDING = (
@@ -14,7 +16,6 @@ ROUNDING = (
 )
 RECORDED_AGAIN = ("isthmus", "python", "code", "packages", "hardware", "threads", "processes")  # on resume
 DATA = ("data", "split")
-SHOWN = 5  # names listed before "and 12 more"
 
 
 class Difference(NamedTuple):
@@ -156,9 +157,7 @@ def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _listed(names: list[Any]) -> str:
-    shown = ", ".join(map(_short, names[:SHOWN]))
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{shown}{more}" or "none"
+    return some([_short(name) for name in names])
 
 
 def _short(value: Any) -> str:

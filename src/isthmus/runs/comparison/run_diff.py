@@ -264,6 +264,9 @@ def _rows(folder: RunFolder, *, tested: Mapping[str, str]) -> list[dict[str, str
 def _checkpoint(folder: RunFolder, name: str) -> Checkpoint:
     path = folder.checkpoint(name)
     try:
-        return Checkpoint.read(path)
+        checkpoint = Checkpoint.read(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput("RUN", folder.path, f"{path.name} cannot be read: {error}") from error
+    if not all(isinstance(weight, Tensor) for weight in checkpoint.weights.values()):
+        raise BadInput("RUN", folder.path, f"{path.name} holds no weights")
+    return checkpoint

@@ -52,7 +52,7 @@ class Checkpoint:
     Attributes:
         path: of the file.
         content: everything in it, as Lightning wrote it.
-        weights: the state dict of the module.
+        weights: the state dict of the module; `check_weights` checks its content.
         epoch: number of the epoch that the weights are from, from 1.
         step: optimizer steps made.
         config: the dotted keys that define the model and its data; empty in older checkpoints.
@@ -74,8 +74,8 @@ class Checkpoint:
         """
         content = read_checkpoint(path)
         weights, config = content.get("state_dict"), content.get(CONFIG, {})
-        if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
-            raise NotOfARun(f"{path.name} holds no weights")
+        if not isinstance(weights, dict):
+            raise NotOfARun(f"{path.name} is no checkpoint of a run: it holds no weights")
         epoch, step = content.get("epoch"), content.get("global_step")
         if not (is_count(epoch) and is_count(step) and isinstance(config, dict)):
             raise NotOfARun(f"{path.name} is no checkpoint of a run")
