@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
-from torch import Tensor, nn
-
 from isthmus.common.errors import BadInput
 from isthmus.core.types import EncoderDecoder
 
@@ -24,17 +22,6 @@ class Architecture(ABC):
         Raises:
             BadInput: this architecture cannot be used with such data.
         """
-
-
-class Unflatten(nn.Module):
-    """[B, F] -> [B, *shape]."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(x.shape[0], *self.shape)
 
 
 def features(shape: tuple[int, ...]) -> int:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from torch import nn
 
 from isthmus.common.errors import one_of
-from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
+from isthmus.core.architectures.base import Architecture, features, image_shape
 from isthmus.core.architectures.layers import (
     ACTIVATIONS,
     NORMALIZATIONS_2D,
@@ -59,7 +59,7 @@ class Conv(Architecture):
         decoder: list[nn.Module] = [
             nn.Linear(latent_dim, features(inner)),
             activation(self.activation),
-            Unflatten(inner),
+            nn.Unflatten(1, inner),
         ]
         for stage in reversed(range(stages)):
             padding = (1 - heights[stage] % 2, 1 - breadths[stage] % 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from isthmus.core.architectures.base import Architecture, Unflatten, features
+from isthmus.core.architectures.base import Architecture, features
 from isthmus.core.types import EncoderDecoder
 
 
@@ -17,5 +17,5 @@ class Linear(Architecture):
 
     def build(self, shape: tuple[int, ...], latent_dim: int) -> EncoderDecoder:
         width = features(shape)
-        decoder = nn.Sequential(nn.Linear(latent_dim, width), Unflatten(shape))
+        decoder = nn.Sequential(nn.Linear(latent_dim, width), nn.Unflatten(1, shape))
         return EncoderDecoder(nn.Flatten(), width, decoder)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import nn
 
 from isthmus.common.errors import check_float, one_of
-from isthmus.core.architectures.base import Architecture, Unflatten, features
+from isthmus.core.architectures.base import Architecture, features
 from isthmus.core.architectures.layers import (
     ACTIVATIONS,
     NORMALIZATIONS_1D,
@@ -41,7 +41,7 @@ class MLP(Architecture):
         decoder = nn.Sequential(
             *self._layers([latent_dim, *reversed(self.hidden)]),
             nn.Linear(self.hidden[0], width),
-            Unflatten(shape),
+            nn.Unflatten(1, shape),
         )
         return EncoderDecoder(encoder, self.hidden[-1], decoder)
 

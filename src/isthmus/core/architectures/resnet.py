@@ -13,7 +13,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from isthmus.common.errors import check_int, one_of
-from isthmus.core.architectures.base import Architecture, Unflatten, features, image_shape
+from isthmus.core.architectures.base import Architecture, features, image_shape
 from isthmus.core.architectures.conv import halved
 from isthmus.core.architectures.layers import (
     ACTIVATIONS,
@@ -70,7 +70,7 @@ class ResNet(Architecture):
             encoder += [nn.Conv2d(before, after, 3, stride=2, padding=1), *self._stage(after)]
         encoder += [*self._finish(inner[0]), nn.Flatten()]
 
-        decoder: list[nn.Module] = [nn.Linear(latent_dim, features(inner)), Unflatten(inner)]
+        decoder: list[nn.Module] = [nn.Linear(latent_dim, features(inner)), nn.Unflatten(1, inner)]
         outward = [*reversed(self.channels), self.channels[0]]
         for stage, (before, after) in enumerate(pairwise(outward)):
             size = (heights[-2 - stage], breadths[-2 - stage])
