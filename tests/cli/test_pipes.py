@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli import main as cli
-from isthmus.runs.execution.broken_pipes import GuardedStream, escaped
+from isthmus.common.messages import escaped
+from isthmus.runs.execution.broken_pipes import GuardedStream
 
 RUN = Path(__file__).parents[1] / "fixtures" / "run_v3"
 

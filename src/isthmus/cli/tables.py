@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.common.messages import command_line, relative
-from isthmus.runs.execution.broken_pipes import escaped
+from isthmus.common.messages import command_line, escaped, relative
 
 if TYPE_CHECKING:
     from isthmus.runs.folder.run_folder import RunFolder

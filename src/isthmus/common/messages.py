@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+
+# C0 except tab and newline; DEL and C1; text direction controls; line separators; lone surrogates
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escaped(text: str) -> str:
+    r"""`text` with terminal control characters escaped, such as ``\x1b`` or ``\u202e``."""
+    return UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "", cutoff: float = 0.6) -> str:

@@ -65,8 +65,9 @@ class Autoencoder(nn.Module):
             weights[name] = part.weight_at(epoch)
             value = part.value(result)
             values[name] = value.mean()
-            penalties.append(weights[name] * part.penalty(result, value))
-        return Terms(self.objective(reconstruction, penalties), reconstruction.mean(), values, weights)
+            penalties.append(part.penalty(result, value))
+        objective = self.objective(reconstruction, penalties, list(weights.values()))
+        return Terms(objective, reconstruction.mean(), values, weights)
 
     def encode(self, x: Tensor) -> Code:
         """Deterministic codes of clean examples."""

@@ -20,7 +20,7 @@ from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
 
 GROUP_BYTES = 32 << 20  # largest group of batches, as float32
-# copies of a batch in memory: examples and reconstructions, and in training the gradients of these
+# copies of a batch in memory: examples and reconstructions; in training also the reconstructions' gradients
 TRAINING_COPIES, EVALUATION_COPIES = 3, 2
 
 

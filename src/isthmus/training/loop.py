@@ -109,7 +109,7 @@ class TrainingLoop:
 
         Args:
             examples: of each batch, clean, as the model sees them. Shapes: [B, ...].
-            blocks: position of each batch among those of all processes in this epoch.
+            blocks: number of each batch among the batches of all processes in this epoch, from 0.
         """
         epoch = self._module.current_epoch
         for x, block in zip(examples, blocks, strict=True):

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 
 class Objective(nn.Module, ABC):
-    """Combines the reconstruction loss and the weighted penalties of a batch."""
+    """Combines the reconstruction loss and the penalties of a batch."""
 
     @abstractmethod
-    def forward(self, reconstruction: Tensor, penalties: list[Tensor]) -> Tensor:
+    def forward(self, reconstruction: Tensor, penalties: list[Tensor], weights: list[Tensor]) -> Tensor:
         """The scalar to minimise.
 
         Args:
             reconstruction: loss of each example. Shape: [B].
-            penalties: each regularizer's weighted penalty. Shapes: [B] or scalar.
+            penalties: each regularizer's penalty, unweighted. Shapes: [B] or scalar.
+            weights: the weight of each, as it has warmed up. Scalars.
         """

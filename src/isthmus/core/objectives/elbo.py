@@ -1,4 +1,4 @@
-"""The negative evidence lower bound: mean over the batch of reconstruction plus penalties.
+"""The negative evidence lower bound: mean over the batch of reconstruction plus weighted penalties.
 
 With a KL of weight 1 and a likelihood as loss it is the bound of Kingma and Welling (arXiv:1312.6114);
 for a latent without a distribution, the usual regularized loss.
@@ -12,10 +12,10 @@ from isthmus.core.objectives.base import Objective
 
 
 class ELBO(Objective):
-    """mean_B(reconstruction) + sum of mean_B(penalty)."""
+    """mean_B(reconstruction) + sum of mean_B(weight * penalty)."""
 
-    def forward(self, reconstruction: Tensor, penalties: list[Tensor]) -> Tensor:
+    def forward(self, reconstruction: Tensor, penalties: list[Tensor], weights: list[Tensor]) -> Tensor:
         total = reconstruction.mean()
-        for penalty in penalties:
-            total = total + penalty.mean()
+        for penalty, weight in zip(penalties, weights, strict=True):
+            total = total + (weight * penalty).mean()
         return total

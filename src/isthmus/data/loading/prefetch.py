@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from isthmus.common.threads import work_alone
+from isthmus.common.openmp import without_openmp
 
 Order = TypeVar("Order")
 Item = TypeVar("Item")
@@ -34,7 +34,7 @@ def prefetch(
         most: largest number of items besides the one that is asked for.
         room: largest number of their bytes; a single item may be larger.
     """
-    pool = ThreadPoolExecutor(1, "isthmus-data", initializer=work_alone)
+    pool = ThreadPoolExecutor(1, "isthmus-data", initializer=without_openmp)
     items: deque[Future[Item]] = deque()
     sizes: deque[int] = deque()
     try:

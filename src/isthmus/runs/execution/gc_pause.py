@@ -31,10 +31,10 @@ def postponed() -> Iterator[None]:
 
 
 def go_on() -> None:
-    """Enable garbage collection again, if it was postponed. Objects created until now are not scanned.
+    """Enable garbage collection again, if it was postponed, without scanning the objects that exist now.
 
-    The next call comes from the next job of a sweep. The first job's objects may be garbage by then, so all
-    objects are scanned again.
+    In a sweep the next job calls this again. By then the first job's objects may be garbage, so that call makes
+    the collector scan all objects again.
     """
     global _postponed, _frozen
     if _postponed:

@@ -24,8 +24,8 @@ class Resources(NamedTuple):
         devices: training processes on this machine.
         processes: training processes on all machines.
         threads: CPU threads of each.
-        restored: whether `threads` is that of an earlier run: it sets the order of summation, and so the
-            exact results.
+        restored: whether `threads` is the count of an earlier run. The number of threads sets the order of
+            summation, and so the exact results.
     """
 
     devices: int

@@ -100,7 +100,7 @@ class Checkpoints(RunCallback, Checkpoint):
             pl_module.loop.register_step_hook(partial(self._after_step, trainer, pl_module))
 
     def on_train_start(self, trainer: Trainer, pl_module: AutoencoderModule) -> None:  # type: ignore[override]
-        self._rest()
+        self._restart_clock()
 
     def _after_step(self, trainer: Trainer, module: AutoencoderModule) -> None:
         step = trainer.global_step
@@ -150,15 +150,15 @@ class Checkpoints(RunCallback, Checkpoint):
         return better
 
     def _save(self, trainer: Trainer, *, module: AutoencoderModule | None = None, best: bool = False) -> None:
-        """Write a checkpoint; with `module`, one that every run of this config writes at this step."""
+        """Write a checkpoint. `module` is given for one by epochs or steps, and passed to the hooks."""
         if module is not None:
             for hook in self._hooks:
                 hook(module, trainer.global_step, best)
         also = {ALSO: self.folder / LAST} if best else None
         trainer.save_checkpoint(self.folder / (BEST if best else LAST), storage_options=also)
-        self._rest()
+        self._restart_clock()
 
-    def _rest(self) -> None:
+    def _restart_clock(self) -> None:
         if self.every_n_minutes is not None:
             self._due_at = time.monotonic() + 60 * self.every_n_minutes
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Trainer
-from safetensors.torch import save
-from torch import Tensor
 
-from isthmus.common.atomic_files import make_subfolder, replacing, same_content
+from isthmus.common.atomic_files import same_content
 from isthmus.training.callbacks.run_callback import RunCallback, RunContext
 from isthmus.training.inference import encode_all
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.writers.latent_file import metadata
+from isthmus.training.writers.latent_file import write_latents
 
 
 class Latents(RunCallback):
@@ -49,7 +47,9 @@ class Latents(RunCallback):
             if self._labels is not None:
                 tensors["labels"] = self._labels[tensors["ids"]]
             size = sum(tensor.nbytes for tensor in tensors.values())
-            self._background.add(partial(self._save, tensors, self._path(part, step), step), size=size)
+            about = {"step": step, "label_names": self._label_names}
+            write = partial(write_latents, self._path(part, step), tensors, about)
+            self._background.add(write, size=size)
         self._written_at = step
         if best:
             self._background.add(partial(self._mark_best, step), size=0)
@@ -66,10 +66,3 @@ class Latents(RunCallback):
             path, best = self._path(part, step), self._folder / f"best_{part}.safetensors"
             if path.is_file() and not (best.is_file() and best.samefile(path)):
                 same_content(path, best)
-
-    def _save(self, tensors: dict[str, Tensor], path: Path, step: int) -> None:
-        dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        about = {"step": step, "label_names": self._label_names}
-        make_subfolder(path.parent)
-        with replacing(path) as beside:
-            beside.write_bytes(save(dense, metadata(about, save(dense))))

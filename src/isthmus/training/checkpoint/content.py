@@ -29,7 +29,7 @@ class ResumePoint:
         processes: that trained up to here.
         rows: of metrics.csv at that time.
         event_sizes: of the event files at that time, by name, in bytes.
-        limits: the largest numbers of epochs and steps under which training ended here, or None.
+        limits: trainer.max_epochs and max_steps, if training ended here under them; or None.
     """
 
     position: Progress
@@ -70,7 +70,7 @@ class Checkpoint:
         """Read a checkpoint, which may come from anyone. Raises as `read_checkpoint` does.
 
         Raises:
-            NotOfARun: the file is as it was written, but no run wrote it.
+            NotOfARun: the file is intact, but is no checkpoint of a run.
         """
         content = read_checkpoint(path)
         weights, config = content.get("state_dict"), content.get(CONFIG, {})

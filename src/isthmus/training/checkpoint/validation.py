@@ -1,4 +1,5 @@
-"""Checks that a checkpoint contains what its run would have written: every tensor and every number.
+"""Check that a checkpoint contains what its run would have written: every tensor and every number. Reading it
+safely comes before: see `archive` and `content`.
 
 A checkpoint may come from anyone, and fused kernels do not check shapes: where an optimizer's state has
 another shape than its weights, they write past the end of a buffer.

@@ -72,9 +72,9 @@ class StepCapture:
 
     Args:
         autoencoder: in training mode, on its device.
-        compiled: whether recordings are compiled, with CUDA graphs on CUDA. The first batch is then captured,
-            and compared with eager execution before compilation, since compiled kernels draw other random
-            numbers. The next batch overwrites what they return.
+        compiled: whether recordings are compiled, with CUDA graphs on CUDA. Each is compared with eager
+            execution before compilation, since compiled kernels draw other random numbers. The tensors that a
+            compiled recording returns are overwritten by the next batch.
 
     Attributes:
         replay_count: batches computed by replays.

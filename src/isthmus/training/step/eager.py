@@ -19,8 +19,8 @@ class Gradients(NamedTuple):
 
     Attributes:
         terms: loss, reconstruction, then each regularizer's value, detached. Shape: [T].
-        of: the gradient of each trained parameter, None for one that has none; None where they have been
-            added to the parameters' ``grad`` already.
+        of: one gradient for each trained parameter, or None for a parameter without one. The whole list is
+            None if the gradients are in the parameters' ``grad`` already.
     """
 
     terms: Tensor

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
-from isthmus.common.threads import work_alone
+from isthmus.common.openmp import without_openmp
 
 Job = Callable[[], None]
 
@@ -112,7 +112,7 @@ class Background:
             raise error
 
     def _work(self) -> None:
-        work_alone()
+        without_openmp()
         while (entry := self._next()) is not None:
             try:
                 entry.job()

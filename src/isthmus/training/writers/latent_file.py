@@ -1,4 +1,4 @@
-"""A checksum in the safetensors files of latents, whose format has none. Imports no torch.
+"""The safetensors files of latents, with a checksum, which the format lacks. Imports no torch.
 
 A file begins with the length of its header, 8 bytes, little-endian; the header is JSON and gives dtype, shape
 and offset of each tensor (https://huggingface.co/docs/safetensors).
@@ -11,7 +11,12 @@ import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from isthmus.common.atomic_files import make_subfolder, replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEY = "isthmus"  # the only metadata entry: several have no fixed order, so equal runs would differ
 LONGEST = 64 << 20  # bytes of a header
@@ -19,13 +24,24 @@ CHUNK = 1 << 20  # bytes
 OLDER = {"step", "label_names"}  # metadata keys of older files, without a checksum
 
 
-def metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
-    """The metadata of a file, with a CRC-32 of its content.
+def write_latents(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write a file atomically.
 
     Args:
-        about: the other metadata, in plain types.
-        content: the file as it would be without metadata.
+        path: of the file, in a folder that is made where it is missing.
+        tensors: by name, on the CPU.
+        about: what the metadata contain besides the checksum, in plain types.
     """
+    from safetensors.torch import save
+
+    dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    make_subfolder(path.parent)
+    with replacing(path) as beside:
+        beside.write_bytes(save(dense, _metadata(about, save(dense))))
+
+
+def _metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
+    """The metadata of a file, with a CRC-32 of its content, which is the file as it would be without them."""
     file = BytesIO(content)
     before = _sum(json.loads(_header(file)), about)
     crc32 = zlib.crc32(memoryview(content)[file.tell() :], before)

@@ -1,11 +1,11 @@
-"""Background threads beside training."""
+"""OpenMP threads of background threads."""
 
 from __future__ import annotations
 
 import torch
 
 
-def work_alone() -> None:
+def without_openmp() -> None:
     """Run PyTorch's operations of the current thread without OpenMP threads. Call it first in the thread.
 
     Each thread that runs parallel operations has its own OpenMP threads. If there are more of these than

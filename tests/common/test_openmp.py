@@ -6,14 +6,14 @@ import threading
 
 import torch
 
-from isthmus.common.threads import work_alone
+from isthmus.common.openmp import without_openmp
 
 
 def test_a_thread_works_alone_and_the_others_as_before():
     before, seen = torch.get_num_threads(), []
 
     def work():
-        work_alone()
+        without_openmp()
         seen.append(torch.get_num_threads())
 
     torch.set_num_threads(2)
