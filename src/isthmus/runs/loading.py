@@ -11,7 +11,7 @@ from isthmus.common.errors import BadInput
 from isthmus.runs.config.build import Parts, build
 from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.keys import check_trained
-from isthmus.runs.config.overrides import overridden
+from isthmus.runs.config.overrides import apply_overrides
 from isthmus.runs.config.validation import check
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.content import Checkpoint
@@ -50,7 +50,7 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
         overrides: changes of the config, such as ``trainer.accelerator=cpu`` or ``data.path=...``.
     """
     trained = folder.read_config()
-    cfg = overridden(trained.copy(), overrides)
+    cfg = apply_overrides(trained.copy(), overrides)
     check(cfg)
     check_opened(cfg, overrides)
     try:

@@ -26,7 +26,7 @@ from isthmus.runs.comparison.verdict import Verdict
 from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import is_follower
 from isthmus.runs.config.destinations import check_opened
-from isthmus.runs.config.overrides import overridden
+from isthmus.runs.config.overrides import apply_overrides
 from isthmus.runs.config.validation import check
 from isthmus.runs.execution.resources import Resources, resolve_resources
 from isthmus.runs.execution.slurm import was_requeued
@@ -81,7 +81,7 @@ def prepare(path: Path, *, overrides: Sequence[str] = (), to: Path | None = None
     if to is not None and not RunFolder(to).is_free and not was_requeued():
         raise RunFolder(to).taken("--to")
     original = read_original(folder)
-    cfg = overridden(original.config.copy(), overrides)
+    cfg = apply_overrides(original.config.copy(), overrides)
     check(cfg)
     check_opened(cfg, overrides)
     provenance = original.provenance

@@ -16,7 +16,7 @@ from isthmus.runs.config.build import Parts
 from isthmus.runs.config.compose import is_follower
 from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.keys import CHANGEABLE
-from isthmus.runs.config.overrides import overridden
+from isthmus.runs.config.overrides import apply_overrides
 from isthmus.runs.config.validation import check
 from isthmus.runs.execution.launch import launch
 from isthmus.runs.execution.resources import Resources, resolve_resources
@@ -64,7 +64,7 @@ def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
             raise BadInput(
                 key, value, "cannot change in the middle of a run; isthmus train starts another one with it"
             )
-    cfg = overridden(folder.read_config(), overrides)
+    cfg = apply_overrides(folder.read_config(), overrides)
     check(cfg)
     check_opened(cfg, overrides)
     return cfg

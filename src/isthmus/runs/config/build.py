@@ -15,7 +15,8 @@ from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import LONGEST_FIX, BadInput
+from isthmus.common.messages import first_line
 from isthmus.core.architectures.base import Architecture
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.latents.base import Latent
@@ -182,7 +183,7 @@ def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
         if isinstance(cause, BadInput):
             raise cause.under(group) from error
         if isinstance(cause, ValueError | TypeError):
-            raise BadInput(f"{group}._target_", target, str(cause).splitlines()[0]) from error
+            raise BadInput(f"{group}._target_", target, first_line(cause, LONGEST_FIX)) from error
         raise
     if not further.get("_partial_") and not isinstance(made, kind):
         raise BadInput(f"{group}._target_", target, f"is not a {kind.__name__}")
@@ -260,7 +261,7 @@ def check_shapes(cfg: DictConfig, model: Autoencoder, shape: tuple[int, ...]) ->
     except BadInput:
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         if device_type(cfg.trainer.accelerator) != "cpu" and not ABOUT_SHAPES.search(reason):
             return  # the model may need another device
         given = f"data of shape {list(shape)} and latent.dim={cfg.latent.dim}"

@@ -13,7 +13,7 @@ from isthmus.common.messages import did_you_mean
 from isthmus.runs.config.keys import flat
 
 
-def overridden(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """Apply KEY=VALUE overrides to `cfg` in place and return it; raise `BadInput` for unknown keys."""
     OmegaConf.set_struct(cfg, True)
     for override in overrides:

@@ -41,7 +41,7 @@ from isthmus.training.writers.background import Background
 from isthmus.training.writers.hparams import flat, write_hparams
 from isthmus.training.writers.metrics_csv import MetricsFile
 
-JUDGED = 32  # examples by which it is judged at the end whether training diverged
+DIVERGENCE_EXAMPLES = 32  # on which the final loss is compared with that of the untrained model
 STAGES = ("train/", "val/", "test/")
 
 
@@ -198,7 +198,7 @@ def _check_learned(cfg: DictConfig, parts: Parts, *, step: int) -> None:
         return build_autoencoder(cfg, data.source.shape, data.source.value_range)
 
     with isolate_rng(), evaluating(module):
-        x = module.scaling(data.spread(data.split.train, JUDGED).to(module.device))
+        x = module.scaling(data.spread(data.split.train, DIVERGENCE_EXAMPLES).to(module.device))
         seed = derive_seed(cfg.seed, "divergence")
         check_learned(module.autoencoder, untrained, x, seed=seed, step=step)
 

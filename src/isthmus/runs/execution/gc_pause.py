@@ -33,8 +33,8 @@ def postponed() -> Iterator[None]:
 def go_on() -> None:
     """Enable garbage collection again, if it was postponed, without scanning the objects that exist now.
 
-    In a sweep the next job calls this again. By then the first job's objects may be garbage, so that call makes
-    the collector scan all objects again.
+    In a sweep the next job calls this again. By then the first job's objects may be garbage, so that call
+    makes the collector scan all objects again.
     """
     global _postponed, _frozen
     if _postponed:

@@ -24,8 +24,8 @@ class Figures(RunCallback):
     """Shows the same examples each time, with the same noise. Images only, not tables.
 
     Args:
-        every_n_epochs: epochs between two grids, at least 1. The first is after epoch 1, and the end of training
-            always has one.
+        every_n_epochs: epochs between two grids, at least 1. The first is after epoch 1, and the end of
+            training always has one.
         columns: examples in a grid, at least 1.
     """
 

@@ -12,6 +12,7 @@ from pickle import UnpicklingError
 from pickletools import genops
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from isthmus.common.messages import first_line
 from isthmus.training.checkpoint.pickle_values import PickleValues
 
 CHUNK = 1 << 20  # bytes
@@ -87,8 +88,3 @@ def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
     for name in named:
         if not NEEDED.fullmatch(name):
             raise ValueError(f"{path.name} names {name[:100]}, which could run anyone's code; it is not read")
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -21,7 +21,8 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
 from isthmus.common.atomic_files import make_subfolder, replacing, same_content
-from isthmus.training.checkpoint.archive import check_archive, first_line
+from isthmus.common.messages import first_line
+from isthmus.training.checkpoint.archive import check_archive
 from isthmus.training.writers.background import Background
 
 ALSO = "also"  # storage option: another path for the same checkpoint

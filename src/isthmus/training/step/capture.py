@@ -22,6 +22,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.module import _has_any_global_hook
 
+from isthmus.common.messages import first_line
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import default_generator
 from isthmus.training.step.capturable import is_capturable
@@ -149,12 +150,12 @@ class StepCapture:
 
     def _record(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
         """A recording that has not been compared yet; None where capture fails."""
-        graph = self._written_down(x, epoch, share)
+        graph = self._trace(x, epoch, share)
         return None if graph is None else use_fast_calls(graph).forward
 
     def _compiled(self, x: Tensor, epoch: Tensor | None, share: float) -> Compute | None:
         """A compared and compiled recording; None after a failure, and then only forward is compiled."""
-        graph = self._written_down(x, epoch, share)
+        graph = self._trace(x, epoch, share)
         if graph is None:
             return None
         before = _State(self.autoencoder, x)
@@ -167,13 +168,13 @@ class StepCapture:
         try:
             self._replay(compiled, x, epoch)  # compilation happens here
         except Exception as error:  # compilers raise any type
-            self._give_up(str(error).partition("\n")[0])
+            self._give_up(first_line(error))
             return None
         finally:
             before.restore()
         return compiled
 
-    def _written_down(self, x: Tensor, epoch: Tensor | None, share: float) -> GraphModule | None:
+    def _trace(self, x: Tensor, epoch: Tensor | None, share: float) -> GraphModule | None:
         def step(x: Tensor, epoch: Tensor | None) -> list[Tensor | None]:
             with torch.enable_grad():
                 objective, terms = objective_and_terms(self.autoencoder, x, epoch, share)
@@ -192,7 +193,7 @@ class StepCapture:
             ):
                 return simplify(make_fx(step)(x, epoch))
         except Exception as error:  # data-dependent Python raises various types
-            self._give_up(str(error).partition("\n")[0])
+            self._give_up(first_line(error))
             return None
         finally:
             before.restore()
@@ -204,7 +205,7 @@ class StepCapture:
             replayed = self._replay(compute, x, epoch)
         except Exception as error:  # such as out of memory: both results are held
             before.restore()
-            self._give_up(str(error).partition("\n")[0])
+            self._give_up(first_line(error))
             return self._by_python(x, epoch, share)
         replayed_buffers = [buffer.clone() for buffer in self.autoencoder.buffers()]
         before.restore()
