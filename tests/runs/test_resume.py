@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -24,7 +25,9 @@ from isthmus.runs.reproduce import prepare, reproduce
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
+from isthmus.training.checkpoint.content import Checkpoint
 from isthmus.training.checkpoint.io import read_checkpoint
+from isthmus.training.module import AutoencoderModule
 from isthmus.training.progress import Progress
 
 from ..crash.same import differences
@@ -432,3 +435,15 @@ def test_the_command(isthmus, stopped, reference):
     assert refused.returncode == 2
     assert refused.stderr.startswith("isthmus: latent.dim=5: cannot change in the middle of a run")
     assert not os.path.exists(stopped.path / ".config.yaml")
+
+
+def test_training_keeps_no_checkpoint_in_memory(tmp_path, monkeypatch):
+    kept = []
+
+    def look(self):
+        kept.append(sum(type(each) is Checkpoint for each in gc.get_objects()))
+
+    train(compose([*SMALL, "trainer.max_epochs=1"]), tmp_path / "run")
+    monkeypatch.setattr(AutoencoderModule, "on_train_start", look)
+    resume(tmp_path / "run", overrides=["trainer.max_epochs=2"])
+    assert kept == [0]

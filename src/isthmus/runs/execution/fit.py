@@ -61,13 +61,12 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start 
     trainer = None
     try:
         with StopRequests().listening() as stops, Background() as background:
+            path = start.checkpoint.path if start else None
             trainer = _trainer(cfg, parts, folder, stops, start, background)
             for logger in trainer.loggers:
                 logger.log_hyperparams(config_row(cfg))
             gc_pause.go_on()
             _announce(cfg)
-            path = start.checkpoint.path if start else None
-            del start  # frees its tensors when Lightning has loaded them
             trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
         signals.record_late(stops.signum)
@@ -144,7 +143,7 @@ def _trainer(
     limits = dict(cfg.trainer)
     if start and start.point.is_end(max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]):
         limits["max_epochs"] = start.position.epoch  # prevents further training if it stopped early
-    opened = {start.checkpoint.path: start.checkpoint.content} if start else {}
+    opened = start.release() if start else {}
     checkpoint_io = AtomicCheckpointIO(background, before=metrics.write, opened=opened)
     return build_trainer(
         limits, loggers=loggers, callbacks=list(parts.callbacks.values()), checkpoint_io=checkpoint_io

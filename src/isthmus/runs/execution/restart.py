@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
@@ -17,7 +18,8 @@ from isthmus.training.progress import Progress
 from isthmus.training.writers import metrics_csv
 
 
-class Start(NamedTuple):
+@dataclass
+class Start:
     """The checkpoint that a run resumes from.
 
     Attributes:
@@ -34,6 +36,12 @@ class Start(NamedTuple):
     def checkpoint(self) -> Checkpoint:
         """The newest."""
         return self.readable[0]
+
+    def release(self) -> dict[Path, dict[str, Any]]:
+        """Path and content of the newest checkpoint. Training does not keep the tensors of any in memory."""
+        content = {self.checkpoint.path: self.checkpoint.content}
+        self.readable = ()
+        return content
 
     @property
     def position(self) -> Progress:
