@@ -1,7 +1,9 @@
-"""Time isthmus: training, encoding, streaming, memory and start-up, each beside what it is measured by.
+"""Time isthmus: training, encoding, streaming, memory and start-up, each beside what it is measured by, and
+what each of its parts contributes.
 
     python scripts/benchmark
     python scripts/benchmark --only digits startup --turns 2 --epochs 5 --out /tmp/benchmarks.md
+    python scripts/benchmark --only ablation --threads 1 --turns 7 --out /tmp/ablation.md
 
 Leaves benchmarks.md and benchmarks.png. The exit status is 1 where a contestant failed or learned something
 else than the others.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import sys
 
+import ablation
 import encoding_speed
 import memory
 import startup
@@ -27,6 +30,13 @@ from report import Report
 from isthmus.common.errors import BadInput
 from isthmus.data.fashion_mnist import FashionMNIST
 
+OTHERS = {
+    "encoding": encoding_speed,
+    "streaming": streaming,
+    "memory": memory,
+    "startup": startup,
+    "ablation": ablation,
+}
 WITHOUT_FASHION_MNIST = ("digits", "startup")
 
 
@@ -34,7 +44,7 @@ def main() -> int:
     options = parse()
     if options.device == "auto":
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts = [part for part in PARTS if not options.only or part in options.only]
+    parts = [part for part in PARTS if part in (options.only or set(PARTS) - {"ablation"})]
     if not options.stream_gb:
         parts = [part for part in parts if part != "memory"]
     if set(parts).difference(WITHOUT_FASHION_MNIST):
@@ -51,9 +61,7 @@ def main() -> int:
             if rounds.answers.get(REFERENCE):
                 measured[part] = rounds
         else:
-            {"encoding": encoding_speed, "streaming": streaming, "memory": memory, "startup": startup}[
-                part
-            ].measure(options, report)
+            OTHERS[part].measure(options, report)
         if part in CASES and measured:
             picture = options.out.with_suffix(".png")
             if draw(picture, measured):

@@ -22,14 +22,15 @@ class Timed:
     """Stands in for `Trainer.fit` and notes when it ran, and how many images it trained on."""
 
     def __init__(self) -> None:
-        self.began = self.ended = self.seconds = 0.0
+        self.began = self.ended = self.seconds = self.cpu_seconds = 0.0
         self.images = 0
 
     def __call__(self, fit: Any, trainer: Trainer, *arguments: Any, **keywords: Any) -> None:
         device = trainer.strategy.root_device.type
-        self.began, began = time.time(), now(device)
+        self.began, began, cpu_began = time.time(), now(device), time.process_time()
         fit(trainer, *arguments, **keywords)
         self.seconds, self.ended = now(device) - began, time.time()
+        self.cpu_seconds = time.process_time() - cpu_began
         data = keywords["datamodule"]
         rows, batches = len(data.split.train), data.train_batches
         epochs, further = divmod(trainer.global_step, batches)
@@ -51,4 +52,5 @@ def isthmus_train(overrides: Sequence[str], *, seed: int) -> tuple[Turn, dict[st
     ):
         run = train(config, Path(folder) / "run")
         results = run.read_json(run.results)
-    return Turn(timed.seconds, timed.images, results["test/mse"], timed.began, timed.ended), results
+    turn = Turn(timed.seconds, timed.images, results["test/mse"], timed.began, timed.ended, timed.cpu_seconds)
+    return turn, results

@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import torch
+from ablation import TURNS
 from cases import CASES
+from contestants.ablated import COMPONENTS
 from registry import CONTESTANTS
 
-PARTS = (*CASES, "encoding", "streaming", "memory", "startup")
+PARTS = (*CASES, "encoding", "streaming", "memory", "startup", "ablation")
 
 
 def parse() -> argparse.Namespace:
@@ -24,12 +26,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--epochs", type=_positive, help="of a turn in the training cases; None: the case says"
     )
-    parser.add_argument("--only", nargs="+", metavar="PART", choices=PARTS, help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="PART",
+        choices=PARTS,
+        help=f"of {', '.join(PARTS)}; None: all but ablation",
+    )
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, help="in training; None: all")
+    parser.add_argument("--without", nargs="+", choices=COMPONENTS, help="in the ablation; None: all in turn")
+    parser.add_argument("--cases", nargs="+", choices=TURNS, help="of the ablation; None: all")
     parser.add_argument("--out", type=Path, default=Path("benchmarks.md"), help="with a plot beside it")
     parser.add_argument("--threads", type=_positive, default=_threads(), help="of the CPU, for each process")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="to train on")
-    parser.add_argument("--rows", type=_positive, help="to train on, for trial runs; None: all")
+    parser.add_argument(
+        "--rows", type=_positive, help="to train on, for trial runs; None: all, or as the case says"
+    )
     parser.add_argument("--encode-rows", type=_positive, default=1_000_000, help="to encode")
     parser.add_argument("--stream-rows", type=_positive, default=200_000, help="in the file to stream")
     parser.add_argument("--stream-gb", type=float, default=10.0, help="of the large file; 0: without it")

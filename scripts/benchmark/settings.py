@@ -17,6 +17,7 @@ class Settings:
         warm_epochs: of the training that is thrown away before the first turn; 0 for none.
         rows: training rows to keep, to make trial runs short; 0 for all.
         threads: of the CPU.
+        cores: that it keeps to; 0: as many as there are threads.
         device: cpu or cuda.
         file: an array of images to train on or encode, for the parts that need one.
         overrides: further ones for isthmus.
@@ -27,6 +28,7 @@ class Settings:
     warm_epochs: int = 1
     rows: int = 0
     threads: int = 1
+    cores: int = 0
     device: str = "cpu"
     file: str = ""
     overrides: tuple[str, ...] = ()
@@ -50,6 +52,8 @@ class Turn:
         mse: of the reconstructions of the test set (or of what was encoded), per pixel.
         began: on the clock of time.time(), where that matters.
         ended: the same.
+        cpu_seconds: that all threads of the process took, where that matters.
+        recording: seconds of the recording of steps, where they are not counted in the others.
     """
 
     seconds: float
@@ -57,6 +61,8 @@ class Turn:
     mse: float
     began: float = 0.0
     ended: float = 0.0
+    cpu_seconds: float = 0.0
+    recording: float = 0.0
 
 
 class Contestant(Protocol):

@@ -28,7 +28,7 @@ def measure(options: argparse.Namespace, report: Report) -> None:
     try:
         for turn in range(options.turns + 1):
             for name in sorted(WHAT, reverse=turn % 2 == 1):
-                taken = _start(name, options.threads)
+                taken = start(name, options.threads)
                 if turn:  # the first one reads the files into the page cache
                     seconds[name].append(taken)
     except subprocess.CalledProcessError as error:
@@ -48,8 +48,8 @@ def measure(options: argparse.Namespace, report: Report) -> None:
     )
 
 
-def _start(name: str, threads: int) -> float:
-    """Start one and return what it says."""
+def start(name: str, threads: int) -> float:
+    """Start a child and return the seconds that it says."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "BENCHMARK_BEGAN": str(time.time())}
         done = subprocess.run(

@@ -1,6 +1,8 @@
 """Prints the seconds since the parent started this process, and ends.
 
-BENCHMARK_BEGAN=1700000000.0 python scripts/benchmark/startup_child.py isthmus   (or: imports)
+BENCHMARK_BEGAN=1700000000.0 python scripts/benchmark/startup_child.py isthmus
+
+Or with isthmus_without_gc_pause, or imports.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -45,9 +48,13 @@ class FirstStep(MetaPathFinder):
 
 
 def main(what: str) -> None:
-    if what == "isthmus":
+    if what.startswith("isthmus"):
         sys.meta_path.insert(0, FirstStep())
+        from isthmus.cli.main import gc_pause
         from isthmus.cli.main import main as command
+
+        if what == "isthmus_without_gc_pause":
+            gc_pause.postponed = nullcontext  # type: ignore[assignment]
 
         sys.exit(command(["train", "data=digits", "trainer.accelerator=cpu"]))
     import pytorch_lightning  # noqa: F401

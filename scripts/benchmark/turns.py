@@ -88,15 +88,15 @@ class Rounds(NamedTuple):
     ready: dict[str, Answer]
     failures: dict[str, str]
 
-    def speeds(self, name: str) -> list[float]:
-        """Images per second of each turn."""
-        return [answer["images"] / answer["seconds"] for answer in self.answers[name]]
+    def speeds(self, name: str, clock: str = "seconds") -> list[float]:
+        """Images per second of each turn; `clock`: or per CPU second."""
+        return [answer["images"] / answer[clock] for answer in self.answers[name]]
 
-    def ratios(self, name: str, reference: str) -> list[float]:
+    def ratios(self, name: str, reference: str, clock: str = "seconds") -> list[float]:
         """How many times as fast as the reference, turn by turn; none where that failed."""
         if reference not in self.answers:
             return []
-        pairs = zip(self.speeds(name), self.speeds(reference), strict=True)
+        pairs = zip(self.speeds(name, clock), self.speeds(reference, clock), strict=True)
         return [own / other for own, other in pairs]
 
     def speed(self, name: str) -> float:

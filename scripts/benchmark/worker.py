@@ -61,7 +61,7 @@ def pin(settings: Settings) -> None:
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the others are on the same GPU
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[: settings.threads])
+        os.sched_setaffinity(0, cores[: settings.cores or settings.threads])
 
 
 def roofline(settings: Settings) -> dict[str, float]:
