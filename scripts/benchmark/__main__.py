@@ -3,7 +3,7 @@ what each of its parts contributes.
 
     python scripts/benchmark
     python scripts/benchmark --only digits startup --turns 2 --epochs 5 --out /tmp/benchmarks.md
-    python scripts/benchmark --only ablation --threads 1 --turns 7 --out /tmp/ablation.md
+    python scripts/benchmark --only ablation steps --threads 1 --turns 7 --out /tmp/ablation.md
 
 Leaves benchmarks.md and benchmarks.png. The exit status is 1 where a contestant failed or learned something
 else than the others.
@@ -17,6 +17,7 @@ import ablation
 import encoding_speed
 import memory
 import startup
+import steps
 import streaming
 import torch
 import training
@@ -36,6 +37,7 @@ OTHERS = {
     "memory": memory,
     "startup": startup,
     "ablation": ablation,
+    "steps": steps,
 }
 WITHOUT_FASHION_MNIST = ("digits", "startup")
 
@@ -44,7 +46,7 @@ def main() -> int:
     options = parse()
     if options.device == "auto":
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts = [part for part in PARTS if part in (options.only or set(PARTS) - {"ablation"})]
+    parts = [part for part in PARTS if part in (options.only or set(PARTS) - {"ablation", "steps"})]
     if not options.stream_gb:
         parts = [part for part in parts if part != "memory"]
     if set(parts).difference(WITHOUT_FASHION_MNIST):

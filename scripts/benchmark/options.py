@@ -12,7 +12,7 @@ from cases import CASES
 from contestants.ablated import COMPONENTS
 from registry import CONTESTANTS
 
-PARTS = (*CASES, "encoding", "streaming", "memory", "startup", "ablation")
+PARTS = (*CASES, "encoding", "streaming", "memory", "startup", "ablation", "steps")
 
 
 def parse() -> argparse.Namespace:
@@ -31,11 +31,11 @@ def parse() -> argparse.Namespace:
         nargs="+",
         metavar="PART",
         choices=PARTS,
-        help=f"of {', '.join(PARTS)}; None: all but ablation",
+        help=f"of {', '.join(PARTS)}; None: all but ablation and steps",
     )
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, help="in training; None: all")
     parser.add_argument("--without", nargs="+", choices=COMPONENTS, help="in the ablation; None: all in turn")
-    parser.add_argument("--cases", nargs="+", choices=TURNS, help="of the ablation; None: all")
+    parser.add_argument("--cases", nargs="+", choices=TURNS, help="of ablation and steps; None: all")
     parser.add_argument("--out", type=Path, default=Path("benchmarks.md"), help="with a plot beside it")
     parser.add_argument("--threads", type=_positive, default=_threads(), help="of the CPU, for each process")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="to train on")

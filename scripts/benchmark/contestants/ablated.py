@@ -181,7 +181,9 @@ class Without:
     def __init__(self, component: Component, settings: Settings) -> None:
         case = Streamed(settings).overrides if settings.file else CASES[settings.case].overrides
         accelerator = "gpu" if settings.device == "cuda" else "cpu"
-        self.overrides = (*case, *component.overrides, f"trainer.accelerator={accelerator}")
+        # the projector is made after training, which is all that is timed
+        further = (f"trainer.accelerator={accelerator}", "callbacks.projector.enabled=false")
+        self.overrides = (*case, *component.overrides, *further)
         self.patches = component.patches
 
     def turn(self, *, seed: int, epochs: int) -> Turn:
