@@ -26,8 +26,8 @@ from isthmus.training.step import engines
 from isthmus.training.step.optimizers import make_optimizer
 
 OF_THE_STEP = (
-    *(EVERYTHING, CONTROL, "capture", "graph_passes", "leave_out", "sum_flat", "fold_constants"),
-    *("common_subexpressions", "fast_calls", "fast_functions", "fused_adam", "direct_gradients", "fused"),
+    *(EVERYTHING, CONTROL, "capture", "graph_passes", "leave_out", "fold_constants"),
+    *("fast_calls", "fast_functions", "fused_adam", "direct_gradients", "fused"),
     "channels_last",
 )
 ROUNDS = 60
@@ -71,7 +71,7 @@ def _step(case: str, name: str) -> Callable[[], None]:
     optimizer = make_optimizer(
         module.make_optimizer,
         autoencoder.parameters(),
-        fused=module.settings.fused,
+        fused=module.loop.settings.fused,
         device=torch.device("cpu"),
     )
     taken = 0

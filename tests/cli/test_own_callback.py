@@ -82,6 +82,8 @@ def test_it_must_be_allowed(own, tmp_path):
         ((*CHOSEN, "callbacks.printer.words=a"), "callbacks.printer.words"),
         (("callbacks.checkpoint._target_=own_callbacks.Printer",), "is not a Checkpoints"),
         (("~callbacks.checkpoint",), "callbacks.checkpoint"),
+        (("+callbacks.x._target_=isthmus.training.callbacks.progress_bar.Bar",), "is a progress bar"),
+        (("+callbacks.x._target_=isthmus.training.callbacks.latents.Latents",), "is there twice"),
     ],
 )
 def test_what_cannot_be_one_is_refused(typed, says, own, tmp_path):

@@ -110,11 +110,3 @@ def test_views_of_a_buffer_that_is_written_into_are_not_merged():
         x = torch.rand(3, 3)
         for own, other in zip(recorded(x), twin(x), strict=True):
             assert torch.equal(own, other)
-
-
-def test_the_same_work_is_done_once():
-    def twice(x):
-        return [x.exp() + 1, x.exp() + 2]
-
-    recorded = simplify(make_fx(twice)(torch.rand(3, 3)))
-    assert sum("exp" in str(node.target) for node in recorded.graph.nodes) == 1

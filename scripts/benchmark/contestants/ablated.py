@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from contestants.streams import Streamed
 from isthmus.runs.execution import gc_pause as collector
-from isthmus.training.module import AutoencoderModule
+from isthmus.training.loop import TrainingLoop
 from isthmus.training.step.capture import StepCapture
 from isthmus.training.step.eager import EagerGradients
 from isthmus.training.writers import background
@@ -43,13 +43,13 @@ def eager(autoencoder: Any, *, compiled: bool) -> EagerGradients:
     return EagerGradients(autoencoder, lambda objective: objective.backward())
 
 
-def read_each(module: AutoencoderModule, *arguments: Any) -> None:
+def read_each(loop: TrainingLoop, *arguments: Any) -> None:
     """Train on a batch, and read its terms at once."""
-    train_batch(module, *arguments)
-    module._read_terms()
+    train_batch(loop, *arguments)
+    loop._read_terms()
 
 
-train_batch = AutoencoderModule._train
+train_batch = TrainingLoop._train
 
 
 class Recording:
@@ -121,15 +121,11 @@ COMPONENTS = {
     ),
     "capture": Component("autograd at each step", patches={f"{STEP}.engines.StepCapture": eager}),
     "graph_passes": Component(
-        "recordings as `make_fx` leaves them: without the next six",
+        "recordings as `make_fx` leaves them: without the next four",
         patches={f"{STEP}.capture.simplify": unchanged, f"{STEP}.capture.use_fast_calls": unchanged},
     ),
     "leave_out": Component("detach and double transposes stay", patches={f"{PASSES}._leave_out": nothing}),
-    "sum_flat": Component("sums with keepdim and a view stay", patches={f"{PASSES}._sum_flat": nothing}),
     "fold_constants": Component("no precomputed constants", patches={f"{PASSES}.fold_constants": nothing}),
-    "common_subexpressions": Component(
-        "equal operations stay", patches={f"{PASSES}.eliminate_common_subexpressions": nothing}
-    ),
     "fast_calls": Component(
         "operators and a module's attributes", patches={f"{STEP}.capture.use_fast_calls": unchanged}
     ),
@@ -146,7 +142,7 @@ COMPONENTS = {
     "groups": Component("`trainer.steps_per_execution=1`", ("trainer.steps_per_execution=1",)),
     "reads_together": Component(
         "terms are read at each step, not when they are logged",
-        patches={"isthmus.training.module.AutoencoderModule._train": read_each},
+        patches={"isthmus.training.loop.TrainingLoop._train": read_each},
     ),
     "own_records": Component(
         "Lightning's log_dict sees the metrics of an epoch, too",
@@ -155,13 +151,10 @@ COMPONENTS = {
     "writer_thread": Component("files are written by the training's thread", patches=IN_TRAINING_THREAD),
     "debounce": Component("each checkpoint and each row of metrics is written", patches=DEBOUNCE),
     "thread_and_debounce": Component("without both of them", patches={**IN_TRAINING_THREAD, **DEBOUNCE}),
-    "work_alone": Component(
+    "without_openmp": Component(
         "the writer thread may use all threads",
-        patches={"isthmus.training.writers.background.work_alone": nothing},
+        patches={"isthmus.training.writers.background.without_openmp": nothing},
         threads=2,
-    ),
-    "in_memory_loader": Component(
-        "PyTorch's DataLoader", patches={"isthmus.data.loading.loaders.InMemoryLoader": DataLoader}
     ),
     "prefetch": Component(
         "PyTorch's DataLoader",

@@ -52,13 +52,6 @@ def rows_of(block: BatchRows | list[BatchRows]) -> Tensor:
     return torch.cat([each.rows for each in block]) if block else torch.empty(0, dtype=torch.int64)
 
 
-class InMemoryLoader(DataLoader[Any]):
-    """A DataLoader for data in memory, without the per-item overhead of DataLoader's iterator."""
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        return super().__iter__() if self.pin_memory else map(self.dataset.__getitem__, self.sampler)
-
-
 class PrefetchLoader(DataLoader[Any]):
     """A DataLoader that reads ahead in a thread of this process."""
 
@@ -92,7 +85,7 @@ def loader(
     """The DataLoader over `blocks` that suits `source.reading`; for `values` see `SourceDataset`."""
     workers = min(num_workers, MOST_WORKERS) if source.reading is Reading.DECODED else 0
     options: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
-    kind = {Reading.MEMORY: InMemoryLoader, Reading.MAPPED: PrefetchLoader}.get(source.reading, DataLoader)
+    kind = PrefetchLoader if source.reading is Reading.MAPPED else DataLoader
     return kind(
         SourceDataset(source, values),
         sampler=blocks,

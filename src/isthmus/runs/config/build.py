@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, seed_everything
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
@@ -105,7 +106,7 @@ def build_data(cfg: DictConfig) -> DataModule:
 
 def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
     """The enabled callbacks by name; the disabled ones are checked too."""
-    callbacks = {}
+    callbacks: dict[str, Callback] = {}
     for name, keys in cfg.callbacks.items():
         own, enabled = dict(keys), True
         if name != "checkpoint":
@@ -113,8 +114,20 @@ def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
         kind = Checkpoints if name == "checkpoint" else Callback
         callback = part(f"callbacks.{name}", OmegaConf.create(own), kind)
         if enabled:
+            _check_alone(f"callbacks.{name}", callback, callbacks.values())
             callbacks[str(name)] = callback
     return callbacks
+
+
+def _check_alone(key: str, callback: Callback, others: Iterable[Callback]) -> None:
+    """Raise `BadInput` for a callback that Lightning cannot have together with the others."""
+    target = f"{type(callback).__module__}.{type(callback).__qualname__}"
+    if isinstance(callback, ProgressBar):
+        raise BadInput(f"{key}._target_", target, "is a progress bar; trainer.progress_bar=true shows one")
+    if any(callback.state_key == other.state_key for other in others):
+        raise BadInput(
+            f"{key}._target_", target, "is there twice; a class with a state of its own can be there once"
+        )
 
 
 def build_autoencoder(

@@ -38,17 +38,13 @@ FASTER: dict[Any, Callable[..., Any]] = {
 def simplify(recorded: GraphModule) -> GraphModule:
     """Simplify a recording of `make_fx` in place; the remaining kernels get the same numbers.
 
-    Removes detach and double transposes, merges equal operations, and precomputes views of weights and
-    tensors that depend on shapes alone. Tensors that an operation writes into are left as they are.
+    Removes detach and double transposes, and precomputes views of weights and tensors that depend on shapes
+    alone. Tensors that an operation writes into are left as they are.
     """
     graph = recorded.graph
     touched = {_base(target) for node in graph.nodes for target in _written(node)}
-    names = {node.target for node in touched if node.op == "get_attr"}
-    touched |= {node for node in graph.nodes if node.op == "get_attr" and node.target in names}
     _leave_out(graph)
-    _sum_flat(graph)
     fold_constants(recorded, touched)
-    eliminate_common_subexpressions(graph, touched)
     graph.eliminate_dead_code()
     _keep_apart(graph)
     recorded.recompile()
@@ -124,24 +120,8 @@ def _leave_out(graph: Graph) -> None:
             node.replace_all_uses_with(source.args[0])
 
 
-def _sum_flat(graph: Graph) -> None:
-    """Merge a keepdim sum over the batch, and the view that drops the dimension, into one sum."""
-    for node in graph.nodes:
-        source = node.args[0] if node.target is ATEN.view.default else None
-        if not isinstance(source, Node) or source.target is not ATEN.sum.dim_IntList:
-            continue
-        summed, dimensions, *kept = source.args
-        shape = list(summed.meta["val"].shape)  # type: ignore[union-attr]
-        summed_away = dimensions == [0] and kept == [True] and node.args[1] == shape[1:]
-        if summed_away and not source.kwargs and len(source.users) == 1:
-            node.target, node.args = ATEN.sum.dim_IntList, (summed, [0], False)
-
-
 def fold_constants(recorded: GraphModule, touched: set[Node]) -> None:
-    """Precompute views of weights, whose addresses are fixed, and tensors that depend on shapes alone.
-
-    Adds views of tensors that are written into to `touched`.
-    """
+    """Precompute views of weights, whose addresses are fixed, and tensors that depend on shapes alone."""
     weights: dict[Node, Tensor] = {}
     constants: dict[Node, Tensor] = {}
     for node in list(recorded.graph.nodes):
@@ -150,10 +130,7 @@ def fold_constants(recorded: GraphModule, touched: set[Node]) -> None:
             weights[node] = getattr(recorded, node.target).detach()
         elif node.target in VIEWS and inputs[0] in weights:
             view = node.target(weights[inputs[0]], *node.args[1:])
-            held = _put(recorded, node, view)
-            weights[held] = view
-            if inputs[0] in touched:
-                touched.add(held)
+            weights[_put(recorded, node, view)] = view
         elif node in touched:
             continue
         elif node.target in FILLED:
@@ -175,21 +152,6 @@ def _put(recorded: GraphModule, node: Node, value: Tensor) -> Node:
         held = recorded.graph.get_attr(name)
     node.replace_all_uses_with(held)
     return held
-
-
-def eliminate_common_subexpressions(graph: Graph, touched: set[Node]) -> None:
-    """Merge operations that have the same arguments."""
-    first: dict[object, Node] = {}
-    for node in list(graph.nodes):
-        if node.op == "get_attr":
-            key: object = node.target
-        elif _is_pure(node) and touched.isdisjoint(map(_base, [node, *node.all_input_nodes])):
-            key = (node.target, repr(node.args), repr(node.kwargs))  # repr gives node names, which are unique
-        else:
-            continue
-        same = first.setdefault(key, node)
-        if same is not node:
-            node.replace_all_uses_with(same)
 
 
 def _keep_apart(graph: Graph) -> None:
