@@ -31,8 +31,8 @@ class StepSettings:
         fused: see `make_optimizer`.
         log_every_n_steps: optimizer steps between two per-step records.
         max_steps: optimizer steps after which training is over; -1 for no limit.
-        compiled: whether noise, forward, loss and backward are compiled; of third-party modules, with several
-            processes or with a loss scale only the forward pass.
+        compiled: whether noise, forward, loss and backward are compiled. Only the forward pass is compiled
+            for third-party modules, with several processes, and with a loss scale.
     """
 
     accumulate: int = 1

@@ -202,9 +202,9 @@ class AutoencoderModule(LightningModule):
         self._record(named)
 
     def _record(self, metrics: dict[str, Any]) -> None:
-        # Lightning would log them after the checkpoint, which would lack them, and by batches; per-step
-        # records count optimizer steps. Its accounting takes longer than a short epoch; but `trainer.test`
-        # returns only what `log_dict` got, and without loggers only what is meant for them.
+        # Lightning's log_dict would log them after the checkpoint, which records the extent of the logs, at
+        # steps that count batches, and takes longer than a short epoch. But `trainer.test` returns what
+        # log_dict got: with loggers, which get them below, it must not log.
         if self.trainer.state.fn != TrainerFn.FITTING:
             self.log_dict(metrics, logger=False if self.loggers else None)
         self.trainer.callback_metrics.update(

@@ -1,4 +1,4 @@
-"""The negative evidence lower bound: mean over the batch of reconstruction plus weighted penalties.
+"""The negative evidence lower bound: reconstruction plus each penalty times its weight, mean over the batch.
 
 With a KL of weight 1 and a likelihood as loss it is the bound of Kingma and Welling (arXiv:1312.6114);
 for a latent without a distribution, the usual regularized loss.

@@ -1,4 +1,4 @@
-"""Interface of a regularizer: a weighted penalty, with optional warm-up of the weight."""
+"""Interface of a regularizer: an unweighted penalty, and the weight it has after some epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.core.types import ForwardResult
 
 
 class Regularizer(nn.Module, ABC):
-    """A penalty that is added to the reconstruction loss, times `weight`.
+    """A penalty that the objective adds to the reconstruction loss, times its weight.
 
     The weight is relative to the reduced loss: with loss.reduction=sum a KL weight of 1 is the evidence lower
     bound.

@@ -142,7 +142,7 @@ def _trainer(
         callback.attach(run)
     limits = dict(cfg.trainer)
     if start and start.point.is_end(max_epochs=limits["max_epochs"], max_steps=limits["max_steps"]):
-        limits["max_epochs"] = start.position.epoch  # prevents further training if it stopped early
+        limits["max_epochs"] = start.position.epoch  # a run that was stopped early does not train further
     opened = start.release() if start else {}
     checkpoint_io = AtomicCheckpointIO(background, before=metrics.write, opened=opened)
     return build_trainer(

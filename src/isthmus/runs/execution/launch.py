@@ -59,7 +59,7 @@ def launch(cfg: DictConfig, resources: Resources, begin: Begin | None) -> RunFol
                     _train_together(folder, devices)
             return folder
         distributed.check_world(cluster, devices=devices, num_nodes=cfg.trainer.num_nodes)
-        set_threads(cfg.trainer.threads, processes=devices)
+        set_threads(resources.threads, processes=devices)
         parts = build(cfg)
         check_normalization(cfg, parts.data, processes=resources.processes)
         distributed.join(cluster)

@@ -38,7 +38,9 @@ class Start:
         return self.readable[0]
 
     def release(self) -> dict[Path, dict[str, Any]]:
-        """Path and content of the newest checkpoint. Training does not keep the tensors of any in memory."""
+        """Hand over path and content of the newest checkpoint, and forget all checkpoints: training is not to
+        keep their tensors in memory. The position stays.
+        """
         content = {self.checkpoint.path: self.checkpoint.content}
         self.readable = ()
         return content

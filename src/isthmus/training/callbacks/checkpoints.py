@@ -32,8 +32,8 @@ class Checkpoints(RunCallback, Checkpoint):
     """Keeps checkpoints/best.ckpt and checkpoints/last.ckpt.
 
     The best is chosen at the end of an epoch, among validated weights. The last is also written within an
-    epoch, from where training resumes exactly. Lightning's ModelCheckpoint stores absolute paths, and gives
-    an epoch without validation an earlier value.
+    epoch, from where training resumes exactly. Lightning's ModelCheckpoint does not suit: it stores absolute
+    paths, and compares an epoch without validation by the metric of an earlier one.
 
     Args:
         monitor: the metric that chooses the best. auto: val/loss; without validation, the last is the best.

@@ -20,8 +20,8 @@ from isthmus.training.writers.latent_file import write_latents
 class Latents(RunCallback):
     """Writes latents/step=00000469_val.safetensors (and _test) with each checkpoint by epochs or steps.
 
-    Not with those by minutes or at a signal: an interrupted run then has the same files as any other, and
-    stops without delay. best_val.safetensors (and best_test) are the codes of the best checkpoint.
+    A checkpoint by minutes or at a signal has none, so that an interrupted run has the same files as any
+    other and stops without delay. best_val.safetensors (and best_test) are the codes of the best checkpoint.
 
     Each file contains what `encode_all` returns, and ``labels`` if the data have them. Its metadata have one
     entry, ``isthmus``, a JSON object with ``step``, ``label_names`` and a checksum (see

@@ -29,7 +29,7 @@ class ResumePoint:
         processes: that trained up to here.
         rows: of metrics.csv at that time.
         event_sizes: of the event files at that time, by name, in bytes.
-        limits: trainer.max_epochs and max_steps, if training ended here under them; or None.
+        limits: values of trainer.max_epochs and max_steps with which training ended here; or None.
     """
 
     position: Progress
@@ -39,7 +39,7 @@ class ResumePoint:
     limits: list[int] | None
 
     def is_end(self, *, max_epochs: int, max_steps: int) -> bool:
-        """Whether training ends here under these limits, possibly by early stopping."""
+        """Whether training with these limits would end here, possibly by early stopping."""
         return self.limits == [max_epochs, max_steps] or (
             self.limits is not None and 0 <= max_steps <= self.position.step
         )
