@@ -41,7 +41,7 @@ def test_a_terminal_that_closes(trainer, hang_up, ending, tmp_path, isthmus):
     """It ends with a checkpoint, from which the run resumes."""
     ended = ending(hang_up(trainer))
     assert ended.returncode == 129
-    assert ended.stderr == "isthmus: stopped; to go on: isthmus resume run\n"
+    assert ended.stderr == "isthmus: stopped; to resume: isthmus resume run\n"
     status = status_of(tmp_path)
     assert (status["status"], status["signal"]) == ("stopped", signal.SIGHUP)
     done = isthmus("resume", "run", f"trainer.max_epochs={status['epoch'] + 2}")

@@ -156,7 +156,7 @@ def test_stopping(trainer, sent, code, starting, ending, tmp_path):
     ended = ending(process)
     assert ended.returncode == code, ended.stderr
     told = ended.stderr.splitlines()
-    assert told[-1] == "isthmus: stopped; to go on: isthmus resume run"
+    assert told[-1] == "isthmus: stopped; to resume: isthmus resume run"
     assert len(told) == (2 if sent == signal.SIGINT else 1), told
     status = read(tmp_path / "run", "status.json")
     assert status["status"] == "stopped"

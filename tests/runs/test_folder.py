@@ -67,7 +67,7 @@ def test_a_folder_that_holds_something_is_refused_and_kept(name, tmp_path):
 
 def test_a_folder_that_holds_a_run_tells_how_to_go_on(tmp_path):
     RunFolder.create(tmp_path / "run").config.write_text("seed: 0\n")
-    with pytest.raises(BadInput, match=r"to go on with the run in it: isthmus resume .*run$"):
+    with pytest.raises(BadInput, match=r"to resume the run in it: isthmus resume .*run$"):
         RunFolder.create(tmp_path / "run")
 
 

@@ -16,7 +16,7 @@ LONG = (
     *("callbacks.checkpoint.every_n_epochs=1", "hydra.run.dir=run"),
 )
 GONE = "removed or replaced during training; train it again"
-RENAMED = "renamed during training, and lies in renamed now; to go on: isthmus resume renamed"
+RENAMED = "renamed during training, and is in renamed now; to resume: isthmus resume renamed"
 
 
 def remove(run):

@@ -200,7 +200,7 @@ def test_the_same_command_again_is_refused_and_says_how_to_go_on(stopped, said):
     code, printed = said("reproduce", "run", "--to", "again")
     assert code == 2
     assert printed.startswith("isthmus: --to=again: is not empty, and nothing is overwritten; ")
-    assert printed.endswith("to go on with the run in it: isthmus resume again\n")
+    assert printed.endswith("to resume the run in it: isthmus resume again\n")
 
 
 def test_the_same_command_in_a_slurm_job_that_is_queued_again_goes_on(stopped, said, monkeypatch):

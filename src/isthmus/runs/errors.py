@@ -20,8 +20,8 @@ def lost(error: FolderLost) -> RunFailed:
         return RunFailed(f"the run folder {here} was removed or replaced during training; train it again")
     resuming = command_line("isthmus", "resume", relative(error.now))
     return RunFailed(
-        f"the run folder {here} was renamed during training, and lies in {relative(error.now)} now; "
-        f"to go on: {resuming}"
+        f"the run folder {here} was renamed during training, and is in {relative(error.now)} now; "
+        f"to resume: {resuming}"
     )
 
 
@@ -42,7 +42,7 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, signum: int, path: Path | None = None) -> None:
-        resuming = f"; to go on: {command_line('isthmus', 'resume', relative(path))}" if path else ""
+        resuming = f"; to resume: {command_line('isthmus', 'resume', relative(path))}" if path else ""
         super().__init__(f"stopped{resuming}")
         self.signum = signum
         self.path = path

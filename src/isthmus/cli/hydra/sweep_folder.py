@@ -63,7 +63,7 @@ def claim(path: Path) -> None:
             KEY,
             path,
             "holds the runs of another sweep, and nothing is overwritten; give another folder, or leave it "
-            f"out for a new one; to go on with a run in it: {command('isthmus', 'resume', earlier)}",
+            f"out for a new one; to resume a run in it: {command('isthmus', 'resume', earlier)}",
         )
 
 

@@ -120,7 +120,7 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
     if killed:
         name = killed[0].signal_name()
         fix = command_line("isthmus", "resume", relative(folder.path))
-        reason = f"a process was killed by {name}; to go on: {fix}"
+        reason = f"a process was killed by {name}; to resume: {fix}"
         with contextlib.suppress(OSError):
             folder.write_status("failed", error=reason)
         return reason
@@ -128,8 +128,8 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
     if status.get("status") == "failed":  # the first process to fail recorded the reason
         return str(status.get("error"))
     messages: list[Any] = [failure.message for failure in failures]  # a dict if it has recorded its error
-    told = [str(message["message"]) for message in messages if isinstance(message, dict)]
-    return told[0].partition(": ")[2] if told else "a process ended without a word"
+    recorded = [str(message["message"]) for message in messages if isinstance(message, dict)]
+    return recorded[0].partition(": ")[2] if recorded else "a process ended without an error message"
 
 
 def _worker(path: str) -> None:

@@ -111,5 +111,5 @@ def rewind(folder: RunFolder, start: Start | None) -> None:
             path.unlink()
         elif size < path.stat().st_size:
             _truncate(path, size)
-    for judged in (folder.results, folder.reproduction):
-        judged.unlink(missing_ok=True)
+    for outdated in (folder.results, folder.reproduction):
+        outdated.unlink(missing_ok=True)

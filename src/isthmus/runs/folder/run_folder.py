@@ -104,7 +104,7 @@ class RunFolder:
     def taken(self, key: str = "hydra.run.dir") -> BadInput:
         """The error to raise if the folder, set by `key`, is not free for a new run."""
         resume = command_line("isthmus", "resume", self.path)
-        resuming = f"; to go on with the run in it: {resume}" if self.config.is_file() else ""
+        resuming = f"; to resume the run in it: {resume}" if self.config.is_file() else ""
         return BadInput(
             key,
             self.path,

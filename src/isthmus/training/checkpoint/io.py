@@ -129,12 +129,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def _keep_versions(state: OrderedDict[Any, Any]) -> None:
     """Keep only the module versions of a state_dict's attributes; others change what is loaded."""
     attributes = vars(state)
-    told = attributes.get("_metadata")
+    found = attributes.get("_metadata")
     attributes.clear()
-    if isinstance(told, dict):
+    if isinstance(found, dict):
         versions = {
             name: {"version": about["version"]}
-            for name, about in dict.items(told)
+            for name, about in dict.items(found)
             if isinstance(about, dict) and isinstance(about.get("version"), int)
         }
         attributes["_metadata"] = versions
