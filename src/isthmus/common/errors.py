@@ -8,6 +8,7 @@ import numbers
 
 MOST = 10**15  # largest whole number accepted: above any useful one, and small multiples of it fit int64
 LARGEST_SEED = 2**63 - 1  # that PyTorch's generators and int64 tensors accept
+MOST_THREADS = 1024  # allows reproducing a run of a larger machine; many more cannot be started
 LONGEST = 300  # characters of a key or a value in a message
 LONGEST_FIX = 1_000  # characters of the fix, which may repeat values
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import MOST_THREADS, BadInput
 
 
 def device_type(accelerator: str) -> str:
@@ -64,8 +64,11 @@ def _openmp_threads() -> int | None:
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not first:
         return None
-    if not first.isdecimal() or int(first) == 0:
-        raise BadInput("OMP_NUM_THREADS", first, "must be a number of threads; or set trainer.threads")
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if not (first.isascii() and first.isdecimal()) or len(first) > 9 or not 0 < int(first) <= most:
+        raise BadInput(
+            "OMP_NUM_THREADS", first, f"must be a number of threads up to {most}; or set trainer.threads"
+        )
     return int(first)
 
 

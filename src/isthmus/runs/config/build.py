@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
@@ -195,7 +196,7 @@ def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, BadInput):
             raise cause.under(group) from error
-        if isinstance(cause, ValueError | TypeError):
+        if isinstance(cause, ValueError | TypeError | MisconfigurationException | ModuleNotFoundError):
             raise BadInput(f"{group}._target_", target, first_line(cause, LONGEST_FIX)) from error
         raise
     if not further.get("_partial_") and not isinstance(made, kind):
@@ -254,7 +255,8 @@ def check_monitors(cfg: DictConfig, parts: Parts) -> None:
     known = parts.module.metric_names(validates=validates)
     for name, callback in parts.callbacks.items():
         metric = getattr(callback, "monitor", None)
-        if metric not in (None, AUTO, *known):
+        resolved_later = isinstance(callback, Checkpoints) and metric == AUTO
+        if not resolved_later and metric not in (None, *known):
             why = "" if validates else " (there is no validation: data.val_size=0)"
             raise BadInput(
                 f"callbacks.{name}.monitor",

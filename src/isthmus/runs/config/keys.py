@@ -51,12 +51,20 @@ def check_trained(recorded: Mapping[str, Any], cfg: DictConfig) -> None:
     """
     now = decisive(cfg)
     for key, value in recorded.items():
-        if now.get(key) != value:
+        if not _equal(now.get(key), value):
             raise BadInput(
                 key,
                 now.get(key),
                 f"was {cut(str(value))} when the run was trained; put its config.yaml right",
             )
+
+
+def _equal(value: Any, recorded: Any) -> bool:
+    """Whether a value is the recorded one, which may be of any type, such as a tensor."""
+    try:
+        return bool(value == recorded)
+    except (RuntimeError, ValueError):
+        return False
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -13,7 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.common.dotted_keys import walk
-from isthmus.common.errors import LARGEST_SEED, LONGEST_FIX, BadInput, check_float, check_int, one_of
+from isthmus.common.errors import (
+    LARGEST_SEED,
+    LONGEST_FIX,
+    MOST_THREADS,
+    BadInput,
+    check_float,
+    check_int,
+    one_of,
+)
 from isthmus.common.messages import did_you_mean, first_line
 from isthmus.data.loading.keys import REQUIRED_KEYS
 from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
@@ -23,9 +31,6 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 # Keys that are read by name for every choice. Each part's constructor checks its other keys.
 REQUIRED = ("latent.dim", "callbacks.checkpoint", *(f"data.{key}" for key in REQUIRED_KEYS))
-
-# Allows reproducing a run of a larger machine; tens of thousands of threads cannot be started.
-MOST_THREADS = 1024
 
 EXTRAS = ("mlflow", "wandb")  # loggers whose packages are installed only when asked for
 

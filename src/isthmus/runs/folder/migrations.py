@@ -36,9 +36,12 @@ ADDED: dict[int, dict[str, Any]] = {
 
 def upgraded(cfg: DictConfig, format_: int) -> DictConfig:
     """Add the keys that are newer than a folder's format, set to the behavior of that format."""
-    absent = object()
     for newer_than, keys in ADDED.items():
         for key, value in keys.items() if format_ < newer_than else ():
-            if OmegaConf.select(cfg, key, default=absent) is absent:
+            *groups, name = key.split(".")
+            node: Any = cfg
+            for group in groups:  # an edited config may have anything there, which is refused later
+                node = node._get_node(group) if OmegaConf.is_dict(node) and group in node else None
+            if OmegaConf.is_dict(node) and name not in node:
                 OmegaConf.update(cfg, key, value, force_add=True)
     return cfg

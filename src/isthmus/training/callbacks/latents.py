@@ -64,5 +64,7 @@ class Latents(RunCallback):
     def _mark_best(self, step: int) -> None:
         for part in self._loaders:
             path, best = self._path(part, step), self._folder / f"best_{part}.safetensors"
-            if path.is_file() and not (best.is_file() and best.samefile(path)):
+            if not path.is_file():
+                best.unlink(missing_ok=True)
+            elif not (best.is_file() and best.samefile(path)):
                 same_content(path, best)

@@ -25,6 +25,7 @@ from isthmus.common.messages import first_line
 from isthmus.training.checkpoint.archive import check_archive
 from isthmus.training.writers.background import Background
 
+PLAIN = (str, int, float, bool, bytes, type(None))
 ALSO = "also"  # storage option: another path for the same checkpoint
 
 
@@ -55,6 +56,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         place = Path(path)
         also: list[Path] = [storage_options[ALSO]] if storage_options else []
         copies: dict[object, Tensor] = {}
+        for name, state in checkpoint.get("callbacks", {}).items():
+            _check_plain(state, f"the state of callback {name}")
         held = _copied(checkpoint, copies)  # training keeps changing the original tensors
 
         def write() -> None:
@@ -80,6 +83,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         content = self._opened.pop(Path(path), None) or read_checkpoint(Path(path))
         return {**content, "pytorch-lightning_version": pytorch_lightning.__version__}
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Raise `TypeError` for what could be written and then not be read again, such as a NumPy number."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            _check_plain(key, where)
+            _check_plain(each, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            _check_plain(each, f"{where}[{index}]")
+    elif type(value) not in PLAIN and not isinstance(value, Tensor):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise TypeError(
+            f"{where} is a {kind}, which a checkpoint cannot hold; "
+            "use numbers, text, lists, dicts and tensors"
+        )
 
 
 def _copied(content: Any, copies: dict[object, Tensor]) -> Any:

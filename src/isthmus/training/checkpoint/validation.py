@@ -78,7 +78,8 @@ def check_state(checkpoint: dict[str, Any], module: AutoencoderModule) -> None:
     for key in ("epoch", "global_step"):
         _check(checkpoint.get(key), int, key)
     metrics = checkpoint.get("metrics")
-    _check(metrics, dict.fromkeys(metrics, float) if isinstance(metrics, dict) else {}, "metrics")
+    names = [name for name in metrics if isinstance(name, str)] if isinstance(metrics, dict) else []
+    _check(metrics, dict.fromkeys(names, float), "metrics")
     for name, state in checkpoint["callbacks"].items():
         if (expected := CALLBACKS.get(str(name).partition("{")[0])) is not None:
             known = {key: value for key, value in expected.items() if key in state or key not in SINCE}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEY = "isthmus"  # the only metadata entry: several have no fixed order, so equal runs would differ
 LONGEST = 64 << 20  # bytes of a header
 CHUNK = 1 << 20  # bytes
-OLDER = {"step", "label_names"}  # metadata keys of older files, without a checksum
+OLDER = {"step", "label_names"}  # metadata of older files, which have no checksum
 
 
 def write_latents(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -55,7 +55,10 @@ def check_latents(path: Path) -> None:
     with path.open("rb") as file:
         try:
             header = json.loads(_header(file))
-            about = json.loads(header.pop("__metadata__")[KEY])
+            metadata = header.pop("__metadata__")
+            if metadata.keys() == OLDER:
+                return
+            about = json.loads(metadata[KEY])
             recorded = about.pop("crc32", None)
             found = _sum(header, about)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from isthmus.common.csv_rows import read_rows
 
+LONGEST = 20  # digits of a number of epochs
+
 
 def read_metrics(path: Path) -> Iterator[dict[str, str]]:
     """Column -> text, row by row; raises as `read_rows` does.
@@ -19,7 +21,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, str]]:
         epoch = row.get("epoch", "").removesuffix(".0")  # formats 1 and 2 wrote some as floats
         if from_zero is None:
             from_zero = epoch == "0"
-        if from_zero and epoch.isdecimal() and not is_test(row):
+        if from_zero and epoch.isdecimal() and len(epoch) < LONGEST and not is_test(row):
             row["epoch"] = str(int(epoch) + 1)
         yield row
 
