@@ -37,8 +37,10 @@ def test_killed_again_and_again(config, chain, victim):
 def test_killed_twice_and_stopped(typed, starting, tmp_path, record_property):
     """The short version, with the reference and the rest of the run trained in this process."""
     often = Pace(seconds=1, writes={"checkpoints": 100, "events": 100, "latents": 100})
-    uninterrupted = train(compose(typed("plain")), tmp_path / "reference")
-    reference = Reference(typed("plain"), uninterrupted.path, often)
+    # long enough that a busy machine, which is slow to kill, does not train to the end in between
+    overrides = [*typed("plain"), "trainer.max_epochs=60"]
+    uninterrupted = train(compose(overrides), tmp_path / "reference")
+    reference = Reference(overrides, uninterrupted.path, often)
     killed = Victim(
         reference, tmp_path, lambda *arguments: starting(*arguments, cwd=tmp_path), record_property
     )
