@@ -6,13 +6,11 @@ import gc
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from tensorboard.summary.writer import event_file_writer
 
 from isthmus.common.errors import BadInput
 from isthmus.runs.config import build
@@ -21,7 +19,6 @@ from isthmus.runs.errors import Stopped
 from isthmus.runs.execution.restart import newest
 from isthmus.runs.folder.migrations import FORMAT
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.reproduce import prepare, reproduce
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
@@ -31,75 +28,9 @@ from isthmus.training.module import AutoencoderModule
 from isthmus.training.progress import Progress
 
 from ..crash.same import differences
+from .resuming import CONFIGS, SMALL
 
-# 24 steps in 3 epochs of 8 batches; groups of 3, so that an interruption may come in the middle of one
-SMALL = (
-    *("data.batch_size=140", "data.val_size=0.25", "architecture.hidden=[8]", "latent.dim=2"),
-    *("trainer=cpu", "trainer.threads=1", "trainer.progress_bar=none", "trainer.max_epochs=3"),
-    *("trainer.log_every_n_steps=5", "trainer.steps_per_execution=3"),
-    *("callbacks.figures.every_n_epochs=2", "callbacks.projector.points=20"),
-)
-CONFIGS = {
-    "plain": (),
-    "vae": (
-        *("model=vae", "noise=gaussian", "scheduler=cosine", "regularizer.kl.warmup_epochs=1.7"),
-        *("architecture.normalization=batch", "architecture.dropout=0.1"),
-    ),
-    "accumulated": (
-        *("noise=masking", "scheduler=plateau", "scheduler.patience=0", "optimizer=sgd"),
-        *("trainer.accumulate_grad_batches=3", "trainer.gradient_clip_val=0.1", "trainer.max_epochs=8"),
-        "callbacks.checkpoint.every_n_steps=2",
-    ),
-    "seldom judged": ("trainer.check_val_every_n_epoch=2", "callbacks.checkpoint.every_n_epochs=2"),
-    "never judged": ("data.val_size=0",),
-    "few steps": ("trainer.max_steps=21",),
-    "stops early": (
-        *("callbacks.early_stopping.enabled=true", "callbacks.early_stopping.patience=2"),
-        *("callbacks.early_stopping.min_delta=100", "trainer.max_epochs=20"),
-    ),
-}
 STEPS = (4, 8, 9, 15)  # within a group of steps, at the end of an epoch, at the first step of one
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _event_files_in_order():
-    """TensorBoard reads event files in the order of their names, in which 10 comes before 9: of one second
-    and one process, which only tests do, they have to have numbers of the same length.
-    """
-    event_file_writer._global_uid = event_file_writer.AtomicCounter(1000)
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """An uninterrupted run of a config, trained once."""
-    base = tmp_path_factory.mktemp("references")
-
-    def trained(name):
-        path = base / name.replace(" ", "_")
-        if not path.exists():
-            train(compose([*SMALL, *CONFIGS[name]]), path)
-        return path
-
-    return trained
-
-
-@pytest.fixture
-def stopping(monkeypatch):
-    """Ask training to stop, once: after so many steps, or in the first batch of another stage."""
-
-    def arrange(*, after=None, during="train"):
-        agreed = Checkpoints._agreed
-
-        def asked(self, trainer):
-            here = after is None or trainer.global_step == after
-            if here and trainer.state.stage.value == during:
-                monkeypatch.setattr(Checkpoints, "_agreed", agreed)
-                return signal.SIGTERM, False
-            return agreed(self, trainer)
-
-        monkeypatch.setattr(Checkpoints, "_agreed", asked)
-
-    return arrange
 
 
 def check_resumed(run, reference):
@@ -361,55 +292,6 @@ def test_one_process_at_a_time(stopped):
         resume(stopped.path)
     other.communicate()
     assert resume(stopped.path).read_status()["status"] == "done"
-
-
-def test_a_slurm_job_that_is_queued_again_goes_on(reference, stopping, monkeypatch, tmp_path):
-    """Its command is the same as before, and its folder would be another one."""
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    stopping(after=10)
-    with pytest.raises(Stopped):
-        train(compose([*SMALL]), tmp_path / "first")
-    monkeypatch.setenv("SLURM_JOB_ID", "4712")
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert train(compose([*SMALL]), tmp_path / "of another job").path.name == "of another job"
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    assert train(compose([*SMALL, "seed=1"]), tmp_path / "another").path.name == "another"
-    assert train(compose([*SMALL]), tmp_path / "second").path.name == "first"
-    assert not (tmp_path / "second").exists()
-    assert list(differences(tmp_path / "first", reference("plain"))) == []
-
-
-@pytest.fixture
-def queued_again(monkeypatch):
-    """This process is a job that was put into the queue again."""
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-
-
-def test_a_script_that_trains_and_reproduces_is_queued_again(queued_again, monkeypatch, tmp_path):
-    """The original is no reproduction of itself."""
-    monkeypatch.setattr(sys, "argv", ["isthmus", "train"])
-    original = train(compose([*SMALL]), tmp_path / "original")
-    before = {path: path.read_bytes() for path in original.path.rglob("*") if path.is_file()}
-    monkeypatch.setattr(sys, "argv", ["isthmus", "reproduce", "original"])
-    folder, verdict = reproduce(prepare(original.path, to=tmp_path / "again"), tolerance=0.0)
-    assert (folder.path.name, verdict.verdict) == ("again", "identical")
-    assert {path: path.read_bytes() for path in before} == before
-    monkeypatch.setattr(sys, "argv", ["isthmus", "train"])
-    done = train(compose([*SMALL]), tmp_path / "new")
-    assert done.path.name == "original", "what was done is not done again"
-    assert {path: path.read_bytes() for path in before} == before
-
-
-def test_a_sweep_that_is_queued_again_goes_on(queued_again, stopping, monkeypatch, reference, tmp_path):
-    """The folder of a sweep is new each time; its jobs keep their numbers."""
-    stopping(after=10)
-    with pytest.raises(Stopped):
-        train(compose([*SMALL]), tmp_path / "12-00" / "0")
-    (tmp_path / "12-30" / "0").mkdir(parents=True)
-    assert train(compose([*SMALL]), tmp_path / "12-30" / "0").path == tmp_path / "12-00" / "0"
-    assert list(differences(tmp_path / "12-00" / "0", reference("plain"))) == []
-    assert train(compose([*SMALL, "seed=1"]), tmp_path / "12-30" / "1").path == tmp_path / "12-30" / "1"
 
 
 def test_another_number_of_processes_in_the_middle_of_an_epoch(stopped, monkeypatch):

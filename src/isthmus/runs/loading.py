@@ -53,10 +53,7 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     cfg = apply_overrides(trained.copy(), overrides)
     check(cfg)
     check_opened(cfg, overrides)
-    try:
-        check_devices(cfg.trainer.accelerator, 1)
-    except BadInput as error:
-        raise error.under("trainer") from error
+    check_devices(cfg.trainer.accelerator, 1)
     state, damage = _read(folder, checkpoint)
     check_trained(state.config, trained)
     recorded = folder.read_provenance().get("data")

@@ -58,9 +58,7 @@ def resume(path: Path, *, overrides: Sequence[str] = ()) -> RunFolder:
 def _config(folder: RunFolder, overrides: Sequence[str]) -> DictConfig:
     for override in overrides:
         key, equals, value = override.partition("=")
-        if not equals:
-            raise BadInput("override", override, "must be KEY=VALUE")
-        if not key.startswith(CHANGEABLE):
+        if equals and not key.startswith(CHANGEABLE):
             raise BadInput(
                 key, value, "cannot change in the middle of a run; isthmus train starts another one with it"
             )

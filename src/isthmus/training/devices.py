@@ -33,13 +33,17 @@ def check_devices(accelerator: str, devices: Any) -> int:
     kind = device_type(accelerator) if accelerator == "auto" else accelerator
     if kind == "cpu":
         if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
-            raise BadInput("devices", devices, "on the CPU must be a number of processes of at least 1")
+            raise BadInput(
+                "trainer.devices", devices, "on the CPU must be a number of processes of at least 1"
+            )
         if devices > (os.cpu_count() or 1):
-            raise BadInput("devices", devices, f"is more than the {os.cpu_count()} CPU cores there are")
+            raise BadInput(
+                "trainer.devices", devices, f"is more than the {os.cpu_count()} CPU cores there are"
+            )
         return devices
     if not available.get(kind):
         raise BadInput(
-            "accelerator", accelerator, "there is none on this machine; use trainer.accelerator=cpu"
+            "trainer.accelerator", accelerator, "there is none on this machine; use trainer.accelerator=cpu"
         )
     count = available[kind]
     if devices == -1 or devices == "auto":
@@ -50,7 +54,9 @@ def check_devices(accelerator: str, devices: Any) -> int:
         else range(devices if isinstance(devices, int) else -1)
     )
     if not wanted or any(not isinstance(device, int) or not 0 <= device < count for device in wanted):
-        raise BadInput("devices", devices, f"must name some of the {count} there are; -1 takes them all")
+        raise BadInput(
+            "trainer.devices", devices, f"must name some of the {count} there are; -1 takes them all"
+        )
     return len(wanted)
 
 

@@ -61,10 +61,7 @@ def resolve_resources(cfg: DictConfig, provenance: Mapping[str, Any] | None = No
     wanted = (
         OmegaConf.to_container(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
     )
-    try:
-        devices = check_devices(trainer.accelerator, wanted)
-    except BadInput as error:
-        raise error.under("trainer") from error
+    devices = check_devices(trainer.accelerator, wanted)
     if trainer.num_nodes > 1 and distributed.cluster() is None:
         raise BadInput(
             "trainer.num_nodes",

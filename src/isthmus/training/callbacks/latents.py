@@ -52,11 +52,11 @@ class Latents(RunCallback):
             self._background.add(write, size=size)
         self._written_at = step
         if best:
-            self._background.add(partial(self._mark_best, step), size=0)
+            self._background.add(partial(self._mark_best, step))
 
     @rank_zero_only
     def on_run_end(self, trainer: Trainer, module: AutoencoderModule, results: Mapping[str, Any]) -> None:
-        self._background.add(partial(self._mark_best, results["step"]), size=0)
+        self._background.add(partial(self._mark_best, results["step"]))
 
     def _path(self, part: str, step: int) -> Path:
         return self._folder / f"step={step:08d}_{part}.safetensors"
