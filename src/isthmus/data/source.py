@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,8 +64,16 @@ class Source(ABC):
 
     def _standardize(self, rows: Tensor) -> Scaling:
         """Mean 0 and variance 1 for every feature over `rows`, which are read in chunks."""
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler()
         step = max(1, CHUNK // (math.prod(self.shape) * torch.float64.itemsize))
-        return Scaling.standardize(map(self.take, rows.split(step)))
+        for part in rows.split(step):
+            scaler.partial_fit(self.take(part).flatten(1).double().numpy())
+        # 1 / std overflows below `tiny`; scikit-learn gives scale 1 to constant features
+        std = np.where(scaler.scale_ < np.finfo(np.float32).tiny, 1.0, scaler.scale_)
+        scale, mean = torch.from_numpy(1 / std), torch.from_numpy(scaler.mean_)
+        return Scaling(scale.reshape(self.shape), mean.reshape(self.shape))
 
     def describe(self) -> dict[str, Any]:
         """The description that a run records, in plain types; subclasses add to it (column names)."""
