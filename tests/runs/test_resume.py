@@ -319,6 +319,19 @@ def test_the_command(isthmus, stopped, reference):
     assert not os.path.exists(stopped.path / ".config.yaml")
 
 
+def test_the_marked_latents_are_those_of_the_best(tmp_path):
+    folder = train(compose([*SMALL, "trainer.max_epochs=1"]), tmp_path / "run")
+    for overrides, marked in (
+        (["trainer.max_epochs=2"], ["best_test.safetensors", "best_val.safetensors"]),
+        (["trainer.max_epochs=3", "callbacks.latents.enabled=false"], []),
+    ):
+        resume(folder.path, overrides=overrides)
+        assert sorted(path.name for path in folder.latents.glob("best_*")) == marked
+        for path in folder.latents.glob("best_*"):
+            step = folder.read_json(folder.results)["step"]
+            assert path.samefile(folder.latents / path.name.replace("best", f"step={step:08d}"))
+
+
 def test_training_keeps_no_checkpoint_in_memory(tmp_path, monkeypatch):
     kept = []
 

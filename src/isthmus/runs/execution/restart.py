@@ -99,7 +99,8 @@ def _truncate(path: Path, size: int) -> None:
 def rewind(folder: RunFolder, start: Start | None) -> None:
     """Truncate metrics.csv and the event files to their state at a checkpoint; without one, to nothing.
 
-    Later entries will be logged again. Removes damaged checkpoints, results.json and reproduction.json.
+    Later entries will be logged again. Removes damaged checkpoints, results.json, reproduction.json and the
+    marks of the best latents.
     """
     for path in start.damaged if start else ():
         path.unlink()
@@ -111,5 +112,6 @@ def rewind(folder: RunFolder, start: Start | None) -> None:
             path.unlink()
         elif size < path.stat().st_size:
             _truncate(path, size)
-    for outdated in (folder.results, folder.reproduction):
+    # the best may become another one; Latents marks it again
+    for outdated in (folder.results, folder.reproduction, *folder.latents.glob("best_*.safetensors")):
         outdated.unlink(missing_ok=True)
