@@ -23,8 +23,8 @@ from isthmus.runs.train import train
 from isthmus.training.devices import check_devices
 from isthmus.training.step.capture import COMPARED, WATCHED, StepCapture
 from isthmus.training.step.eager import EagerGradients
-from isthmus.training.step.engines import TrainingStep
 from isthmus.training.step.optimizers import make_optimizer
+from isthmus.training.step.training_step import TrainingStep
 
 
 def choices(group):

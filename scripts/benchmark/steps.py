@@ -22,7 +22,7 @@ from report import Report, bullets, table
 
 from isthmus.runs.config.build import build
 from isthmus.runs.config.compose import compose
-from isthmus.training.step import engines
+from isthmus.training.step import training_step
 from isthmus.training.step.optimizers import make_optimizer
 
 OF_THE_STEP = (
@@ -84,7 +84,9 @@ def _step(case: str, name: str) -> Callable[[], None]:
     with ExitStack() as stack:
         for what, instead in component.patches.items():
             stack.enter_context(mock.patch(what, instead))
-        train = engines.TrainingStep(engines.StepCapture(autoencoder, compiled=False), [optimizer])
+        train = training_step.TrainingStep(
+            training_step.StepCapture(autoencoder, compiled=False), [optimizer]
+        )
         for _ in range(RECORDED):
             step()
     return step

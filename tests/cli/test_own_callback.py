@@ -31,7 +31,7 @@ printer:
   _target_: own_callbacks.Printer
   word: seen
 """
-ALLOWED = {"ISTHMUS_ALLOW": "own_callbacks"}
+ALLOWED = {"ISTHMUS_ALLOW": "own_callbacks,pytorch_lightning"}
 TYPED = ("trainer.max_epochs=2", "trainer.threads=1", "logger=csv", "hydra.run.dir=run")
 CHOSEN = ("--config-dir", "conf", "callbacks=[default,printer]")
 
@@ -84,6 +84,14 @@ def test_it_must_be_allowed(own, tmp_path):
         (("~callbacks.checkpoint",), "callbacks.checkpoint"),
         (("+callbacks.x._target_=isthmus.training.callbacks.progress_bar.Bar",), "is a progress bar"),
         (("+callbacks.x._target_=isthmus.training.callbacks.latents.Latents",), "is there twice"),
+        (("+callbacks.latents._x_=1",), "callbacks.latents._x_=1: there is no such key"),
+        (
+            (
+                "+callbacks.x._target_=pytorch_lightning.callbacks.GradientAccumulationScheduler",
+                "+callbacks.x.scheduling={0:2}",
+            ),
+            "set trainer.accumulate_grad_batches",
+        ),
     ],
 )
 def test_what_cannot_be_one_is_refused(typed, says, own, tmp_path):
@@ -103,6 +111,17 @@ def test_one_that_averages_weights_copies_the_model(isthmus):
         env={"ISTHMUS_ALLOW": "pytorch_lightning"},
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_lightnings_model_checkpoint_writes_beside_ours(own, tmp_path):
+    every = ("+callbacks.every._target_=pytorch_lightning.callbacks.ModelCheckpoint",)
+    ended = own("train", *every, *TYPED, env=ALLOWED)
+    assert ended.returncode == 0, ended.stderr
+    written = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert written == ["best.ckpt", "epoch=1-step=80.ckpt", "last.ckpt"]
+    ended = own("resume", "run", "trainer.max_epochs=3", env=ALLOWED)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "run" / "checkpoints" / "epoch=2-step=120.ckpt").is_file()
 
 
 def test_a_callback_is_left_out(isthmus, tmp_path):

@@ -265,6 +265,14 @@ def test_a_damaged_checkpoint_is_named_and_the_other_is_used(name, run, capsys):
     assert evaluate(folder.path)["damaged"] is None
 
 
+def test_both_damaged_checkpoints_are_named(run):
+    folder = run("done")
+    for name in ("best", "last"):
+        damaged(folder.checkpoint(name))
+    with pytest.raises(BadInput, match=r"best\.ckpt is damaged .*; last\.ckpt is damaged [^;]*$"):
+        evaluate(folder.path)
+
+
 def test_the_best_is_damaged_when_only_the_end_is_left(run):
     folder = run("done")
     damaged(folder.checkpoint("best"))

@@ -19,8 +19,8 @@ from isthmus.training.step.capture import (
     can_be_captured,
 )
 from isthmus.training.step.eager import EagerGradients, differentiate, trained
-from isthmus.training.step.engines import TrainingStep
 from isthmus.training.step.fused_adam import is_fused_adam
+from isthmus.training.step.training_step import TrainingStep
 
 SHAPE = (1, 8, 8)
 STEPS = WATCHED + COMPARED + 5

@@ -13,7 +13,7 @@ from isthmus.runs.config.compose import compose
 from isthmus.training.inference import evaluating
 from isthmus.training.step import capture
 from isthmus.training.step.capture import MOVES, StepCapture, can_be_captured
-from isthmus.training.step.engines import TrainingStep
+from isthmus.training.step.training_step import TrainingStep
 
 SHAPE = (1, 8, 8)
 

@@ -10,8 +10,8 @@ import torch
 from isthmus.runs.config.build import build, build_autoencoder
 from isthmus.runs.config.compose import compose
 from isthmus.training.step.eager import EagerGradients
-from isthmus.training.step.engines import TrainingStep
 from isthmus.training.step.optimizers import clip_gradients
+from isthmus.training.step.training_step import TrainingStep
 
 SHAPE = (1, 8, 8)
 

@@ -117,9 +117,9 @@ COMPONENTS = {
     CONTROL: Component("the same in another process: what chance makes of 1", cases=(*CASES, STREAMED)),
     "direct_step": Component(
         "Lightning's strategy runs backward and optimizer: without all down to fused_adam",
-        patches={f"{STEP}.engines.SingleDeviceStrategy": ()},
+        patches={f"{STEP}.training_step.SingleDeviceStrategy": ()},
     ),
-    "capture": Component("autograd at each step", patches={f"{STEP}.engines.StepCapture": eager}),
+    "capture": Component("autograd at each step", patches={f"{STEP}.training_step.StepCapture": eager}),
     "graph_passes": Component(
         "recordings as `make_fx` leaves them: without the next four",
         patches={f"{STEP}.capture.simplify": unchanged, f"{STEP}.capture.use_fast_calls": unchanged},
@@ -130,10 +130,12 @@ COMPONENTS = {
         "operators and a module's attributes", patches={f"{STEP}.capture.use_fast_calls": unchanged}
     ),
     "fast_functions": Component("of fast_calls the attributes alone", patches={f"{PASSES}.FASTER": {}}),
-    "fused_adam": Component("the optimizer's own step()", patches={f"{STEP}.engines.is_fused_adam": nothing}),
+    "fused_adam": Component(
+        "the optimizer's own step()", patches={f"{STEP}.training_step.is_fused_adam": nothing}
+    ),
     "direct_gradients": Component(
         "gradients reach FusedAdam through grad",
-        patches={f"{STEP}.engines.TrainingStep._needs_no_grad": nothing},
+        patches={f"{STEP}.training_step.TrainingStep._needs_no_grad": nothing},
     ),
     "fused": Component("`optimizer.fused=false`: PyTorch's loop, no FusedAdam", ("optimizer.fused=false",)),
     "channels_last": Component(

@@ -1,4 +1,4 @@
-"""The LightningDataModule: splits, scales and batches any source."""
+"""The LightningDataModule: splits and batches any source, and says how its values are scaled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of numbers in a CSV or Parquet file.
+"""A table of numbers in a CSV or Parquet file, its columns chosen and matched by name.
 
 Standardised columns: x = (value - mean) / std, with the mean and the population standard deviation of the
 training rows, as in scikit-learn's StandardScaler.

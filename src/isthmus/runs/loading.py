@@ -100,10 +100,16 @@ def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
 def _read(folder: RunFolder, checkpoint: str | None) -> tuple[Checkpoint, str | None]:
     """The checkpoint to use, and why best is damaged if last replaces it."""
     path = folder.checkpoint(checkpoint or "best")
+    other = path.with_stem("best" if checkpoint == "last" else "last")
     try:
         return Checkpoint.read(path), None
     except (OSError, ValueError) as error:
-        other = "best" if checkpoint == "last" else "last"
-        if checkpoint is not None or not (folder.checkpoints / f"{other}.ckpt").is_file():
-            raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other}") from error
-        return _read(folder, other)[0], str(error)
+        if not other.is_file():
+            raise BadInput("RUN", folder.path, str(error)) from error
+        if checkpoint is not None:
+            raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other.stem}") from error
+        damage = str(error)
+    try:
+        return Checkpoint.read(other), damage
+    except (OSError, ValueError) as error:
+        raise BadInput("RUN", folder.path, f"{damage}; {error}") from error

@@ -16,8 +16,8 @@ from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.training.metrics import Means
 from isthmus.training.monitors.nonfinite import DivergenceGuard
 from isthmus.training.progress import PendingMeans, Progress
-from isthmus.training.step.engines import make_step
 from isthmus.training.step.optimizers import clip_gradients
+from isthmus.training.step.training_step import make_step
 
 
 @dataclass(frozen=True)

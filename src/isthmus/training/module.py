@@ -1,4 +1,4 @@
-"""The LightningModule: training, evaluation and what they log."""
+"""The LightningModule: scales each batch, trains on it or evaluates it, and logs the metrics."""
 
 from __future__ import annotations
 

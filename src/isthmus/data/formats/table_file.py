@@ -1,4 +1,4 @@
-"""Reads columns of a CSV or Parquet file in batches of rows, with Apache Arrow.
+"""Reads a CSV or Parquet file in batches of rows, with Apache Arrow.
 
 Docs: https://arrow.apache.org/docs/python. A CSV file is read completely, because the type of a column can
 depend on its last row. A Parquet file can be thousands of times smaller than its values, so only a few pages

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, seed_everything
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import GradientAccumulationScheduler, ProgressBar
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
@@ -29,7 +29,7 @@ from isthmus.core.regularizers.base import Regularizer
 from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
 from isthmus.data.module import DataModule
 from isthmus.data.source import Source
-from isthmus.runs.config.allowlist import check_nested, check_targets, resolve
+from isthmus.runs.config.allowlist import DIRECTIVES, TARGET, check_nested, check_targets, resolve
 from isthmus.runs.config.model_size import check_fits
 from isthmus.runs.config.validation import unknown_key
 from isthmus.training.callbacks.checkpoints import AUTO, Checkpoints
@@ -125,6 +125,8 @@ def _check_alone(key: str, callback: Callback, others: Iterable[Callback]) -> No
     target = f"{type(callback).__module__}.{type(callback).__qualname__}"
     if isinstance(callback, ProgressBar):
         raise BadInput(f"{key}._target_", target, "is a progress bar; trainer.progress_bar=true shows one")
+    if isinstance(callback, GradientAccumulationScheduler):
+        raise BadInput(f"{key}._target_", target, "cannot be used; set trainer.accumulate_grad_batches")
     if any(callback.state_key == other.state_key for other in others):
         raise BadInput(
             f"{key}._target_", target, "is there twice; a class with a state of its own can be there once"
@@ -213,7 +215,7 @@ def _check_keys(
         if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     }
     for key in map(str, keys):
-        if key.startswith("_") or key in known:
+        if key in (TARGET, *DIRECTIVES) or key in known:
             continue
         hint = f"; if an experiment or preset set it for another choice, add ~{group}.{key}"
         raise BadInput(f"{group}.{key}", keys[key], unknown_key(key, list(known), f"{group}.") + hint)

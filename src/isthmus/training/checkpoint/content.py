@@ -1,4 +1,4 @@
-"""A checkpoint that was read: its entries by name, with the types that they must have."""
+"""Reads a checkpoint file, and checks that it is one of a run."""
 
 from __future__ import annotations
 

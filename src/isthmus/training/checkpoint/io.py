@@ -1,4 +1,4 @@
-"""Checkpoints that are written atomically, and that run no code when they are read.
+"""Writes checkpoints atomically, and reads them without running code.
 
 Written to a file beside the target, then renamed. Read with `weights_only=True`: only tensors and plain
 values (https://docs.pytorch.org/docs/stable/notes/serialization.html).
@@ -11,6 +11,7 @@ import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -72,6 +73,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         size = sum(tensor.nbytes for tensor in copies.values())
         self.background.replace(place.name, write, over=[other.name for other in also], size=size)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint once it and those before it are written."""
+        self.background.add(partial(super().remove_checkpoint, path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None

@@ -1,8 +1,8 @@
-"""Check that a checkpoint contains what its run would have written: every tensor and every number. Reading it
-safely comes before: see `archive` and `content`.
+"""Checks a checkpoint's weights and training state against the model of its run, tensor by tensor.
 
-A checkpoint may come from anyone, and fused kernels do not check shapes: where an optimizer's state has
-another shape than its weights, they write past the end of a buffer.
+It was read safely before: see `archive` and `content`. A checkpoint may come from anyone, and fused kernels
+do not check shapes: where an optimizer's state has another shape than its weights, they write past the end of
+a buffer.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Notices a loss that is no longer finite, without waiting for the device at every step, and one that is
-far worse at the end than it was before training.
+"""Ends a training that diverged: its loss is not finite, or in the end far worse than untrained.
+
+The device is not waited for at every step.
 """
 
 from __future__ import annotations

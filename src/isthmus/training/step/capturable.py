@@ -1,4 +1,4 @@
-"""Modules that can be captured: their operations depend on settings, not on the values of a batch."""
+"""Which models `capture` can record: their operations depend on settings, not on the values of a batch."""
 
 from __future__ import annotations
 

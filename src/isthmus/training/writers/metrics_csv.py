@@ -50,8 +50,13 @@ class MetricsFile(Logger):
         self._writing = threading.Lock()
 
     @property
+    def save_dir(self) -> str:
+        """The run folder; Lightning's ModelCheckpoint writes to ``checkpoints`` in it by default."""
+        return str(self.path.parent.absolute())
+
+    @property
     def name(self) -> str:
-        return "metrics.csv"
+        return ""
 
     @property
     def version(self) -> str:

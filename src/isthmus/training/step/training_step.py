@@ -1,4 +1,4 @@
-"""The training step: gradients, accumulation, clipping, optimizers; and where its gradients come from.
+"""The training step: gradients, accumulation, clipping, optimizer step.
 
 Lightning's strategy takes part where it adds something: another process's gradients, or a loss scale. On one
 device without a loss scale its hooks take longer than the arithmetic of a small network. There the gradients
