@@ -23,7 +23,7 @@ from isthmus.runs.config.compose import compose, conf_dir
 from isthmus.runs.config.validation import check
 from isthmus.runs.execution import fit, launch, resources
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.signals import StopRequests
+from isthmus.training.stop_requests import StopRequests
 from isthmus.training.writers.background import Background
 
 # as typed on the command line

@@ -23,6 +23,11 @@ class Printer(Callback):
         self.epochs = state["epochs"]
 
 
+class Faulty(Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        raise KeyError("not there")
+
+
 class Nothing:
     pass
 """
@@ -100,6 +105,14 @@ def test_what_cannot_be_one_is_refused(typed, says, own, tmp_path):
     assert says in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_where_the_traceback_is_when_one_of_several_processes_fails(own):
+    faulty = ("+callbacks.x._target_=own_callbacks.Faulty", "trainer=ddp_cpu", "trainer.devices=2")
+    ended = own("train", *faulty, *TYPED, env=ALLOWED)
+    assert ended.returncode == 1
+    assert ended.stderr == ("isthmus: training failed: 'not there'; its traceback is in run/status.json\n")
 
 
 def test_one_that_averages_weights_copies_the_model(isthmus):

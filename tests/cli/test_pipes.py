@@ -17,7 +17,7 @@ import pytest
 
 from isthmus.cli import main as cli
 from isthmus.common.messages import escaped
-from isthmus.runs.execution.broken_pipes import GuardedStream
+from isthmus.runs.execution.guarded_streams import GuardedStream
 
 RUN = Path(__file__).parents[1] / "fixtures" / "run_v3"
 

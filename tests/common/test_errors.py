@@ -12,7 +12,7 @@ import pytest
 from isthmus.common.errors import BadInput, TrainingDiverged, check_float, check_int, one_of
 from isthmus.common.held_folder import FolderLost
 from isthmus.runs.errors import Carried, RunFailed, Stopped
-from isthmus.training.signals import Interruption
+from isthmus.training.stop_requests import Interruption
 
 NO_NUMBERS = [True, False, None, "3", "nan", [3], 3j]
 NOT_FINITE = [math.nan, math.inf, -math.inf, np.float32("nan")]

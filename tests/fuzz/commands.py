@@ -30,7 +30,7 @@ from isthmus.runs.execution import fit, launch, slurm
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.callbacks.checkpoints import Checkpoints
-from isthmus.training.signals import StopRequests
+from isthmus.training.stop_requests import StopRequests
 from isthmus.training.writers.background import Background
 
 from .harness import bounded

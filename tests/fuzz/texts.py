@@ -51,7 +51,7 @@ def provenance(run: Path) -> st.SearchStrategy[Change]:
 
 def reproduction(run: Path) -> st.SearchStrategy[Change]:
     """Of a run that reproduces another one: what it says of that, and its verdict."""
-    from isthmus.runs.comparison.reproduction import reference
+    from isthmus.runs.comparison.original import reference
     from isthmus.runs.folder.run_folder import RunFolder
 
     named = reference(RunFolder(run), tolerance=0.02)

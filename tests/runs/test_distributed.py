@@ -132,6 +132,7 @@ def test_a_process_that_fails_is_one_line(isthmus, tmp_path):
     assert ended.returncode == 1
     line = ended.stderr.removesuffix("\n")
     assert re.fullmatch(r"isthmus: training failed: the loss is .*; lower optimizer\.lr.*", line)
+    assert "traceback" not in line
     status = read(tmp_path / "run", "status.json")
     assert status["status"] == "failed"
     assert status["error"] in line

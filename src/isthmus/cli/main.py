@@ -16,7 +16,7 @@ from isthmus.common.errors import cut
 from isthmus.common.messages import did_you_mean, escaped
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
 from isthmus.runs.execution import gc_pause, signals
-from isthmus.runs.execution.broken_pipes import guard_streams, write_error
+from isthmus.runs.execution.guarded_streams import guard_streams, write_error
 
 COMMANDS = ("train", "evaluate", "resume", "reproduce", "show", "board", "completion")
 

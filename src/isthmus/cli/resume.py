@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _compared(folder: RunFolder) -> int:
     """If a run reproduces another one, compare them and print the verdict; returns the exit code."""
-    from isthmus.runs.comparison.reproduction import conclude_resumed, is_reproduction
+    from isthmus.runs.comparison.original import conclude_resumed, is_reproduction
 
     if not is_reproduction(folder):
         return 0

@@ -13,8 +13,7 @@ from omegaconf import DictConfig
 
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import command_line, relative
-from isthmus.runs.comparison.provenance_diff import Difference
-from isthmus.runs.comparison.reproduction import (
+from isthmus.runs.comparison.original import (
     Original,
     changes_between,
     conclude,
@@ -22,6 +21,7 @@ from isthmus.runs.comparison.reproduction import (
     read_original,
     reference,
 )
+from isthmus.runs.comparison.provenance_diff import Difference
 from isthmus.runs.comparison.verdict import Verdict
 from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import is_follower

@@ -13,7 +13,7 @@ from isthmus.runs.config.keys import against_defaults
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.archive import check_archive
 from isthmus.training.writers.latent_file import check_latents
-from isthmus.training.writers.metrics_rows import read_metrics
+from isthmus.training.writers.metrics_reader import read_metrics
 
 
 def describe(path: Path) -> dict[str, Any]:

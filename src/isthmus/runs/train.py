@@ -43,7 +43,7 @@ def train(
             with a rank above 0: it joins the run of rank 0.
         overrides: as typed by the user, to be recorded.
         experiment: name of the experiment, to be recorded.
-        reproduces: the run to compare with, to be recorded (see `runs.comparison.reproduction`).
+        reproduces: the run to compare with, to be recorded (see `runs.comparison.original`).
         resources: resolved from `cfg`; None to resolve them here.
 
     Raises:

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 from isthmus.common.errors import BadInput
-from isthmus.training.signals import stop_signals
+from isthmus.training.stop_requests import stop_signals
 
 YEAR = 365 * 24 * 3600  # seconds
 

@@ -1,4 +1,4 @@
-"""The training loop over groups of batches."""
+"""The loop over the batches that one call of Lightning's `training_step` gets."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 KL(q || p) = 1/2 sum_d (mean_d^2 + var_d - log var_d - 1)   (Kingma and Welling, arXiv:1312.6114)
 
-A weight other than 1 makes the beta-VAE (Higgins et al. 2017). Free bits (Kingma et al. 2016,
-arXiv:1606.04934) do not penalize a dimension whose mean over the batch is below a floor.
+A weight other than 1, applied by the objective, makes the beta-VAE (Higgins et al. 2017). Free bits (Kingma
+et al. 2016, arXiv:1606.04934) do not penalize a dimension whose mean over the batch is below a floor.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from isthmus.common.errors import BadInput
 from isthmus.runs.folder.migrations import COUNTED_FROM_1
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.content import Checkpoint
-from isthmus.training.writers.metrics_rows import is_test, read_metrics
+from isthmus.training.writers.metrics_reader import is_test, read_metrics
 
 CHECKPOINTS = ("best", "last")
 STAGES = ("train/", "val/", "test/")

@@ -35,7 +35,7 @@ from isthmus.training.checkpoint.io import AtomicCheckpointIO
 from isthmus.training.inference import evaluating
 from isthmus.training.loggers import forgiven, tensorboard_of
 from isthmus.training.monitors.nonfinite import check_learned
-from isthmus.training.signals import Interruption, StopRequests
+from isthmus.training.stop_requests import Interruption, StopRequests
 from isthmus.training.trainer import build_trainer
 from isthmus.training.writers.background import Background
 from isthmus.training.writers.hparams import flat, write_hparams

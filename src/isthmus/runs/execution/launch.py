@@ -17,8 +17,8 @@ from isthmus.common.held_folder import FolderLost, holding
 from isthmus.common.messages import command_line, relative
 from isthmus.runs.config.build import Parts, build, check_normalization
 from isthmus.runs.errors import RunFailed, Stopped, lost
-from isthmus.runs.execution.broken_pipes import guard_streams
 from isthmus.runs.execution.fit import fit_and_test, stopped
+from isthmus.runs.execution.guarded_streams import guard_streams
 from isthmus.runs.execution.resources import Resources
 from isthmus.runs.execution.restart import Start, newest
 from isthmus.runs.folder.run_folder import RunFolder
@@ -126,7 +126,9 @@ def _reason(folder: RunFolder, failures: list[ProcessFailure]) -> str:
         return reason
     status = folder.read_json(folder.status)
     if status.get("status") == "failed":  # the first process to fail recorded the reason
-        return str(status.get("error"))
+        explained = "\nisthmus." in str(status.get("traceback"))  # the error is one of ours
+        place = "" if explained else f"; its traceback is in {relative(folder.status)}"
+        return f"{status.get('error')}{place}"
     messages: list[Any] = [failure.message for failure in failures]  # a dict if it has recorded its error
     recorded = [str(message["message"]) for message in messages if isinstance(message, dict)]
     return recorded[0].partition(": ")[2] if recorded else "a process ended without an error message"

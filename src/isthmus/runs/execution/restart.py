@@ -1,4 +1,4 @@
-"""Find the newest checkpoint of a run, and truncate its logs to it."""
+"""Chooses the checkpoint to resume from, last.ckpt or else best.ckpt, and truncates the logs to it."""
 
 from __future__ import annotations
 

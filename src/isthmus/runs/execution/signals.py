@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from isthmus.runs.errors import Stopped
-from isthmus.training.signals import stop_signals
+from isthmus.training.stop_requests import stop_signals
 
 _leaving: Callable[[], None] | None = None  # called before the process ends at once; None: raise `Stopped`
 _late = 0  # a signal that arrived after training ended

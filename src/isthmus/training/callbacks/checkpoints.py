@@ -21,7 +21,7 @@ from isthmus.training.callbacks.run_callback import (
 from isthmus.training.checkpoint.content import CONFIG
 from isthmus.training.checkpoint.io import ALSO
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.signals import Interruption
+from isthmus.training.stop_requests import Interruption
 
 AGREE_EVERY = 8  # steps between two all-reduces: stop? is a checkpoint due?
 AUTO = "auto"

@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, Trainer
 
 from isthmus.common.errors import BadInput, one_of
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.signals import StopRequests
+from isthmus.training.stop_requests import StopRequests
 from isthmus.training.writers.background import Background
 
 CheckpointHook = Callable[[AutoencoderModule, int, bool], None]

@@ -1,6 +1,8 @@
-"""Ends a training that diverged: its loss is not finite, or in the end far worse than untrained.
+"""Ends a training that diverged: a loss or a weight is not finite, or the final loss is far above that of
+the untrained model.
 
-The device is not waited for at every step.
+Losses are collected on the device and checked together when metrics are logged, at checkpoints, and at the
+end of an epoch.
 """
 
 from __future__ import annotations

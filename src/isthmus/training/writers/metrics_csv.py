@@ -1,4 +1,4 @@
-"""metrics.csv: every logged number, in a file that is written atomically and can be truncated."""
+"""Writes metrics.csv: every logged number; atomically, and it can be truncated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus.common.atomic_files import replacing
 from isthmus.common.csv_rows import read_rows
 from isthmus.common.errors import BadInput
 from isthmus.training.writers.background import Background
-from isthmus.training.writers.metrics_rows import read_metrics
+from isthmus.training.writers.metrics_reader import read_metrics
 
 
 class MetricsFile(Logger):

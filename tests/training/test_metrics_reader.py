@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.training.writers.metrics_csv import rewind
-from isthmus.training.writers.metrics_rows import read_metrics
+from isthmus.training.writers.metrics_reader import read_metrics
 
 FORMAT_3 = "epoch,step,test/loss,val/loss\n0,10,,3\n0,10,,2\n1,20,,2\n2,20,1,\n"
 FORMAT_2 = "epoch,step,test/loss,val/loss\n0,10,,3\n0.0,10,,2\n1.0,20,,2\n2.0,20,1,\n"

@@ -1,4 +1,4 @@
-"""Make stdout and stderr safe: escape control characters, ignore write errors. Imports no torch.
+"""Guards stdout and stderr: control characters are escaped, write errors ignored. Imports no torch.
 
 Much of the output comes from untrusted files: names of regularizers, labels, paths, error messages.
 Control sequences: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html; text direction:

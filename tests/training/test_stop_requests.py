@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from isthmus.training.signals import StopRequests
+from isthmus.training.stop_requests import StopRequests
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Read metrics.csv in the folder of any format. Imports no torch."""
+"""Reads the metrics.csv of a run folder of any format. Imports no torch."""
 
 from __future__ import annotations
 
