@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 
 import numpy as np
 import pytest
@@ -63,6 +64,14 @@ def test_labels_without_names(codes, tmp_path):
 
 def test_without_labels_there_is_no_header(codes, tmp_path):
     """The projector takes the first of rows with one column for an example."""
+    del codes["labels"]
+    write_projector(tmp_path, codes, label_names=None, images=None)
+    assert rows_of(tmp_path) == [[str(row)] for row in codes["ids"].tolist()]
+
+
+def test_the_former_one_is_replaced_even_where_it_cannot_be_removed(codes, tmp_path, monkeypatch):
+    write_projector(tmp_path, codes, label_names=list(NAMES), images=None)
+    monkeypatch.setattr(shutil, "rmtree", lambda place, ignore_errors: None)
     del codes["labels"]
     write_projector(tmp_path, codes, label_names=None, images=None)
     assert rows_of(tmp_path) == [[str(row)] for row in codes["ids"].tolist()]

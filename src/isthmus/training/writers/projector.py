@@ -61,7 +61,7 @@ def write_projector(
             )
         check_held(folder)
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder / SUBFOLDER)
+            (folder / SUBFOLDER).rename(beside / "outdated")
         (beside / SUBFOLDER).rename(folder / SUBFOLDER)
         (beside / CONFIG).replace(folder / CONFIG)
     finally:
