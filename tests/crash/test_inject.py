@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import pytest
 
-from isthmus.common.atomic_files import sweep
-
 from .configs import DIGITS
 from .injector import Injector, Ran
 from .same import check_same
@@ -96,8 +94,6 @@ class Scene:
                     check_whole(self.place / run, interrupted=what not in ("SIGTERM", "SIGHUP"))
             self.go_on()
             for run in self.command.runs:
-                if what == "EIO":
-                    sweep(self.place / run)  # as the next start does, where a removal failed
                 check_same(self.place / run, self.ends / run)
         except Exception as error:
             return f"{what} at {at} of {self.reference.operations}: {error!r} after {ran.err[-300:]!r}"

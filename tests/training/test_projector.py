@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from isthmus.common.failures import WarnOnFailure
+from isthmus.common.failures import WarnOnFailure, disk_failure
 from isthmus.common.held_folder import FolderLost, holding
 from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import RunFailed
@@ -69,12 +69,22 @@ def test_without_labels_there_is_no_header(codes, tmp_path):
     assert rows_of(tmp_path) == [[str(row)] for row in codes["ids"].tolist()]
 
 
-def test_the_former_one_is_replaced_even_where_it_cannot_be_removed(codes, tmp_path, monkeypatch):
+def test_a_former_one_that_cannot_be_removed_is_an_error_of_the_disk(codes, tmp_path, monkeypatch):
     write_projector(tmp_path, codes, label_names=list(NAMES), images=None)
-    monkeypatch.setattr(shutil, "rmtree", lambda place, ignore_errors: None)
+    remove = shutil.rmtree
+
+    def fail(place, ignore_errors=False):
+        if not ignore_errors:
+            raise OSError(errno.EIO, "Input/output error", "metadata.tsv")
+        remove(place, ignore_errors=True)
+
+    monkeypatch.setattr(shutil, "rmtree", fail)
     del codes["labels"]
-    write_projector(tmp_path, codes, label_names=None, images=None)
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        write_projector(tmp_path, codes, label_names=None, images=None)
+    assert disk_failure(raised.value, tmp_path) is raised.value
     assert rows_of(tmp_path) == [[str(row)] for row in codes["ids"].tolist()]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["projector", "projector_config.pbtxt"]
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 30), (23, 19), (5, 9), (7, 7)])

@@ -88,9 +88,18 @@ def sweep(folder: Path, *inner: str) -> None:
     folders = [folder, *(folder / name for name in inner if not (folder / name).is_symlink())]
     for left in [path for each in folders for path in each.glob(f".*{UNFINISHED}")]:
         if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left)
+            remove_tree(left)
         else:
             left.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and its content. An error names the folder; `shutil.rmtree` gives bare entry names."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        error.filename = str(folder)
+        raise
 
 
 def discard_empty(*folders: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.common.atomic_files import UNFINISHED, make_subfolder
+from isthmus.common.atomic_files import UNFINISHED, make_subfolder, remove_tree
 from isthmus.common.held_folder import check_held
 from isthmus.training.writers.image_grid import to_unit
 
@@ -64,6 +64,7 @@ def write_projector(
             (folder / SUBFOLDER).rename(beside / "outdated")
         (beside / SUBFOLDER).rename(folder / SUBFOLDER)
         (beside / CONFIG).replace(folder / CONFIG)
+        remove_tree(beside)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
