@@ -9,17 +9,28 @@ from pathlib import Path
 import pytest
 from tensorboard.summary.writer import event_file_writer
 
+from isthmus.cli.main import main
 from isthmus.runs.config.compose import compose
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.train import train
 from isthmus.training.callbacks.checkpoints import Checkpoints
 
+from .reproducing import inside
 from .resuming import CONFIGS, SMALL
+
+
+@pytest.fixture(scope="module")
+def trained(request, tmp_path_factory):
+    """A run of what the test file calls QUICK; tests copy it."""
+    place = tmp_path_factory.mktemp("trained")
+    with inside(place):
+        assert main(["train", *request.module.QUICK, "hydra.run.dir=run"]) == 0
+    return place / "run"
 
 
 @pytest.fixture
 def original(trained: Path, tmp_path: Path) -> RunFolder:
-    """A copy, called `run`, of the run that the fixture `trained` of a test file gives."""
+    """A copy, called `run`, of the run that `trained` gives."""
     return RunFolder(Path(shutil.copytree(trained, tmp_path / "run")))
 
 

@@ -42,15 +42,6 @@ def said(capsys):
     return run
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A quick run on digits; tests copy it."""
-    place = tmp_path_factory.mktemp("trained")
-    with inside(place):
-        assert main(["train", *QUICK, "hydra.run.dir=run"]) == 0
-    return place / "run"
-
-
 @pytest.fixture
 def stopped(original, said, monkeypatch):
     """A reproduction of `original` in `again` that a signal stopped in its second epoch."""

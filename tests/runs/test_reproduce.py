@@ -31,15 +31,6 @@ QUICK = (
 )
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A quick run on digits; tests copy it."""
-    place = tmp_path_factory.mktemp("trained")
-    with inside(place):
-        assert main(["train", *QUICK, "hydra.run.dir=run"]) == 0
-    return place / "run"
-
-
 @pytest.fixture
 def again(tmp_path, capsys):
     """`isthmus reproduce run ARGUMENTS` in this process: the exit code, what was printed, and the JSON."""
