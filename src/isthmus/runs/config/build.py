@@ -121,7 +121,7 @@ def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
 
 
 def _check_alone(key: str, callback: Callback, others: Iterable[Callback]) -> None:
-    """Raise `BadInput` for a callback that Lightning cannot have together with the others."""
+    """Raise `BadInput` for a callback that cannot be used, or not together with the others."""
     target = f"{type(callback).__module__}.{type(callback).__qualname__}"
     if isinstance(callback, ProgressBar):
         raise BadInput(f"{key}._target_", target, "is a progress bar; trainer.progress_bar=true shows one")
