@@ -1,11 +1,14 @@
-"""A signal while a command starts: one line, the exit code of the signal, and no empty folder."""
+"""A signal before training: one line, the exit code of the signal, and no empty folder."""
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 
 import pytest
+
+from isthmus.runs.errors import Stopped, interruption_behind
 
 TYPED = ("trainer=cpu", "trainer.threads=1", "trainer.max_epochs=100000", "trainer.progress_bar=none")
 
@@ -23,3 +26,51 @@ def test_a_signal_while_a_command_starts(number, seconds, starting, ending, tmp_
     runs = list(tmp_path.glob("outputs/*/*"))
     assert all((run / "config.yaml").is_file() for run in runs)
     assert all(not any(run.glob(".*.part")) for run in runs)
+
+
+def broken(*arguments, **keywords):
+    """Third-party code that a signal interrupts, and whose cleanup then fails, as OmegaConf's can."""
+    try:
+        try:
+            raise Stopped(signal.SIGTERM)
+        finally:
+            None.clean_up()
+    except AttributeError as error:
+        raise TypeError("of another type") from error
+
+
+@pytest.mark.parametrize(
+    ("place", "leaves"),
+    [
+        ("isthmus.runs.train.provenance", []),
+        ("isthmus.runs.execution.launch.build", []),
+        ("isthmus.runs.execution.fit._trainer", ["0"]),
+    ],
+)
+@pytest.mark.parametrize("jobs", [["seed=0"], ["--multirun", "seed=0,1"]], ids=["run", "sweep"])
+def test_an_error_that_a_signal_caused_is_a_stop(place, leaves, jobs, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(place, broken)
+    typed = (*TYPED[:2], "trainer.max_epochs=1", "hydra.run.dir=runs/0", "hydra.sweep.dir=runs")
+    said = here("train", *typed, *jobs)
+    assert said.code == 128 + signal.SIGTERM
+    assert said.err.splitlines()[-1].startswith("isthmus: stopped")
+    assert "Traceback" not in said.err
+    runs = {run.parent.name: json.loads(run.read_text()) for run in tmp_path.glob("runs/*/status.json")}
+    assert list(runs) == leaves
+    assert all(run["status"] == "stopped" for run in runs.values())
+
+
+def test_an_interruption_is_found_behind_what_it_caused():
+    stop = Stopped(signal.SIGINT)
+    assert interruption_behind(stop) is stop
+    assert interruption_behind(ValueError()) is None
+    caught = [pytest.raises(TypeError), pytest.raises(KeyError)]
+    with caught[0] as error:
+        broken()
+    assert isinstance(interruption_behind(error.value), Stopped)
+    with caught[1] as error:  # its cause is not its context
+        raise KeyError from TypeError()
+    assert interruption_behind(error.value) is None
+    one, other = ValueError(), ValueError()
+    one.__cause__, other.__cause__ = other, one
+    assert interruption_behind(one) is None

@@ -15,6 +15,7 @@ from isthmus.cli.command import Command
 from isthmus.common.errors import cut
 from isthmus.common.messages import did_you_mean, escaped
 from isthmus.runs import BadInput, RunFailed, Stopped, TrainingDiverged
+from isthmus.runs.errors import interruption_behind
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.guarded_streams import guard_streams, write_error
 
@@ -92,14 +93,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         with gc_pause.postponed():
             found = find(name)
             return found.run(_trusting(rest) if found.opens_configs else rest)
-    except BadInput as error:
-        return _say(cut(escaped(str(error)), LONGEST), MISTAKE)
-    except (TrainingDiverged, RunFailed) as error:
-        return _say(f"training failed: {error}", FAILED)
-    except Stopped as stop:
-        return _say(str(stop), stop.exit_code)
-    except KeyboardInterrupt:
-        return _say("stopped", INTERRUPTED)
+    except (Exception, KeyboardInterrupt) as error:
+        match interruption_behind(error) or error:
+            case Stopped() as stop:
+                return _say(str(stop), stop.exit_code)
+            case KeyboardInterrupt():
+                return _say("stopped", INTERRUPTED)
+            case BadInput():
+                return _say(cut(escaped(str(error)), LONGEST), MISTAKE)
+            case TrainingDiverged() | RunFailed():
+                return _say(f"training failed: {error}", FAILED)
+        raise
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from isthmus.runs.config.compose import (
     is_follower,
     register_resolvers,
 )
-from isthmus.runs.errors import Carried
+from isthmus.runs.errors import Carried, interruption_behind
 from isthmus.runs.execution import signals
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _task(cfg: DictConfig) -> None:
     except BaseException as error:
         if not isinstance(error, RunFailed):  # after which another folder may have the name
             _discard_folder()
+        if stop := interruption_behind(error):
+            raise stop from None
         if not isinstance(error, Exception):
             raise
         # sweep jobs may run in other processes; Hydra itself returns their errors

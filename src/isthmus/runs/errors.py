@@ -8,6 +8,8 @@ from typing import Any
 from isthmus.common.held_folder import FolderLost
 from isthmus.common.messages import command_line, relative
 
+LONGEST_CHAIN = 100  # exceptions, each raised while the next was handled
+
 
 class RunFailed(RuntimeError):
     """Training failed in another process, whose message this is, or because of the run folder or disk."""
@@ -50,3 +52,17 @@ class Stopped(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.signum, self.path), self.__dict__
+
+
+def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interruption that `error` is, or that was being handled when it was raised; None if there is none.
+
+    A signal handler's exception can appear anywhere, also in a ``finally`` clause of third-party code, which
+    then may raise an error of its own.
+    """
+    behind: BaseException | None = error
+    for _ in range(LONGEST_CHAIN):
+        if behind is None or isinstance(behind, KeyboardInterrupt):
+            return behind
+        behind = behind.__context__ or behind.__cause__
+    return None

@@ -23,7 +23,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import derive_seed
 from isthmus.runs.config.build import Parts, build_autoencoder, part
 from isthmus.runs.config.keys import decisive
-from isthmus.runs.errors import RunFailed, Stopped
+from isthmus.runs.errors import RunFailed, Stopped, interruption_behind
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeue_after
@@ -78,6 +78,8 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start 
     except KeyboardInterrupt as stop:
         raise stopped(folder, stop) from None
     except Exception as error:
+        if interruption := interruption_behind(error):
+            raise stopped(folder, interruption) from None
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
         if isinstance(error, TrainingDiverged) and error.step is not None:
             where["step"] = error.step  # divergence is detected some steps later
