@@ -60,15 +60,25 @@ def test_an_error_that_a_signal_caused_is_a_stop(place, leaves, jobs, here, tmp_
     assert all(run["status"] == "stopped" for run in runs.values())
 
 
+def test_a_signal_in_a_renamed_folder_says_where_it_is_now(here, tmp_path, monkeypatch):
+    def rename(*arguments, **keywords):
+        (tmp_path / "run").rename(tmp_path / "renamed")
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("isthmus.runs.execution.fit._trainer", rename)
+    said = here("train", *TYPED[:2], "trainer.max_epochs=1", "hydra.run.dir=run")
+    assert said.code == 1
+    assert said.err.splitlines()[-1].endswith("is in renamed now; to resume: isthmus resume renamed")
+
+
 def test_an_interruption_is_found_behind_what_it_caused():
     stop = Stopped(signal.SIGINT)
     assert interruption_behind(stop) is stop
     assert interruption_behind(ValueError()) is None
-    caught = [pytest.raises(TypeError), pytest.raises(KeyError)]
-    with caught[0] as error:
+    with pytest.raises(TypeError) as error:
         broken()
     assert isinstance(interruption_behind(error.value), Stopped)
-    with caught[1] as error:  # its cause is not its context
+    with pytest.raises(KeyError) as error:
         raise KeyError from TypeError()
     assert interruption_behind(error.value) is None
     one, other = ValueError(), ValueError()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import numbers
+from collections.abc import Iterator
 
 MOST = 10**15  # largest whole number accepted: above any useful one, and small multiples of it fit int64
 LARGEST_SEED = 2**63 - 1  # that PyTorch's generators and int64 tensors accept
@@ -45,6 +46,16 @@ class BadInput(ValueError):
 def cut(text: str, most: int = LONGEST) -> str:
     """The first `most` characters of a text, followed by dots if it is longer."""
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def error_chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, its cause or the error that was being handled when it was raised, and so on; each once."""
+    seen: list[BaseException] = []
+    behind: BaseException | None = error
+    while behind is not None and behind not in seen:
+        yield behind
+        seen.append(behind)
+        behind = behind.__cause__ or behind.__context__
 
 
 class TrainingDiverged(RuntimeError):

@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from isthmus.common.errors import cut
+from isthmus.common.errors import cut, error_chain
 from isthmus.common.held_folder import FolderLost, held_folders
 
 logger = logging.getLogger(__name__)
@@ -17,13 +17,11 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES,
 
 def disk_failure(error: BaseException, folder: Path) -> OSError | None:
     """The disk error of `folder` in the cause chain of `error`, or None; PyTorch wraps such errors."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in error_chain(error):
         if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
             name = cause.filename
             if name is None or Path(os.fsdecode(name)).resolve().is_relative_to(folder.resolve()):
                 return cause
-        cause = cause.__cause__ or cause.__context__
     return None
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isthmus.common.errors import error_chain
 from isthmus.common.held_folder import FolderLost
 from isthmus.common.messages import command_line, relative
-
-LONGEST_CHAIN = 100  # exceptions, each raised while the next was handled
 
 
 class RunFailed(RuntimeError):
@@ -58,11 +57,11 @@ def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
     """The interruption that `error` is, or that was being handled when it was raised; None if there is none.
 
     A signal handler's exception can appear anywhere, also in a ``finally`` clause of third-party code, which
-    then may raise an error of its own.
+    then may raise an error of its own. An error of the run folder or the disk stays one: it says what to do.
     """
-    behind: BaseException | None = error
-    for _ in range(LONGEST_CHAIN):
-        if behind is None or isinstance(behind, KeyboardInterrupt):
+    for behind in error_chain(error):
+        if isinstance(behind, KeyboardInterrupt):
             return behind
-        behind = behind.__context__ or behind.__cause__
+        if isinstance(behind, RunFailed | FolderLost):
+            break
     return None

@@ -78,12 +78,12 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start 
     except KeyboardInterrupt as stop:
         raise stopped(folder, stop) from None
     except Exception as error:
-        if interruption := interruption_behind(error):
+        failure = _disk_failure(error, folder) or error
+        if interruption := interruption_behind(failure):
             raise stopped(folder, interruption) from None
         where = {"step": trainer.global_step, "epoch": trainer.current_epoch} if trainer else {}
         if isinstance(error, TrainingDiverged) and error.step is not None:
             where["step"] = error.step  # divergence is detected some steps later
-        failure = _disk_failure(error, folder) or error
         with contextlib.suppress(OSError):
             folder.write_failure(failure, **where)
         if failure is error:
