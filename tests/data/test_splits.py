@@ -8,13 +8,18 @@ import pytest
 import torch
 
 from isthmus.common.errors import BadInput
-from isthmus.data.loading.splits import amount, draw_split
+from isthmus.data.loading.splits import all_in_test, amount, draw_split, split_rows
+from isthmus.data.source import Grouping, TensorSource
 
 OFFICIAL = torch.tensor([50, 3, 4, 99, 17])
 
 
 def draw(rows=100, *, test_rows=None, val_size=0.1, test_size=0.2, seed=0):
-    return draw_split(rows, test_rows=test_rows, val_size=val_size, test_size=test_size, seed=seed)
+    parts = None
+    if test_rows is not None:
+        parts = torch.zeros(rows, dtype=torch.int8)
+        parts[test_rows] = 2
+    return draw_split(rows, val_size=val_size, test_size=test_size, seed=seed, grouping=Grouping(parts=parts))
 
 
 @pytest.mark.parametrize(
@@ -128,3 +133,73 @@ def test_official_rows_count_for_nothing_in_the_validation_size():
 )
 def test_amounts(size, total, count):
     assert amount("val_size", size, total) == count
+
+
+def grouped(**rules):
+    return draw_split(100, val_size=0.1, test_size=0.2, seed=3, grouping=Grouping(**rules))
+
+
+def test_rows_of_a_group_are_in_one_part():
+    groups = torch.arange(100) % 17
+    split = grouped(groups=groups)
+    parts = [set(groups[rows].tolist()) for rows in split]
+    assert sum(map(len, parts)) == 17
+    assert torch.cat(split).sort().values.tolist() == list(range(100))
+    assert abs(len(split.test) - 20) <= 3
+    assert abs(len(split.val) - 10) <= 3
+
+
+def test_the_latest_rows_are_tested():
+    times = torch.randperm(100, generator=torch.Generator().manual_seed(0)).double()
+    split = grouped(times=times)
+    assert times[split.train].max() < times[split.val].min()
+    assert times[split.val].max() < times[split.test].min()
+    assert (len(split.train), len(split.val), len(split.test)) == (70, 10, 20)
+
+
+@pytest.mark.parametrize("shares", [(90, 10), (50, 30, 20), (98, 2)])
+def test_parts_have_the_same_share_of_each_class(shares):
+    strata = torch.cat([torch.full((count,), at) for at, count in enumerate(shares)])
+    split = grouped(strata=strata)
+    for rows in split:
+        for at, count in enumerate(shares):
+            assert abs((strata[rows] == at).sum().item() - len(rows) * count / 100) <= 1
+    assert torch.cat(split).sort().values.tolist() == list(range(100))
+
+
+def test_given_parts_are_kept_and_the_others_drawn():
+    parts = torch.zeros(100, dtype=torch.int8)
+    parts[10:30] = 2
+    split = grouped(parts=parts)
+    assert split.test.tolist() == list(range(10, 30))
+    assert len(split.val) == 8  # of the 80 rows that are left
+    parts[40:45] = 1
+    split = grouped(parts=parts)
+    assert split.val.tolist() == list(range(40, 45))
+    assert len(split.train) == 75
+
+
+def test_unusable_rows_are_in_no_part():
+    usable = torch.arange(100) % 4 != 0
+    split = grouped(usable=usable)
+    assert torch.cat(split).sort().values.tolist() == usable.nonzero().squeeze(1).tolist()
+    assert all_in_test(100, Grouping(usable=usable)).test.tolist() == usable.nonzero().squeeze(1).tolist()
+
+
+def test_rows_of_the_same_time_are_in_one_part():
+    times = torch.arange(100).div(7, rounding_mode="floor").double()
+    grouping = Grouping(times=times)
+    split = draw_split(100, val_size=0.2, test_size=0.2, seed=0, grouping=grouping)
+    parts = [set(times[rows].tolist()) for rows in split]
+    assert not parts[0] & parts[1]
+    assert not parts[1] & parts[2]
+    assert max(parts[0]) < min(parts[1]) < max(parts[1]) < min(parts[2])
+
+
+def test_groups_and_times_together_are_refused():
+    values = torch.rand(20, 2)
+    source = TensorSource(values)
+    grouping = Grouping(groups=torch.arange(20) % 4, times=torch.arange(20).double())
+    source.grouping = lambda: grouping
+    with pytest.raises(BadInput, match=r"cannot be had together with data\.group_column"):
+        split_rows(source, val_size=0.2, test_size=0.2, split_seed=0)

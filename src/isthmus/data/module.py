@@ -10,12 +10,12 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from isthmus.common.errors import LARGEST_SEED, BadInput, check_int
+from isthmus.common.errors import BadInput, check_int
 from isthmus.core.scaling import Scaling
 from isthmus.core.types import Batch, BatchGroup
 from isthmus.data.loading.loaders import loader
 from isthmus.data.loading.samplers import BatchGroups, EvaluationBatches, TrainBatches
-from isthmus.data.loading.splits import draw_split
+from isthmus.data.loading.splits import Split, split_rows
 from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
 
@@ -41,6 +41,10 @@ class DataModule(LightningDataModule):
             batch and a single process.
         on_device: whether to keep data that are in memory on the training GPU as well, and index them there:
             True, False, or "auto" if they take less than a quarter of its free memory.
+        stratify: whether the parts have the same share of each class.
+        train_where: a condition on columns or the label that training and validation rows must meet, such as
+            ``"diagnosis == 'benign'"``; the test set is not restricted. None for all rows.
+        split: the parts; None to draw them as the keys above say.
 
     Raises:
         BadInput: a setting is invalid, or batches would need more memory than is available.
@@ -62,6 +66,9 @@ class DataModule(LightningDataModule):
         seed: int,
         steps_per_execution: int = 1,
         on_device: str | bool = "auto",
+        stratify: bool = False,
+        train_where: str | None = None,
+        split: Split | None = None,
     ) -> None:
         super().__init__()
         self.source = source
@@ -78,17 +85,18 @@ class DataModule(LightningDataModule):
         self.train_batches = 0
         self._held: Tensor | None = None  # the values on the training device
         self._start = (0, 0)
-        self.split = draw_split(
-            len(source),
-            test_rows=source.test_rows,
+        self.split = split or split_rows(
+            source,
             val_size=val_size,
             test_size=test_size,
-            seed=check_int("split_seed", split_seed, least=0, most=LARGEST_SEED),
+            split_seed=split_seed,
+            stratify=stratify,
+            train_where=train_where,
         )
+        self.scaling: Scaling = source.scaling(self.split.train)
         self._check_batch("batch_size", batch_size, len(self.split.train), TRAINING_COPIES)
         held_out = max(len(self.split.val), len(self.split.test))
         self._check_batch("eval_batch_size", eval_batch_size, held_out, EVALUATION_COPIES)
-        self.scaling: Scaling = source.scaling(self.split.train)
 
     def _check_batch(self, key: str, asked: int, rows: int, copies: int) -> None:
         """Raise `BadInput` for batches that exceed the memory even without the model."""

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.core.scaling import Scaling
+from isthmus.core.types import FeatureSpan
 from isthmus.data.memory import take_rows
 
+# the parts of the split by what users call them; see `Grouping`
+PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
+LARGE = 20.0  # size of values above which a run suggests to scale them
 UNBOUNDED = (-float("inf"), float("inf"))
 CHUNK = 16 << 20  # bytes of float64 values of which statistics are computed at a time
 
@@ -25,6 +30,27 @@ class Reading(Enum):
     MEMORY = "indexes a tensor: called by the training loop"
     MAPPED = "copies from a memory-mapped file and releases the GIL: called in a prefetch thread"
     DECODED = "decodes files: called in worker processes"
+
+
+class Grouping(NamedTuple):
+    """What the data say about which rows belong into which part.
+
+    Attributes:
+        usable: whether a row may be in any part; None for all rows. Shape: [N], bool.
+        parts: 1 for validation, 2 for test and 0 for the other rows, from which a part that has no row yet is
+            drawn; None to draw all. Shape: [N].
+        groups: rows with the same number are in the same part; None for no groups. Shape: [N], int64.
+        times: the latest rows are the test set, and those before them the validation set; rows of the same
+            time are in the same part; None for a random split. Shape: [N].
+        strata: the parts have the same share of each number, as far as possible; None for no such rule.
+            Shape: [N], int64.
+    """
+
+    usable: Tensor | None = None
+    parts: Tensor | None = None
+    groups: Tensor | None = None
+    times: Tensor | None = None
+    strata: Tensor | None = None
 
 
 class Source(ABC):
@@ -39,6 +65,8 @@ class Source(ABC):
         labels: the class of each row, for colours and metrics, not for training; or None. Shape: [N], int64.
         label_names: the name of each class, or None.
         test_rows: the rows of an official test set, or None if the test set is drawn. Shape: [*].
+        spans: the features that are categories or true/false.
+        ids: what the user calls each row: a file name, or the cell of a column; or None. Length: N.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +77,8 @@ class Source(ABC):
     labels: Tensor | None = None
     label_names: list[str] | None = None
     test_rows: Tensor | None = None
+    ids: Sequence[str] | None = None
+    spans: Sequence[FeatureSpan] = ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -61,6 +91,32 @@ class Source(ABC):
     @abstractmethod
     def scaling(self, train_rows: Tensor) -> Scaling:
         """The map from stored to model values; its statistics, if any, are those of `train_rows` only."""
+
+    def grouping(self) -> Grouping:
+        """Which rows belong into which part."""
+        if self.test_rows is None:
+            return Grouping()
+        parts = torch.zeros(len(self), dtype=torch.int8)
+        parts[self.test_rows] = 2
+        return Grouping(parts=parts)
+
+    def column(self, name: str) -> np.ndarray:
+        """What a condition such as `data.train_where` may refer to: `label`. Shape: [N].
+
+        Raises:
+            KeyError: there is no such column; the message lists those that there are.
+        """
+        if name != "label" or self.labels is None:
+            raise KeyError("label" if self.labels is not None else "nothing, as the data have no labels")
+        numbers = self.labels.numpy()
+        return numbers if self.label_names is None else np.array(self.label_names, dtype=object)[numbers]
+
+    def remarks(self, train_rows: Tensor) -> list[tuple[str, str]]:
+        """What a person should know of the data before training: (what, sentence), such as ("left out", ...).
+
+        Called after `scaling`; reads at most a sample of `train_rows`.
+        """
+        return []
 
     def _standardize(self, rows: Tensor) -> Scaling:
         """Mean 0 and variance 1 for every feature over `rows`, which are read in chunks."""
@@ -125,6 +181,19 @@ class TensorSource(Source):
 
     def scaling(self, train_rows: Tensor) -> Scaling:
         return Scaling.unit(self.unit)
+
+
+def unscaled_note(value_range: tuple[float, float]) -> list[tuple[str, str]]:
+    """A remark about values so far from 0 that training will hardly work; none for others."""
+    low, high = value_range
+    if not math.isfinite(high - low) or max(abs(low), abs(high)) <= LARGE:
+        return []
+    return [
+        (
+            "note",
+            f"values from {low:,.6g} to {high:,.6g} are not scaled; try data.scaling=minmax or standardize",
+        )
+    ]
 
 
 def sha256_of(*tensors: Tensor) -> str:
