@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+LAYOUTS = ("auto", "NF", "NHW", "NCHW", "NHWC")
 CHANNELS = (1, 3, 4)  # possible sizes of a channel axis: grey, RGB, RGBA
 
 
@@ -32,15 +33,20 @@ class Layout(NamedTuple):
             return np.ascontiguousarray(stored.reshape(len(stored), *self.shape), dtype=self.dtype)
 
 
-def layout_of(shape: tuple[int, ...], dtype: np.dtype) -> Layout:
+def layout_of(shape: tuple[int, ...], dtype: np.dtype, layout: str = "auto") -> Layout:
     """The layout of an array of `shape` and `dtype`.
 
-    [N, F] are features, [N, H, W] grey images, [N, H, W, C] images if the last axis has 1, 3 or 4 channels
-    and H has another size; other four-dimensional arrays are [N, C, H, W]. uint8 values are pixels from 0 to
-    255; booleans become 0 and 1.
+    uint8 values are pixels from 0 to 255; booleans become 0 and 1.
+
+    Args:
+        shape: of the array.
+        dtype: of its values.
+        layout: what its axes are, one of `LAYOUTS`; "auto": [N, F] are features, [N, H, W] grey images, and
+            four axes are images if exactly one of the second and the last has 1, 3 or 4 values, the channels.
 
     Raises:
-        ValueError: another number of dimensions, an empty array, or a dtype that is not real numbers.
+        ValueError: another number of axes, an array that can be read in two ways, an empty array, or a dtype
+            that is not real numbers.
     """
     if 0 in shape:
         raise ValueError(f"has the shape {list(shape)}: there is nothing in it")
@@ -49,16 +55,29 @@ def layout_of(shape: tuple[int, ...], dtype: np.dtype) -> Layout:
     small = dtype == np.uint8 or dtype == np.bool_
     kind = np.dtype(np.uint8 if small else np.float32)
     unit = 1 / 255 if dtype == np.uint8 else 1.0
-    match shape[1:]:
-        case (features,):
-            return Layout((features,), kind, unit, False)
-        case (height, width):
-            return Layout((1, height, width), kind, unit, False)
-        case (height, width, colours) if colours in CHANNELS and height not in CHANNELS:
-            return Layout((colours, height, width), kind, unit, True)
-        case (colours, height, width):
-            return Layout((colours, height, width), kind, unit, False)
-    raise ValueError(
-        f"has the shape {list(shape)}; give [N, F] features, [N, H, W] grey images, "
-        "or [N, H, W, C] or [N, C, H, W] images, one row for each example"
-    )
+    if layout == "auto":
+        layout = _detect(shape)
+    if len(layout) != len(shape):
+        raise ValueError(f"has the shape {list(shape)}; data.layout={layout} needs {len(layout)} axes")
+    sizes = dict(zip(layout, shape, strict=True))
+    if layout == "NF":
+        return Layout((sizes["F"],), kind, unit, False)
+    return Layout((sizes.get("C", 1), sizes["H"], sizes["W"]), kind, unit, layout == "NHWC")
+
+
+def _detect(shape: tuple[int, ...]) -> str:
+    if len(shape) in (2, 3):
+        return "NF" if len(shape) == 2 else "NHW"
+    if len(shape) != 4:
+        raise ValueError(
+            f"has the shape {list(shape)}; give [N, F] features, [N, H, W] grey images, "
+            "or [N, H, W, C] or [N, C, H, W] images, one row for each example"
+        )
+    _, second, third, last = shape
+    if (second in CHANNELS) == (last in CHANNELS):
+        raise ValueError(
+            f"has the shape {list(shape)}, which can be images of {second} x {third} pixels and {last} "
+            f"channels or of {third} x {last} pixels and {second} channels; "
+            "give data.layout=NHWC or data.layout=NCHW"
+        )
+    return "NHWC" if last in CHANNELS else "NCHW"

@@ -15,17 +15,19 @@ from isthmus.common.listing import Rows
 from isthmus.data.formats.array_scan import parts
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray
-from isthmus.data.formats.table_file import CSV, Parquet
+from isthmus.data.formats.table_file import TableFile
 from isthmus.data.memory import check_room
 
 LONGEST = 1 << 16  # bytes of a string in an array
 CLASS = 200  # bytes per class besides its name
+_ABSENT = "none"
 
 
 class _Classes:
     """Numbers distinct values in order of appearance, block by block, and sorts them at the end."""
 
     def __init__(self, rows: int) -> None:
+        check_room(rows * np.dtype(np.int64).itemsize, "the labels")
         self._rows = np.empty(rows, np.int64)
         self._numbers: dict[Any, int] = {}
         self._size = 0
@@ -33,7 +35,7 @@ class _Classes:
     def fill(self, start: int, values: Sequence[Any], inverse: np.ndarray) -> None:
         """Set the rows from `start` to `values[inverse]`. Raises ValueError if memory does not suffice."""
         new = dict.fromkeys(value for value in values if value not in self._numbers)
-        self._size += sum(CLASS + (len(value) if isinstance(value, str) else 0) for value in new)
+        self._size += sum(CLASS + len(str(value)) for value in new)
         check_room(self._size, "the labels")
         self._numbers.update(zip(new, count(len(self._numbers))))
         self._rows[start : start + len(inverse)] = np.array([self._numbers[value] for value in values])[
@@ -81,11 +83,19 @@ def array_classes(
     return classes.result()
 
 
-def column_classes(table: CSV | Parquet, label: str) -> tuple[Tensor, list[str]]:
+def column_classes(
+    table: TableFile, label: str, key: str = "label", *, absent_class: bool = False
+) -> tuple[Tensor, list[str]]:
     """Classes [N], int64, in the order of their values, and the names of the classes.
 
+    Args:
+        table: the file.
+        label: the column.
+        key: of the config, for messages.
+        absent_class: whether rows without a value are a class, called "none".
+
     Raises:
-        BadInput: a row has no value.
+        BadInput: a row has no value, and `absent_class` is False.
         ValueError: the distinct values need more memory than is available. Errors of `table`.
     """
     import pyarrow as pa
@@ -98,10 +108,20 @@ def column_classes(table: CSV | Parquet, label: str) -> tuple[Tensor, list[str]]
         indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         used, inverse = np.unique(indices, return_inverse=True)
         values = [encoded.dictionary[at].as_py() if at >= 0 else None for at in used.tolist()]
-        classes.fill(start, values, inverse)
-        missing = np.array([value is None or value == "" for value in values])
+        missing = np.array([value is None or value == "" or value != value for value in values])
+        # a class of its own, behind the others
+        classes.fill(
+            start,
+            [(bool(no), "" if no else value) for no, value in zip(missing, values, strict=True)],
+            inverse,
+        )
         absent.add(start + missing[inverse].nonzero()[0])
-    if absent.count:
-        raise BadInput("label", label, f"has no value in {absent}; fill in or remove these rows")
-    numbers, names = classes.result()
-    return numbers, [str(name) for name in names]
+    if absent.count and not absent_class:
+        raise BadInput(key, label, f"has no value in {absent}; fill in or remove these rows")
+    numbers, found = classes.result()
+    return numbers, [_ABSENT if no else _name(value) for no, value in found]
+
+
+def _name(value: Any) -> str:
+    """The name of a class: 1 and not 1.0, as a column of whole numbers with a missing one is read."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

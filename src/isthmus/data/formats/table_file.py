@@ -1,8 +1,7 @@
-"""Reads a CSV or Parquet file in batches of rows, with Apache Arrow.
+"""Interface of a table in a file, read in batches of rows; and Parquet files, with Apache Arrow.
 
-Docs: https://arrow.apache.org/docs/python. A CSV file is read completely, because the type of a column can
-depend on its last row. A Parquet file can be thousands of times smaller than its values, so only a few pages
-of the requested columns are in memory.
+Docs: https://arrow.apache.org/docs/python. A Parquet file can be thousands of times smaller than its values,
+so only a few pages of the requested columns are in memory.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from isthmus.data.formats.parquet_pages import pages_of
-from isthmus.data.memory import NoRoom, check_room
+from isthmus.data.memory import check_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,39 +23,23 @@ BATCH = 1 << 16  # largest number of rows in a batch
 ROOM = 256 << 20  # bytes of columns that are decoded together; a single one may need more
 COPIES = 4  # of a page: compressed, decompressed, decoded, and in the batch
 WIDEST = 8  # bytes of a number
-CSV_VALUE = 13  # bytes per value: the number, its validity, and its float32
-CSV_COLUMN = 10_000  # bytes that Arrow needs for a column with one row
-BLOCK = 1 << 20  # bytes read at a time
 
 
-class CSV:
-    """The table in a .csv file.
+class TableFile(Protocol):
+    """A table in a file.
 
     Attributes:
         schema: Arrow's types of the columns.
         names: of the columns, in order.
         rows: number of rows.
-
-    Raises:
-        ValueError: it needs more memory than is available.
-        pa.ArrowException, OSError, UnicodeDecodeError: it cannot be read.
     """
 
-    def __init__(self, file: Path) -> None:
-        from pyarrow import csv
-
-        _check_csv(file)
-        self._table = csv.read_csv(file, parse_options=csv.ParseOptions(newlines_in_values=True))
-        self.schema: pa.Schema = self._table.schema
-        self.names: list[str] = self.schema.names
-        self.rows: int = self._table.num_rows
+    schema: pa.Schema
+    names: list[str]
+    rows: int
 
     def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Batches of all rows of these columns, each with the number of its first row."""
-        start = 0
-        for batch in self._table.select(names).to_batches(BATCH):
-            yield start, batch
-            start += len(batch)
 
 
 class _Cost(NamedTuple):
@@ -67,7 +50,7 @@ class _Cost(NamedTuple):
 
 
 class Parquet:
-    """The table in a .parquet file. Attributes and errors: see `CSV`.
+    """The table in a .parquet file; see `TableFile`.
 
     Raises:
         ValueError: according to its metadata, the columns are larger than the file.
@@ -145,31 +128,3 @@ def _check_chunks(file: Path, metadata: parquet.FileMetaData) -> None:
     chunks = (group.column(at) for group in groups for at in range(group.num_columns))
     if sum(max(0, chunk.total_compressed_size) for chunk in chunks) > file.stat().st_size:
         raise ValueError("its metadata say that its columns are larger than the file")
-
-
-def _check_csv(file: Path) -> None:
-    """Raise `NoRoom` if the table needs more memory than is available."""
-    size = file.stat().st_size
-    with file.open("rb") as opened:
-        columns = (_first_row(opened).count(b",") + 1) * CSV_COLUMN
-        opened.seek(0)
-        try:
-            check_room(columns + size * CSV_VALUE // 2, "the table")  # a value and its delimiter
-        except NoRoom:
-            values = sum(map(_values_in, iter(lambda: opened.read(BLOCK), b"")))
-            check_room(columns + max(size, values * CSV_VALUE), "the table")
-
-
-def _first_row(file: IO[bytes]) -> bytes:
-    """The header, from the first block: empty lines may precede it, and quoted names may have line breaks."""
-    row, quotes = [], 0
-    for line in file.read(BLOCK).splitlines(keepends=True):
-        row.append(line)
-        quotes += line.count(b'"')
-        if line.strip() and quotes % 2 == 0:
-            break
-    return b"".join(row)
-
-
-def _values_in(block: bytes) -> int:
-    return block.count(b",") + max(block.count(b"\n"), block.count(b"\r"))

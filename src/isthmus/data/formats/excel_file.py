@@ -1,0 +1,150 @@
+"""Reads a sheet of an Excel file with openpyxl (https://openpyxl.readthedocs.io), an optional package."""
+
+from __future__ import annotations
+
+import datetime
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.common.errors import BadInput
+from isthmus.common.listing import some
+from isthmus.common.messages import first_line
+from isthmus.data.formats.csv.header import Header, unique
+from isthmus.data.formats.csv.marks import Marks
+from isthmus.data.formats.csv.numbers import numbers_in
+from isthmus.data.formats.csv.options import CSVOptions
+from isthmus.data.memory import check_room
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH = 1 << 16  # largest number of rows in a batch
+COPIES = 4  # bytes of memory per byte of a sheet's XML
+MOST_ROWS = 1 << 20  # of a sheet in Excel
+MARKS = Marks(".", ",")  # of numbers that are stored as text
+
+
+class ExcelFile:
+    """The table in one sheet of an .xlsx file; see `TableFile`.
+
+    Rows with fewer than half of the cells above the header are a title. Empty rows and columns are left out.
+
+    Args:
+        file: the file.
+        sheet: its name; None for the only one, or the first.
+        options: what the user says: of `header`, `skip_rows` and the texts of missing cells.
+
+    Raises:
+        BadInput: openpyxl is not installed, or there is no such sheet.
+        ValueError: it cannot be read, or needs more memory than is available.
+    """
+
+    def __init__(self, file: Path, sheet: str | None = None, options: CSVOptions | None = None) -> None:
+        try:
+            import openpyxl  # noqa: F401 - whether it is installed
+        except ImportError as error:
+            fix = 'needs a reader of Excel files: pip install "isthmus[excel]"'
+            raise BadInput("path", file, fix) from error
+        import pyarrow as pa
+
+        options = options or CSVOptions()
+        try:
+            rows = _rows(file, sheet)
+        except (BadInput, MemoryError):
+            raise
+        except Exception as error:  # openpyxl raises whatever damaged XML leads to
+            raise ValueError(f"is no .xlsx file, or damaged: {first_line(error)}") from error
+        rows = rows[options.skip_rows or 0 :]
+        columns = [
+            at
+            for at in range(max(map(len, rows), default=0))
+            if any(_cell(row, at) is not None for row in rows)
+        ]
+        self.title, self.header = _header(rows, columns, options)
+        below = rows[self.header.lines :]
+        arrays = [_column([_cell(row, at) for row in below], options) for at in columns]
+        self._table = pa.table(dict(zip(map(str, range(len(arrays))), arrays, strict=True)))
+        self.names = self.header.names
+        self._table = self._table.rename_columns(self.names)
+        self.schema: pa.Schema = self._table.schema
+        self.rows: int = self._table.num_rows
+
+    def describe(self) -> str:
+        """How it was read, in words, without what is usual."""
+        said = [f"{self.title} row{'s' * (self.title > 1)} above the header skipped"] if self.title else []
+        return ", ".join([*said, *self.header.describe()])
+
+    def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Batches of all rows of these columns, each with the number of its first row."""
+        start = 0
+        for batch in self._table.select(list(names)).to_batches(BATCH):
+            yield start, batch
+            start += len(batch)
+
+
+def _rows(file: Path, sheet: str | None) -> list[tuple[Any, ...]]:
+    """The rows of a sheet that are not empty."""
+    import openpyxl
+
+    with zipfile.ZipFile(file) as packed:
+        check_room(sum(member.file_size for member in packed.infolist()) * COPIES, "the sheet")
+    with file.open("rb") as opened:
+        book = openpyxl.load_workbook(opened, read_only=True, data_only=True)
+        sheets = {each.title: each for each in book.worksheets}  # without those of charts
+        if sheet is not None and sheet not in sheets:
+            raise BadInput("sheet", sheet, f"there is no such sheet; there are {some(list(sheets))}")
+        if not sheets:
+            raise ValueError("it has no sheets")
+        found = []
+        for number, row in enumerate(sheets[sheet or next(iter(sheets))].iter_rows(values_only=True)):
+            if number >= MOST_ROWS:
+                raise ValueError("it has rows beyond the last one of Excel")
+            cells = tuple(None if isinstance(cell, str) and not cell.strip() else cell for cell in row)
+            if any(cell is not None for cell in cells):
+                found.append(cells)
+    return found
+
+
+def _cell(row: Sequence[Any], at: int) -> Any:
+    return row[at] if at < len(row) else None
+
+
+def _header(rows: Sequence[Sequence[Any]], columns: Sequence[int], options: CSVOptions) -> tuple[int, Header]:
+    """The number of rows of a title, and the header below it."""
+    enough = len(columns) // 2 + 1 if len(columns) > 2 else len(columns)
+    title = next(
+        (
+            at
+            for at, row in enumerate(rows)
+            if sum(_cell(row, column) is not None for column in columns) >= enough
+        ),
+        0,
+    )
+    top = [_cell(rows[title], at) for at in columns] if rows else []
+    numeric = any(isinstance(cell, float | datetime.date | bool) for cell in top)
+    numeric = numeric or (bool(top) and all(isinstance(cell, int) for cell in top))
+    if options.header is False or (options.header == "auto" and numeric):
+        return title, Header([f"c{at}" for at in range(len(columns))], False, title)
+    names, renamed = unique(["" if name is None else str(name).strip() for name in top])
+    return title, Header(names, True, title + 1, renamed=renamed)
+
+
+def _column(cells: list[Any], options: CSVOptions) -> pa.Array:
+    """Cells as an array of one type: as text, unless all are of one."""
+    import pyarrow as pa
+
+    missing = frozenset(options.missing)
+    cells = [None if isinstance(cell, str) and cell.strip() in missing else cell for cell in cells]
+    try:
+        return pa.array(cells)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        pass
+    try:
+        return pa.array(cells, pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        pass
+    text = pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in cells])])
+    numbers = numbers_in(text, MARKS, options)
+    return (text if numbers is None else numbers).combine_chunks()
