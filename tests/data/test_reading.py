@@ -200,7 +200,7 @@ def test_a_quarter_of_the_free_memory_of_the_device(monkeypatch, on_device, fits
 
 def test_the_loading_keys_are_those_of_the_data_module():
     parameters = signature(DataModule).parameters
-    others = ("source", "seed", "steps_per_execution")  # from other groups of the config
+    others = ("source", "seed", "steps_per_execution", "split")  # not of this group of the config
     defaults = {key: each.default for key, each in parameters.items() if key not in others}
     assert set(REQUIRED_KEYS) == {key for key, default in defaults.items() if default is Parameter.empty}
     assert set(OPTIONAL_KEYS) == set(defaults) - set(REQUIRED_KEYS)
