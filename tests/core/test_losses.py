@@ -15,7 +15,9 @@ from isthmus.core.losses.bce import BCE
 from isthmus.core.losses.gaussian import Gaussian
 from isthmus.core.losses.huber import Huber
 from isthmus.core.losses.l1 import L1
+from isthmus.core.losses.mixed import Mixed
 from isthmus.core.losses.mse import MSE
+from isthmus.core.types import FeatureSpan
 
 # Everything is compared in float64, where both sides round at 1e-16; a thousand roundings are allowed.
 # The Gaussian loss keeps log s^2 in float32, whose rounding (6e-8, relative) is then what limits it.
@@ -169,7 +171,7 @@ def test_refuses_data_out_of_reach(name, value_range):
     if low <= value_range[0] and value_range[1] <= high:
         loss.check(value_range)
     else:
-        with pytest.raises(BadInput, match=r"the data lie in.*use loss") as refusal:
+        with pytest.raises(BadInput, match=r"the data (lie in|are not bounded).*use loss") as refusal:
             loss.check(value_range)
         key = "loss" if name == "bce" else "loss.output_activation"
         assert str(refusal.value.under("loss")).startswith(f"{key}={name}: ")
@@ -195,3 +197,33 @@ def test_constructors_refuse(key, build):
     with pytest.raises(BadInput) as refusal:
         build()
     assert refusal.value.key == key
+
+
+def test_mixed_is_each_columns_own_loss():
+    """Against PyTorch's own losses: numbers, a category of three values, true/false."""
+    loss = Mixed(reduction="sum")
+    loss.set_spans([FeatureSpan(1, 4, "category"), FeatureSpan(5, 6, "boolean")])
+    raw = torch.randn(8, 7)
+    classes, truths = torch.randint(0, 3, (8,)), torch.rand(8).round()
+    x = torch.randn(8, 7)
+    x[:, 1:4], x[:, 5] = F.one_hot(classes, 3).float(), truths
+    numbers = [0, 4, 6]
+    expected = (
+        (raw - x)[:, numbers].square().sum(1)
+        + F.cross_entropy(raw[:, 1:4], classes, reduction="none")
+        + F.binary_cross_entropy_with_logits(raw[:, 5], truths, reduction="none")
+    )
+    torch.testing.assert_close(loss(raw, x), expected)
+    made = loss.reconstruction(raw)
+    torch.testing.assert_close(made[:, 1:4].sum(1), torch.ones(8))
+    torch.testing.assert_close(made[:, 5], raw[:, 5].sigmoid())
+    torch.testing.assert_close(made[:, numbers], raw[:, numbers])
+    x[:, 1:4] = 0  # a category that is missing, or was not in training, has no loss
+    torch.testing.assert_close(
+        loss(raw, x), expected - F.cross_entropy(raw[:, 1:4], classes, reduction="none")
+    )
+
+
+def test_mixed_without_spans_is_the_squared_error():
+    raw, x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(Mixed(reduction="mean")(raw, x), (raw - x).square().mean(1))

@@ -127,3 +127,17 @@ class Terms(NamedTuple):
     def named(self) -> dict[str, Tensor]:
         """The terms by the names under which they are logged: loss, reconstruction, one per regularizer."""
         return {"loss": self.objective, "reconstruction": self.reconstruction, **self.values}
+
+
+class FeatureSpan(NamedTuple):
+    """Features of an example that belong together.
+
+    Attributes:
+        start: the first.
+        end: one behind the last.
+        kind: "category" (one feature for each value), "boolean" or "number".
+    """
+
+    start: int
+    end: int
+    kind: str

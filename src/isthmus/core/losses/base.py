@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.common.errors import BadInput, one_of
+from isthmus.core.types import FeatureSpan
 
 
 def identity(raw: Tensor) -> Tensor:
@@ -52,6 +53,9 @@ class Loss(nn.Module, ABC):
     def reconstruction(self, raw: Tensor) -> Tensor:
         """Raw outputs as a reconstruction of x. Shape: [B, ...]."""
         return self._activate(raw)
+
+    def set_spans(self, spans: Sequence[FeatureSpan]) -> None:
+        """Tell which features are categories or true/false; losses that treat all alike ignore it."""
 
     def check(self, value_range: tuple[float, float]) -> None:
         """Raise `BadInput` if the output activation cannot reach all of `value_range`."""

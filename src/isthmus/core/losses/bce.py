@@ -5,6 +5,8 @@ In nats. For x strictly between 0 and 1 the minimum is the entropy of x, not 0.
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,9 +30,10 @@ class BCE(Loss):
     def check(self, value_range: tuple[float, float]) -> None:
         low, high = value_range
         if low < 0 or high > 1:
+            lie = f"lie in [{low:g}, {high:g}]" if math.isfinite(high - low) else "are not bounded"
             raise BadInput(
                 "",
                 "bce",
-                f"needs data in [0, 1], but the data lie in [{low:g}, {high:g}]; "
-                "use loss=mse, or scale the data into [0, 1]",
+                f"needs data in [0, 1], but the data {lie}; use loss=mse (a model= preset may have set bce), "
+                "or data.scaling=minmax for arrays and tables",
             )
