@@ -54,7 +54,7 @@ def by_hand(parts, rows, batch_size, low=0.0, high=1.0):
     truth = {name: np.average(values, weights=counts) for name, values in costs.items()} | {
         "mse": np.mean(difference**2),
         "mae": np.mean(np.abs(difference)),
-        "psnr": peak_signal_noise_ratio(clipped, x, data_range=high - low).item(),
+        "psnr": peak_signal_noise_ratio(y, x, data_range=high - low).item(),
         "ssim": structural_similarity_index_measure(clipped, x, data_range=high - low).item(),
     }
     if parts.module.autoencoder.latent.probabilistic:

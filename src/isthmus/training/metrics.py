@@ -82,11 +82,11 @@ class LatentUse(Metric):
 
 
 def reported(means: Mapping[str, Tensor], *, value_range: tuple[float, float]) -> dict[str, Tensor]:
-    """Means as they are reported: the clipped error of images becomes their PSNR in dB."""
+    """Means as they are reported: images with a range, which have an SSIM, get their mse's PSNR, in dB."""
     low, high = value_range
-    return {
-        "psnr" if name == "clipped_mse" else name: psnr(mean, data_range=high - low)
-        if name == "clipped_mse"
-        else mean
-        for name, mean in means.items()
-    }
+    named: dict[str, Tensor] = {}
+    for name, mean in means.items():
+        if name == "ssim":
+            named["psnr"] = psnr(means["mse"], data_range=high - low)
+        named[name] = mean
+    return named

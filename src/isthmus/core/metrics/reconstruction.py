@@ -24,8 +24,8 @@ def reconstruction_errors(
         probabilities: whether reconstructions lie in [0, 1], so that the cross-entropy applies.
 
     Returns:
-        mse, mae; bce in nats where it applies; for images with a finite range clipped_mse (of the
-        reconstruction clipped to the range, for the PSNR) and ssim.
+        mse, mae; bce in nats where it applies; for images with a finite range ssim, of the reconstruction
+        clipped to it.
     """
     with torch.autocast(x.device.type, enabled=False):  # which would compute the SSIM in half precision
         return _errors(reconstruction.float(), x.float(), value_range, probabilities)
@@ -42,7 +42,6 @@ def _errors(
         errors["bce"] = -(x * p.log() + (1 - x) * (1 - p).log()).flatten(1).mean(1)
     if x.ndim == 4 and math.isfinite(high - low):
         clipped = reconstruction.clamp(low, high)
-        errors["clipped_mse"] = (clipped - x).square().flatten(1).mean(1)
         errors["ssim"] = ssim(clipped, x, data_range=high - low)
     return errors
 
@@ -56,5 +55,5 @@ def error_names(
 
 
 def psnr(mse: Tensor, *, data_range: float) -> Tensor:
-    """Peak signal-to-noise ratio in dB: 10 log10(range^2 / mse)."""
+    """Peak signal-to-noise ratio in dB of a mean squared error: 10 log10(range^2 / mse)."""
     return 10 * torch.log10(data_range**2 / mse)
