@@ -97,9 +97,25 @@ def test_one_colour_image_makes_the_folder_colour(tmp_path: Path) -> None:
     torch.testing.assert_close(taken, pixels(grey).expand(3, -1, -1))
 
 
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
-    assert Images(path=str(tmp_path)).take(torch.tensor([0])).flatten().tolist() == [0, 0, 1, 128, 255]
+@pytest.mark.parametrize(
+    ("largest", "bits"), [(200, 8), (1023, 10), (1024, 12), (4095, 12), (9000, 14), (65535, 16)]
+)
+def test_sixteen_bits_are_kept(tmp_path: Path, largest: int, bits: int) -> None:
+    Image.fromarray(np.array([[0, 100, largest]], dtype=np.uint16)).save(tmp_path / "a.png")
+    source = Images(path=str(tmp_path))
+    stored = source.take(torch.tensor([0]))
+    assert source.bits == bits
+    assert stored.flatten().tolist() == [0, 100, largest]
+    scaled = source.scaling(torch.arange(1))(stored).flatten()
+    torch.testing.assert_close(scaled, torch.tensor([0, 100, largest]) / (2**bits - 1))
+
+
+def test_eight_bits_beside_sixteen_are_scaled_alike(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.array([[128, 255]], dtype=np.uint8)).save(tmp_path / "b.png")
+    source = Images(path=str(tmp_path))
+    scaled = source.scaling(torch.arange(2))(source.take(torch.arange(2)))
+    torch.testing.assert_close(scaled.flatten(), torch.tensor([0, 1, 128 / 255, 1]))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +221,7 @@ def test_a_file_that_is_no_whole_image_is_named(
         file.write_bytes(broken(file.read_bytes(), how))
     error = refused(path=str(tmp_path), size=size, in_memory=in_memory)
     assert (error.key, error.value) == ("path", str(tmp_path))
-    assert error.fix == f"a.{suffix} and 1 more cannot be read as images; remove or replace them"
+    assert error.fix == f"a.{suffix}, c.{suffix} cannot be read as images; remove or replace them"
     (tmp_path / f"c.{suffix}").unlink()
     assert f"a.{suffix} cannot be read as an image; remove" in refused(path=str(tmp_path), size=size).fix
 

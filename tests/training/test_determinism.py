@@ -11,6 +11,7 @@ from itertools import cycle, islice
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from isthmus.data.examples import locate
 from isthmus.data.fashion_mnist import DEBIAN
@@ -32,6 +33,7 @@ DATA = {
     "table": ("data.path=example:breast_cancer.csv", "data.label=diagnosis", "data.batch_size=32"),
     "arrays": ("data.path=example:patches.npy",),
     "images": ("data.path=example:photos", "data.size=8"),
+    "huggingface": ("data.path=photos",),
 }
 # each of these groups has its next choice in the next case, so that as few cases as possible have them all
 TOGETHER = ("latent", "loss", "regularizer", "objective", "noise", "optimizer", "scheduler")
@@ -75,6 +77,15 @@ def trained(bare, cache, tmp_path):
     composed = once(bare)
 
     def run(name, *typed, seed=0):
+        if "data=huggingface" in typed:
+            datasets = pytest.importorskip("datasets")
+            pictures = [
+                {"image": Image.open(file)} for file in sorted(locate("example:photos").rglob("*.png"))
+            ]
+            datasets.Dataset.from_list(pictures).save_to_disk(tmp_path / "photos")
+            typed = [
+                f"data.path={tmp_path / 'photos'}" if each == "data.path=photos" else each for each in typed
+            ]
         if "data=fashion_mnist" in typed and not DEBIAN.is_dir():
             pytest.skip("Fashion-MNIST is not on this machine (Debian's package dataset-fashion-mnist)")
         config = copy.deepcopy(composed(*TINY, *typed))
@@ -101,7 +112,9 @@ def few(cache, tmp_path):
     (tmp_path / "few").mkdir()
     for number, file in enumerate(sorted(locate("example:photos").rglob("*.png"))[:80]):
         shutil.copyfile(file, tmp_path / "few" / f"{number:02}.png")
-    return {"arrays": tmp_path / "few.npy", "images": tmp_path / "few"}
+    rows = locate("example:breast_cancer.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "few.csv").write_text("".join(rows[:81]))
+    return {"arrays": tmp_path / "few.npy", "images": tmp_path / "few", "table": tmp_path / "few.csv"}
 
 
 def content(run):
@@ -142,7 +155,7 @@ def test_another_seed_gives_other_weights(trained):
     assert differing(first, other)
 
 
-@pytest.mark.parametrize("data", ["arrays", "images"])
+@pytest.mark.parametrize("data", ["arrays", "images", "table"])
 def test_how_data_are_read_changes_nothing(trained, few, data):
     typed = (f"data={data}", f"data.path={few[data]}", "data.batch_size=8", "architecture=linear")
     typed = (*typed, "noise=gaussian")

@@ -20,14 +20,16 @@ from isthmus.common.listing import some
 from isthmus.core.scaling import Scaling
 from isthmus.data.examples import locate
 from isthmus.data.formats.array_file import ArrayFile
-from isthmus.data.formats.array_layout import layout_of
+from isthmus.data.formats.array_layout import LAYOUTS, layout_of
 from isthmus.data.formats.array_scan import scan
 from isthmus.data.formats.labels import array_classes
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray, array_names
 from isthmus.data.memory import ROW, check_room, fits_in_memory, take_rows
-from isthmus.data.source import UNBOUNDED, Reading, Source
+from isthmus.data.source import UNBOUNDED, Reading, Source, unscaled_note
 
+ROUNDING = 1e-4  # of the range of the values: more is noticed
+EXACT = 2**24  # largest whole numbers that float32 tells apart
 USUAL_NAMES = ("x", "X", "x_train", "data", "images", "arr_0")  # of the data array in an .npz file
 
 
@@ -47,7 +49,9 @@ class Arrays(Source):
         in_memory: True, False, or "auto": in memory if less than a quarter of the available memory is needed.
             Compressed arrays of an .npz are always read into memory.
         scaling: "standardize" gives every feature (every pixel of an image) mean 0 and variance 1 over the
-            training rows, unless it is constant; "none" leaves the values unchanged.
+            training rows, unless it is constant; "minmax" maps the lowest and the highest value of the whole
+            array to 0 and 1; "none" leaves the values unchanged.
+        layout: what the axes of the array are: NF, NHW, NCHW, NHWC, or "auto" (see `layout_of`).
 
     Raises:
         BadInput: a file is missing, empty, truncated or of another format, an array is missing or has an
@@ -55,9 +59,17 @@ class Arrays(Source):
     """
 
     def __init__(
-        self, *, path: str | None, labels: str | None, key: str | None, in_memory: str | bool, scaling: str
+        self,
+        *,
+        path: str | None,
+        labels: str | None,
+        key: str | None,
+        in_memory: str | bool,
+        scaling: str,
+        layout: str = "auto",
     ) -> None:
-        self.scaling_name = one_of("scaling", scaling, ("none", "standardize"))
+        one_of("layout", layout, LAYOUTS)
+        self.scaling_name = one_of("scaling", scaling, ("none", "standardize", "minmax"))
         # YAML reads data.key=0 as a number
         path, labels, key = (None if given is None else str(given) for given in (path, labels, key))
         if path is None or path == "???":
@@ -68,7 +80,8 @@ class Arrays(Source):
         self.file = ArrayFile(place, _choose(names, key, labels))
         with _as_bad_input("path", path):
             array = self.file.array
-            self.layout = layout_of(array.shape, array.dtype)
+            self.layout = layout_of(array.shape, array.dtype, layout)
+            self._wide = array.dtype.itemsize > torch.float32.itemsize
             self.shape, self.rows = self.layout.shape, len(array)
             held_shape = (self.rows, *self.shape)
             size = math.prod(held_shape) * self.layout.dtype.itemsize
@@ -80,7 +93,9 @@ class Arrays(Source):
             self.reading = Reading.MEMORY if held else Reading.MAPPED
             found = scan(array, self.layout, into=values)
         self.values = None if values is None else torch.from_numpy(values)
-        self.value_range = UNBOUNDED if scaling == "standardize" else (found.lowest, found.highest)
+        self.lowest, self.highest = found.lowest, found.highest
+        ranges = {"standardize": UNBOUNDED, "minmax": (0.0, 1.0)}
+        self.value_range = ranges.get(scaling, (self.lowest, self.highest))
         digest = hashlib.sha256(found.sha256.encode())
         if labels is not None:
             with _as_bad_input("labels", labels):
@@ -98,9 +113,25 @@ class Arrays(Source):
         assert isinstance(array, MappedArray)
         return torch.from_numpy(self.layout.apply(array[rows.numpy()]))
 
+    def remarks(self, train_rows: Tensor) -> list[tuple[str, str]]:
+        return [*self._rounding(), *unscaled_note(self.value_range)]
+
+    def _rounding(self) -> list[tuple[str, str]]:
+        """A remark about numbers that float32 rounds by a noticeable part of their range."""
+        size, width = max(abs(self.lowest), abs(self.highest)), self.highest - self.lowest
+        step = size * 2.0**-23
+        if not self._wide or not (step > ROUNDING * width or size > EXACT):
+            return []
+        fix = "subtract what all have in common, or read them with data=table"
+        return [("note", f"values of this size are rounded to steps of {step:.2g}, as float32 does; {fix}")]
+
     def scaling(self, train_rows: Tensor) -> Scaling:
         if self.scaling_name == "none":
             return Scaling.unit(self.layout.unit)
+        if self.scaling_name == "minmax":
+            width = max(self.highest - self.lowest, float(np.finfo(np.float32).tiny))
+            unit = self.layout.unit
+            return Scaling(torch.tensor(unit / width), torch.tensor(self.lowest / unit))
         return self._standardize(train_rows)
 
 
