@@ -102,6 +102,17 @@ def test_images_of_any_shape(channels, height, width, tmp_path):
     assert said.count(f"single_image_dim: {size}") == 2
 
 
+def test_a_flat_image_is_seen():
+    assert thumbnails(torch.ones(2, 1, 1, 100), (0.0, 1.0))[0, 0].sum(0).tolist() == [12] * 100
+
+
+def test_rows_have_the_names_of_the_data(codes, tmp_path):
+    del codes["labels"]
+    write_projector(tmp_path, codes, label_names=None, images=None, names=list(NAMES))
+    shown = [[str(row), name] for name, row in zip(NAMES.values(), codes["ids"].tolist(), strict=True)]
+    assert rows_of(tmp_path) == [["id", "name"], *shown]
+
+
 def broken(*arguments, **keywords):
     raise ValueError("it is\nbroken")
 

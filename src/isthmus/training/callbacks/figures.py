@@ -70,12 +70,10 @@ class Figures(RunCallback):
             x = module.scaling(stored.to(module.device))
             default_generator(module.device).manual_seed(derive_seed(module.seed, "figures"))
             noisy = autoencoder.noise(x)
-            rows = (
-                [x, autoencoder.reconstruct(noisy)]
-                if noisy is x
-                else [x, noisy, autoencoder.reconstruct(noisy)]
-            )
-        grid = image_grid(rows, value_range=module.value_range)
+            rows = {"input": x, "noisy input": noisy, "reconstruction": autoencoder.reconstruct(noisy)}
+        if noisy is x:
+            del rows["noisy input"]
+        grid = image_grid(list(rows.values()), value_range=module.value_range, names=list(rows))
         path = self._folder / f"reconstruction_step={trainer.global_step:08d}.png"
         self._background.add(partial(self._save, grid, path), size=grid.nbytes)
         writer = tensorboard_of(trainer.loggers)

@@ -47,4 +47,5 @@ class Projector(RunCallback):
         with torch.no_grad():
             x = module.scaling.cpu()(source.take(rows))
         images = thumbnails(x, module.value_range)
-        write_projector(folder, codes, label_names=source.label_names, images=images)
+        names = None if source.ids is None else [source.ids[row] for row in rows.tolist()]
+        write_projector(folder, codes, label_names=source.label_names, images=images, names=names)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from isthmus.training.writers.image_grid import to_unit
 
 CONFIG = "projector_config.pbtxt"
 SUBFOLDER = "projector"  # takes the place of the step number that the writer would use
+FLAT = 8  # times as wide as high, or as high as wide: the flattest thumbnail
 # Line breaks and tabs delimit the metadata; the rest cannot be displayed, or not encoded as UTF-8.
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -27,6 +29,7 @@ def write_projector(
     *,
     label_names: list[str] | None,
     images: Tensor | None,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Write codes, ids, labels and thumbnails where TensorBoard looks for them.
 
@@ -35,6 +38,7 @@ def write_projector(
         codes: from `encode_all`, with ``labels`` if there are any.
         label_names: see `Source`; what cannot be displayed becomes an escape such as ``\\n``.
         images: thumbnails in [0, 1] of those examples, or None. Shape: [N, 3, H, W].
+        names: what the user calls the examples, or None.
     """
     # TensorBoard's PCA stays blank with fewer than three columns
     matrix = F.pad(codes["codes"], (0, max(0, 3 - codes["codes"].shape[1])))
@@ -42,8 +46,11 @@ def write_projector(
     if "labels" in codes:
         labels = codes["labels"].tolist()
         header.insert(0, "label")
-        names = [_cell(name) for name in label_names] if label_names else None
-        columns.insert(0, [names[label] if names else str(label) for label in labels])
+        classes = [_cell(name) for name in label_names] if label_names else None
+        columns.insert(0, [classes[label] if classes else str(label) for label in labels])
+    if names is not None:
+        header.append("name")
+        columns.append([_cell(name) for name in names])
     single = len(header) == 1
     from torch.utils.tensorboard import SummaryWriter
 
@@ -77,6 +84,9 @@ def thumbnails(x: Tensor, value_range: tuple[float, float]) -> Tensor | None:
     """Images in `value_range` as square RGB in [0, 1], [B, C, H, W] -> [B, 3, S, S]; None for others."""
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         return None
+    for axis in (2, 3):  # a very flat image is stretched, to be seen at all
+        other = x.shape[5 - axis]
+        x = x.repeat_interleave(max(1, other // (FLAT * x.shape[axis])), axis)
     height, width = x.shape[2:]
     high, wide = max(0, width - height), max(0, height - width)  # TensorBoard's sprite consists of squares
     squares = F.pad(to_unit(x, value_range), (wide // 2, wide - wide // 2, high // 2, high - high // 2))
