@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 ONE_THREAD = "trainer.threads=1"  # the runs of several tests share the cores
+ALL_CODES = "callbacks.latents.keep=all"
 SMALL = ("trainer.max_epochs=2", "trainer.log_every_n_steps=10", "architecture.hidden=[16]", "latent.dim=3")
 
 
@@ -23,7 +24,7 @@ SMALL = ("trainer.max_epochs=2", "trainer.log_every_n_steps=10", "architecture.h
 def trained(tmp_path_factory, starting, ending):
     """Where a VAE was trained on the digits, and what the command printed."""
     place = tmp_path_factory.mktemp("trained")
-    ended = ending(starting("train", "model=vae", *SMALL, ONE_THREAD, cwd=place))
+    ended = ending(starting("train", "model=vae", *SMALL, ONE_THREAD, ALL_CODES, cwd=place))
     assert ended.returncode == 0, ended.stderr
     (run,) = place.glob("outputs/*/*")
     return run, ended
@@ -81,7 +82,7 @@ def test_the_config_is_resolved_and_the_overrides_are_as_typed(run):
     assert config.latent.dim == 3
     assert config.seed == 0
     assert "hydra" not in config
-    assert list(OmegaConf.load(run / "overrides.yaml")) == ["model=vae", *SMALL, ONE_THREAD]
+    assert list(OmegaConf.load(run / "overrides.yaml")) == ["model=vae", *SMALL, ONE_THREAD, ALL_CODES]
 
 
 def test_the_status_says_done_and_where(run):
