@@ -9,7 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-SHORT = ("trainer.max_epochs=1", "trainer.threads=1", "latent.dim=2", "optimizer.lr=0.01")
+from .lines import SHORT, refused
+
 MODELS = {
     "linear": ("architecture=linear",),
     "mlp": ("architecture=mlp", "architecture.hidden=[16]", "architecture.normalization=batch"),
@@ -24,13 +25,6 @@ def trained(here, tmp_path):
     """Train a linear autoencoder; gives its folder."""
     assert here("train", *MODELS["linear"], *SHORT, "hydra.run.dir=run").code == 0
     return tmp_path / "run"
-
-
-def refused(said):
-    assert said.code == 2
-    assert said.out == ""
-    (line,) = said.err.splitlines()
-    return line
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -81,7 +75,7 @@ def test_the_last_checkpoint_need_not_be_the_best(here, tmp_path):
 def test_what_differs_now_is_an_override(here, trained):
     said = here("evaluate", "run", "data.test_size=0.5")
     assert said.code == 0
-    assert "not the split" in said.out
+    assert "a leak: 539 of the 898 tested rows were used in training" in said.out
 
 
 @pytest.mark.parametrize("override", ["latent.dmi=3", "data.foo=1"])
@@ -138,9 +132,17 @@ def fruit(here, tmp_path):
 def test_columns_of_a_table_are_matched_by_name(order, typed, here, fruit, tmp_path):
     wanted = json.loads((tmp_path / "run" / "results.json").read_text())["test/mse"]
     write_table(tmp_path / "other.csv", {name: fruit.get(name, ["words"] * 60) for name in order})
-    said = here("evaluate", "run", "data.path=other.csv", "--json", *typed)
+    said = here("evaluate", "run", "data.path=other.csv", "data.test_size=0.2", "--json", *typed)
     assert said.code == 0
     assert json.loads(said.out)["test/mse"] == wanted
+
+
+def test_all_rows_of_other_data_are_tested(here, fruit, tmp_path):
+    write_table(tmp_path / "other.csv", {name: cells[:7] for name, cells in fruit.items()})
+    said = here("evaluate", "run", "data.path=other.csv")
+    assert "other data" in said.out
+    assert "7 rows tested" in said.out
+    assert "leak" not in said.out
 
 
 @pytest.mark.parametrize(
@@ -169,3 +171,55 @@ def test_a_run_that_recorded_no_columns_takes_those_of_the_file(here, fruit, tmp
     del provenance["data"]["columns"]
     path.write_text(json.dumps(provenance))
     assert here("evaluate", "run").code == 0
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """A table of 60 rows of 12 patients on 60 days."""
+    draw = np.random.default_rng(0)
+    columns = {"a": draw.normal(size=60), "b": draw.normal(size=60), "patient": [at % 12 for at in range(60)]}
+    write_table(tmp_path / "x.csv", {**columns, "day": range(60)})
+
+
+@pytest.mark.parametrize(
+    ("keys", "others"),
+    [
+        (("data.time_column=day",), ("data.time_column=null", "data.drop=[day]")),
+        (("data.group_column=patient",), ("data.group_column=null", "data.drop=[patient]")),
+    ],
+)
+def test_leaks_are_counted_against_the_split_that_was_trained_on(here, patients, tmp_path, keys, others):
+    columns = ("data=table", "data.path=x.csv", "data.columns=[a,b]")
+    assert here("train", *columns, *keys, *MODELS["linear"], *SHORT, "hydra.run.dir=run").code == 0
+    assert not json.loads(here("evaluate", "run", "--json").out)["leaked"]
+    typed = [each for each in others if not each.startswith("data.drop")]
+    results = json.loads(
+        here("evaluate", "run", "--json", *typed, "data.test_size=59", "data.val_size=0").out
+    )
+    test = json.loads((tmp_path / "run" / "provenance.json").read_text())["data"]["split"]["test"]
+    assert results["rows"] == 59
+    assert 59 - test <= results["leaked"] <= 60 - test
+
+
+def test_new_data_need_no_groups_and_no_former_test_set(here, patients, tmp_path):
+    write_table(
+        tmp_path / "test.csv", {"a": range(30), "b": range(30), "patient": range(30), "day": range(30)}
+    )
+    typed = ("data=table", "data.path=x.csv", "data.test_path=test.csv", "data.group_column=patient")
+    typed = (*typed, "data.columns=[a,b]")
+    assert here("train", *typed, *MODELS["linear"], *SHORT, "hydra.run.dir=run").code == 0
+    write_table(tmp_path / "new.csv", {"b": [1, 2, 3], "a": [4, 5, 6]})
+    results = json.loads(here("evaluate", "run", "--json", "data.path=new.csv").out)
+    assert (results["rows"], results["leaked"]) == (3, 0)
+
+
+def test_new_text_and_the_format_of_numbers_are_said(here, tmp_path):
+    rows = [f"{at % 7},5;1.00{at % 9};{'xy'[at % 2]}\n" for at in range(40)]
+    (tmp_path / "x.csv").write_text("a;b;c\n" + "".join(rows))
+    typed = ("data=table", "data.path=x.csv", *MODELS["linear"], *SHORT, "hydra.run.dir=run")
+    assert here("train", *typed).code == 0
+    # whole numbers in a, so that only the run knows what the points mean
+    (tmp_path / "new.csv").write_text("a;b;c\n" + "".join(f"{at};1.00{at};z\n" for at in range(5)))
+    said = here("evaluate", "run", "data.path=new.csv").out
+    assert "thousands separated by point" in said
+    assert "unseen     text that was not in training: 5 of 5 cells of 'c'" in said

@@ -23,7 +23,7 @@ def begin(place, barrier, made):
     register_resolvers()
     pattern = yaml.safe_load((conf_dir() / "config.yaml").read_text())["hydra"]["run"]["dir"]
     barrier.wait()
-    name = OmegaConf.create({"name": pattern.rpartition("/")[2]}).name
+    name = OmegaConf.create({"name": None, "folder": pattern.rpartition("/")[2]}).folder
     made.put(RunFolder.create(place / name).path.name)
 
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from isthmus.cli.command import Command, add_overrides, run_folders
 from isthmus.cli.tables import by_stage, printable, table
+from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.json_text import as_json
+from isthmus.runs.folder.lookup import find_run
+
+SAID = ("read as", "skipped", "missing", "unseen", "note")  # remarks on the data that are printed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
         prog="isthmus evaluate",
         description="Test a run's checkpoint with the run's own config and data. Nothing is written.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
+    )
     add_overrides(parser, "what differs now: trainer.accelerator=cpu, data.path=...")
     parser.add_argument(
         "--checkpoint",
@@ -32,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Evaluate; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
+    arguments.run = find_run(arguments.run)
 
     from isthmus.runs.evaluate import evaluate
 
@@ -40,6 +47,9 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json:
         print(as_json(results), end="")
         return 0
+    for kind, text in results["remarks"]:
+        if kind in SAID:
+            print(remark(kind, text))
     if results["damaged"]:
         print(f"{results['damaged']}; {results['checkpoint']}.ckpt is tested instead")
     print(
@@ -47,8 +57,16 @@ def run(argv: Sequence[str]) -> int:
         f" epoch {results['epoch']}, step {results['step']}\n"
     )
     print(table(by_stage(results, ("test",))))
-    if not results["same_data"]:
-        print("\nnote: these are not the data, or not the split, that the run was trained on")
+    if results["leaked"]:
+        print(
+            f"\nwarning: a leak: {results['leaked']:,} of the {results['rows']:,} tested rows were used in "
+            "training; leave the keys of the split as they were"
+        )
+    elif not results["same_data"]:
+        print(
+            "\nnote: other data, or another split, than the run was trained on: "
+            f"{results['rows']:,} rows tested"
+        )
     return 0
 
 

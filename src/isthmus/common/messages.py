@@ -18,6 +18,11 @@ def escaped(text: str) -> str:
     return UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def remark(kind: str, text: str) -> str:
+    """A line about the data or the model, such as "split      100 train"."""
+    return f"{kind:<10} {escaped(text)}".replace("\n", "\\n")
+
+
 def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "", cutoff: float = 0.6) -> str:
     """A question with the known name that is nearest to `name`; "" if none is near.
 

@@ -22,7 +22,8 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
 
     Returns:
         ``test/...`` metrics, ``checkpoint``, its ``epoch`` and ``step``, ``damaged`` (why best could not be
-        read, if last was tested instead; or None), and ``same_data``.
+        read, if last was tested instead; or None), ``rows`` that were tested, ``leaked`` (how many of these
+        the model was trained on, or chosen by), ``same_data``, and ``remarks`` on how the data were read.
     """
     quiet()
     run = load(RunFolder.open(path), checkpoint, overrides=overrides)
@@ -51,5 +52,8 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
         "epoch": run.epoch,
         "step": run.step,
         "damaged": run.damage,
+        "leaked": run.leaked,
+        "rows": len(data.split.test),
+        "remarks": [list(each) for each in data.source.remarks(data.split.test)],
         "same_data": all(run.trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint")),
     }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from omegaconf import DictConfig
 
 from isthmus.common.errors import BadInput
-from isthmus.runs.config.build import Parts, build
+from isthmus.data.loading.splits import Split, all_in_test
+from isthmus.data.module import DataModule
+from isthmus.data.source import Source
+from isthmus.runs.config.build import Parts, build, build_data
 from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.keys import check_trained
 from isthmus.runs.config.overrides import apply_overrides
@@ -17,6 +21,9 @@ from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.content import Checkpoint
 from isthmus.training.checkpoint.validation import check_weights
 from isthmus.training.devices import check_devices
+
+# keys of the split of new data; without them all rows are tested
+SPLIT_KEYS = {"data.test_size", "data.val_size", "data.split_column", "data.val_path", "data.test_path"}
 
 
 class Loaded(NamedTuple):
@@ -30,6 +37,7 @@ class Loaded(NamedTuple):
         epoch: number of epochs trained.
         step: number of optimizer steps trained.
         trained_on: the description of the training data in the provenance; empty if there is none.
+        leaked: number of test rows that the model was trained on or chosen by.
     """
 
     cfg: DictConfig
@@ -39,6 +47,7 @@ class Loaded(NamedTuple):
     epoch: int
     step: int
     trained_on: Mapping[str, Any]
+    leaked: int
 
 
 def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequence[str] = ()) -> Loaded:
@@ -58,7 +67,8 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     check_trained(state.config, trained)
     recorded = folder.read_provenance().get("data")
     trained_on = recorded if isinstance(recorded, dict) else {}
-    parts = _build(cfg, trained_on.get("columns"), overrides)
+    data = _data(cfg, trained_on, overrides)
+    parts = build(cfg, data)
     try:
         check_weights(state.content, parts.module)
     except ValueError as error:
@@ -68,16 +78,71 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
             f"its weights do not fit the model that the config and the overrides build: {error}",
         ) from error
     parts.module.load_weights(state.weights, epoch=state.epoch, step=state.step)
-    return Loaded(cfg, parts, state.path.stem, damage, state.epoch, state.step, trained_on)
+    leaked = _leaked(trained, cfg, data, trained_on, overrides)
+    return Loaded(cfg, parts, state.path.stem, damage, state.epoch, state.step, trained_on, leaked)
 
 
-def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
-    """Build the parts. Table columns are matched by name with those of training, in any order in the file.
+def _leaked(
+    trained: DictConfig,
+    cfg: DictConfig,
+    data: DataModule,
+    trained_on: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> int:
+    """The number of test rows that were training or validation rows of the run."""
+    if trained_on.get("fingerprint") != data.source.fingerprint:
+        return 0
+    if not any(each.lstrip("+~").startswith("data.") for each in overrides):
+        return 0
+    was = trained.copy()  # the split as it was drawn: overrides may change what it is drawn by
+    for key in ("path", "root"):  # the same data may be in another place
+        if key in was.data:
+            was.data[key] = cfg.data[key]
+    before = build_data(was, trained_on.get("prepared")).split
+    return int(torch.isin(data.split.test, torch.cat([before.train, before.val])).sum())
+
+
+def _data(cfg: DictConfig, trained_on: Mapping[str, Any], overrides: Sequence[str]) -> DataModule:
+    """The data, prepared as those of training; all rows are the test set if they are other data.
+
+    Args:
+        cfg: the config with the overrides applied.
+        trained_on: the description of the training data.
+        overrides: as typed.
+    """
+    typed = {override.partition("=")[0].lstrip("+~") for override in overrides}
+    for key in ("val_path", "test_path") if "data.path" in typed else ():
+        if key in cfg.data and f"data.{key}" not in typed:
+            cfg.data[key] = None  # they belong to the former data
+
+    def split(source: Source) -> Split | None:
+        """All rows as the test set, of other data than those of training, unless their split is typed."""
+        other = trained_on.get("fingerprint") not in (None, source.fingerprint)
+        whole = other and typed & {"data.path", "data.root"} and not typed & SPLIT_KEYS
+        return all_in_test(len(source), source.grouping()) if whole else None
+
+    prepared = trained_on.get("prepared")
+    if prepared is None:
+        return _unprepared(cfg, trained_on.get("columns"), overrides, split)
+    if "drop" in cfg.data and not any(each.startswith("data.drop") for each in overrides):
+        cfg.data.drop = []  # the file may lack columns that the run does not use
+    data = build_data(cfg, prepared, split)
+    names = data.source.describe()["columns"]
+    if (asked := cfg.data.get("columns")) is not None and list(map(str, asked)) != names:
+        raise BadInput("data.columns", asked, f"the run was trained on {names}, in this order")
+    return data
+
+
+def _unprepared(
+    cfg: DictConfig, columns: Any, overrides: Sequence[str], split: Callable[[Source], Split | None]
+) -> DataModule:
+    """Data of which the run recorded no preparation. Columns are matched by name with those of training.
 
     Args:
         cfg: the config with the overrides applied.
         columns: recorded by the run; None if the data have none, or the run predates the record.
         overrides: as typed.
+        split: see `build_data`.
     """
     named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     named = named and "columns" in cfg.data
@@ -87,14 +152,14 @@ def _build(cfg: DictConfig, columns: Any, overrides: Sequence[str]) -> Parts:
     if named and "drop" in cfg.data and not any(each.startswith("data.drop") for each in overrides):
         cfg.data.drop = []  # the file may lack columns that the run does not use
     try:
-        parts = build(cfg)
+        data = build_data(cfg, split=split)
     except BadInput as error:
         if matched and error.key == "data.columns":
             raise BadInput(error.key, error.value, f"the run was trained on it, but {error.fix}") from error
         raise
-    if named and parts.data.source.describe().get("columns") != columns:
+    if named and data.source.describe().get("columns") != columns:
         raise BadInput("data.columns", cfg.data.columns, f"the run was trained on {columns}, in this order")
-    return parts
+    return data
 
 
 def _read(folder: RunFolder, checkpoint: str | None) -> tuple[Checkpoint, str | None]:

@@ -81,7 +81,8 @@ def build_trainer(
     bar = keys["progress_bar"]
     shows_bar = sys.stderr.isatty() if bar == "auto" else bar is True
     if shows_bar:
-        callbacks = [*callbacks, Bar()]
+        callbacks = [*callbacks, shown := Bar()]
+        loggers = [*loggers, ConsoleLines(keys["max_epochs"], shown.write)]
     elif bar != "none":
         loggers = [*loggers, ConsoleLines(keys["max_epochs"])]
     plugins: list[Any] = [checkpoint_io]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +26,9 @@ from isthmus.core.losses.base import Loss
 from isthmus.core.noise.base import Noise
 from isthmus.core.objectives.base import Objective
 from isthmus.core.regularizers.base import Regularizer
+from isthmus.core.types import FeatureSpan
 from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
+from isthmus.data.loading.splits import Split
 from isthmus.data.module import DataModule
 from isthmus.data.source import Source
 from isthmus.runs.config.allowlist import DIRECTIVES, TARGET, check_nested, check_targets, resolve
@@ -51,12 +53,16 @@ class Parts(NamedTuple):
     callbacks: Mapping[str, Callback]
 
 
-def build(cfg: DictConfig) -> Parts:
-    """Build every part once. Raises `BadInput` with the key of the part that cannot be built."""
-    data = build_data(cfg)
-    check_fits(lambda: build_autoencoder(cfg, data.source.shape, data.source.value_range))
+def build(cfg: DictConfig, data: DataModule | None = None) -> Parts:
+    """Build every part once; `data` if it is not built yet.
+
+    Raises:
+        BadInput: a part cannot be built; names its key.
+    """
+    data = data or build_data(cfg)
+    check_fits(lambda: build_autoencoder(cfg, data.source.shape, data.source.value_range, data.source.spans))
     seed_everything(cfg.seed, verbose=False)
-    autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range)
+    autoencoder = build_autoencoder(cfg, data.source.shape, data.source.value_range, data.source.spans)
     check_shapes(cfg, autoencoder, data.source.shape)
     set_memory_format(
         autoencoder,
@@ -94,13 +100,34 @@ def build(cfg: DictConfig) -> Parts:
     return parts
 
 
-def build_data(cfg: DictConfig) -> DataModule:
-    """The DataModule, with a checked source."""
+def build_data(
+    cfg: DictConfig, prepared: Any = None, split: Callable[[Source], Split | None] = lambda source: None
+) -> DataModule:
+    """The DataModule, with a checked source.
+
+    Args:
+        cfg: the config.
+        prepared: what a run recorded of the columns of its table, to read new data alike; else None.
+        split: gives the parts of the rows; None to draw them as the config says.
+    """
     keys = {key: cfg.data[key] for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in cfg.data}
-    own = OmegaConf.create({key: value for key, value in cfg.data.items() if key not in keys})
-    source = part("data", own, Source)
+    # resolved with the whole config: a group of keys, such as data.csv, may refer to others
+    own = OmegaConf.create(
+        {
+            key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            for key, value in cfg.data.items()
+            if key not in keys
+        }
+    )
+    source = part("data", own, Source, **({} if prepared is None else {"prepared": prepared}))
     try:
-        return DataModule(source, seed=cfg.seed, steps_per_execution=cfg.trainer.steps_per_execution, **keys)
+        return DataModule(
+            source,
+            seed=cfg.seed,
+            steps_per_execution=cfg.trainer.steps_per_execution,
+            split=split(source),
+            **keys,
+        )
     except BadInput as error:
         raise error.under("data") from error
 
@@ -134,9 +161,19 @@ def _check_alone(key: str, callback: Callback, others: Iterable[Callback]) -> No
 
 
 def build_autoencoder(
-    cfg: DictConfig, shape: tuple[int, ...], value_range: tuple[float, float]
+    cfg: DictConfig,
+    shape: tuple[int, ...],
+    value_range: tuple[float, float],
+    spans: Sequence[FeatureSpan] = (),
 ) -> Autoencoder:
-    """The model for data of `shape`; checks that its parts are compatible."""
+    """The model for data of `shape`; checks that its parts are compatible.
+
+    Args:
+        cfg: the config.
+        shape: of one example.
+        value_range: of the data, after scaling.
+        spans: the features that are categories or true/false.
+    """
     architecture = part("architecture", cfg.architecture, Architecture)
     loss = part("loss", cfg.loss, Loss)
     noise = part("noise", cfg.noise, Noise)
@@ -152,6 +189,7 @@ def build_autoencoder(
         regularizers[str(name)] = part(f"regularizer.{name}", keys, Regularizer)
     coder = _under("architecture", lambda: architecture.build(shape, cfg.latent.dim))
     latent = part("latent", cfg.latent, Latent, width=coder.width)
+    loss.set_spans(spans)
     _under("loss", lambda: loss.check(value_range))
     _under("noise", lambda: noise.prepare(value_range))
     for regularizer in regularizers.values():
@@ -321,7 +359,9 @@ def check_normalization(cfg: DictConfig, data: DataModule, *, processes: int) ->
         return
     try:
         with torch.device("meta"), torch.no_grad():
-            model = build_autoencoder(cfg, data.source.shape, data.source.value_range).train()
+            model = build_autoencoder(
+                cfg, data.source.shape, data.source.value_range, data.source.spans
+            ).train()
             model.encoder(torch.zeros(1, *data.source.shape))
             model.decoder(torch.zeros(1, model.latent.dim))
     except Exception as error:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 import isthmus
+from isthmus.common.run_names import NAME
 
 CONFIG_NAME = "config"
 
@@ -29,11 +30,18 @@ def experiment_name(choices: DictConfig) -> str:
     return "/".join(part for part in name.split("/") if part.strip("."))
 
 
+def folder_name(name: object, date: str) -> str:
+    """The name that the user gave to the run, or the date with a random identifier."""
+    if name is not None and NAME.fullmatch(str(name)):
+        return str(name)
+    return f"{date}_{uuid.uuid4().hex[:6]}"  # a wrong name is refused when the config is checked
+
+
 def register_resolvers() -> None:
     """Register the resolvers that config.yaml uses."""
     # cached, so that all jobs of a sweep over models share one folder
     OmegaConf.register_new_resolver("isthmus.experiment", experiment_name, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("isthmus.id", lambda: uuid.uuid4().hex[:6], use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("isthmus.folder", folder_name, use_cache=True, replace=True)
 
 
 def let_look_up_environment(allowed: bool) -> None:

@@ -9,9 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from isthmus.common.dotted_keys import flatten
 from isthmus.common.errors import BadInput, cut
-from isthmus.runs.config.compose import compose
+from isthmus.runs.config.compose import compose, conf_dir
 
 NEUTRAL = (
+    "name",
     *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers", "data.on_device"),
     *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
 )
@@ -77,5 +78,19 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tu
 
 
 def against_defaults(cfg: DictConfig) -> dict[str, tuple[Any, Any]]:
-    """The keys of `cfg` that differ from the defaults of `isthmus train`: default, and value in `cfg`."""
-    return changed(flat(compose()), flat(cfg))
+    """What `cfg` chooses and changes: the default, and the value in `cfg`, by key.
+
+    Choices are compared with those of `isthmus train`, other keys with the defaults of the choices.
+    """
+    here = flat(cfg)
+    chosen = {key: both for key, both in changed(flat(compose()), here).items() if key.endswith("._target_")}
+    choices = [choice for key in chosen if (choice := _choice(key, here.get(key)))]
+    return {**chosen, **changed(flat(compose(choices)), here)}
+
+
+def _choice(key: str, target: Any) -> str | None:
+    """GROUP=CHOICE for the key GROUP._target_; None for classes of users, and for keys within a choice."""
+    group, _, rest = key.partition(".")
+    files = sorted((conf_dir() / group).glob("*.yaml")) if rest == "_target_" else []
+    found = [path.stem for path in files if OmegaConf.select(OmegaConf.load(path), "_target_") == target]
+    return f"{group}={found[0]}" if found else None

@@ -23,6 +23,7 @@ from isthmus.common.errors import (
     one_of,
 )
 from isthmus.common.messages import did_you_mean, first_line
+from isthmus.common.run_names import LATEST, NAME
 from isthmus.data.loading.keys import REQUIRED_KEYS
 from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
 from isthmus.runs.config.compose import conf_dir
@@ -40,6 +41,15 @@ def _below(key: str, value: int, limit: int) -> None:
         raise BadInput(key, value, f"must be below {limit}")
 
 
+def _check_name(key: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not NAME.fullmatch(str(value)):
+        raise BadInput(key, value, "must be a name for a folder: at most 100 letters, digits and . _ -")
+    if value == LATEST:
+        raise BadInput(key, value, "means the newest run; give another name")
+
+
 def switch_or(*others: str) -> Callable[[str, Any], None]:
     """A check that accepts true, false and the words in `others`."""
 
@@ -52,6 +62,7 @@ def switch_or(*others: str) -> Callable[[str, Any], None]:
 
 # key -> check(key, value). Keys that a choice does not have are skipped.
 RULES: dict[str, Callable[[str, Any], object]] = {
+    "name": _check_name,
     "seed": lambda k, v: _below(k, check_int(k, v, least=0), 2**32),
     "latent.dim": check_int,
     "data.batch_size": check_int,
@@ -129,7 +140,15 @@ def check_literal(content: Any, key: str = "") -> None:
 def _check_keys(cfg: DictConfig) -> None:
     """Check that keys which no constructor receives are those of the shipped choice, switches included."""
     groups = [folder.name for folder in conf_dir().iterdir() if folder.is_dir()]
-    _same_keys("", cfg, ["seed", *(g for g in groups if g not in ("model", "experiment"))])
+    _same_keys(
+        "",
+        cfg,
+        [
+            "seed",
+            *(["name"] if "name" in cfg else []),
+            *(g for g in groups if g not in ("model", "experiment")),
+        ],
+    )
     for group in HOMES:
         _holds_keys(group, cfg[group])
         for name in (cfg[group] or ()) if group in SEVERAL else ():

@@ -25,6 +25,7 @@ from isthmus.runs.config.build import Parts, build_autoencoder, part
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.errors import RunFailed, Stopped, interruption_behind
 from isthmus.runs.execution import gc_pause, signals
+from isthmus.runs.execution.announcement import announcement
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeue_after
 from isthmus.runs.folder.run_folder import RunFolder
@@ -66,7 +67,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start 
             for logger in trainer.loggers:
                 logger.log_hyperparams(config_row(cfg))
             gc_pause.go_on()
-            _announce(cfg)
+            _announce(cfg, parts)
             trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
         signals.record_late(stops.signum)
@@ -92,7 +93,9 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start 
 
 
 @rank_zero_only
-def _announce(cfg: DictConfig) -> None:
+def _announce(cfg: DictConfig, parts: Parts) -> None:
+    if cfg.trainer.progress_bar != "none":
+        print(announcement(cfg, parts), flush=True)
     if cfg.trainer.compile and cfg.trainer.progress_bar != "none":
         print("compiling; the first step waits for it, up to a minute", flush=True)
 
@@ -196,7 +199,7 @@ def _check_learned(cfg: DictConfig, parts: Parts, *, step: int) -> None:
 
     def untrained() -> Autoencoder:
         seed_everything(cfg.seed, verbose=False)
-        return build_autoencoder(cfg, data.source.shape, data.source.value_range)
+        return build_autoencoder(cfg, data.source.shape, data.source.value_range, data.source.spans)
 
     with isolate_rng(), evaluating(module):
         x = module.scaling(data.spread(data.split.train, DIVERGENCE_EXAMPLES).to(module.device))

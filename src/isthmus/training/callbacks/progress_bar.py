@@ -24,6 +24,10 @@ class Bar(TQDMProgressBar):
         super().__init__()
         self._shown = 0  # batches of this epoch at the last redraw
 
+    def write(self, line: str) -> None:
+        """Print a line above the bar."""
+        Tqdm.write(line, file=self.train_progress_bar.fp)
+
     def init_train_tqdm(self) -> Tqdm:
         return _unescaped(super().init_train_tqdm)
 

@@ -1,8 +1,10 @@
-"""Plain lines, one per epoch, where there is no terminal for a bar."""
+"""Plain lines, one per epoch, which stay on the terminal above the bar."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -16,11 +18,13 @@ class ConsoleLines(Logger):
 
     Args:
         epochs: to train; -1 for no limit.
+        write: prints a line; None for `print`.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, write: Callable[[str], None] | None = None) -> None:
         super().__init__()
         self.epochs = epochs
+        self._write = write or partial(print, flush=True)
         self._val_loss = ""
         self._last = time.perf_counter()
 
@@ -43,10 +47,9 @@ class ConsoleLines(Logger):
         if "train/loss" in metrics:
             now = time.perf_counter()
             of = f"/{self.epochs}" if self.epochs > 0 else ""
-            print(
+            self._write(
                 f"epoch {int(metrics['epoch'])}{of}"
                 f"  train/loss {metrics['train/loss']:.5g}{self._val_loss}"
-                f"  {now - self._last:.1f} s",
-                flush=True,
+                f"  {now - self._last:.1f} s"
             )
             self._last, self._val_loss = now, ""
