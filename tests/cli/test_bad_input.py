@@ -28,7 +28,8 @@ def files(tmp_path):
     (tmp_path / "good.csv").write_text(
         "a,b,c,d\n" + "".join(",".join(map(str, row)) + "\n" for row in good.tolist())
     )
-    (tmp_path / "holes.csv").write_text("a,b\n1,2\n3,\n5,inf\n7,8\n")
+    (tmp_path / "holes.csv").write_text("a,b\n1,2\n3,\n5,6\n7,8\n")
+    (tmp_path / "infinite.csv").write_text("a,b\n1,2\n3,inf\n5,6\n7,8\n")
     (tmp_path / "text.csv").write_text("size,colour\n1,red\n3,green\n5,blue\n")
     (tmp_path / "header.csv").write_text("a,b\n")
     for name in ("empty.npy", "empty.npz", "empty.csv", "empty.parquet"):
@@ -161,11 +162,16 @@ DATA = {
     "data=table": ("data.path=null", "data.path=FILE.csv"),
     "data=images": ("data.path=null", "data.path=FOLDER"),
     "data=arrays data.path=holes.npy": ("data.path=holes.npy", "2 of 50 rows", "3, 7"),
-    "data=table data.path=holes.csv": ("data.path=holes.csv", "'b'", "1, 2", "data.drop=[b]"),
+    "data=table data.path=infinite.csv": ("data.path=infinite.csv", "infinite", "'b' in row 1"),
+    "data=table data.path=holes.csv": ("data.missing=refuse", "1 cell is", "'b' in row 1", "data.drop=[b]"),
     "data=table data.path=good.csv data.columns=[]": ("data.columns=[]", "no feature column is left"),
     f"data=table data.path={'x' * 5000}.csv": ("data.path=xxx", "cannot be looked up", "too long"),
     f"data=arrays data.path=whole.npz data.labels={'x' * 5000}.npy": ("data.labels=xxx", "too long"),
-    "data=table data.path=text.csv": ("data.path=text.csv", "data.drop=[colour]", "data.label=colour"),
+    "data=table data.path=text.csv data.categorical=refuse": (
+        "data.path=text.csv",
+        "data.drop=[colour]",
+        "data.categorical=onehot",
+    ),
     "data=table data.path=header.csv": ("data.path=header.csv", "no rows"),
     "data=images data.path=pictures": ("data.path=pictures", "broken.png", "remove or replace"),
     "data=images data.path=nothing": ("data.path=nothing", "no image"),

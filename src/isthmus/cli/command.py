@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from isthmus.common.run_names import LATEST
+from isthmus.runs.folder.lookup import runs_in
+
+DATED = re.compile(r"\d{4}-\d\d-\d\d_")
 
 
-def no_words(typed: str) -> Iterable[str]:
+def no_words(typed: str, before: Sequence[str]) -> Iterable[str]:
     """No candidates: the command has no arguments to complete."""
     return ()
 
 
-def run_folders(typed: str) -> Iterable[str]:
-    """The run folders in outputs/."""
-    return (str(path.parent) for path in Path("outputs").glob("**/status.json"))
+def run_folders(typed: str, before: Sequence[str]) -> Iterable[str]:
+    """The run folders in outputs/, the names that are not dates, and "latest"."""
+    runs = list(runs_in())
+    names = [run.name for run in runs if not DATED.match(run.name)]
+    return (*map(str, runs), *names, *([LATEST] if runs else []))
 
 
 def add_overrides(parser: ArgumentParser, help: str) -> None:
@@ -32,7 +39,8 @@ class Command:
         run: takes the arguments after the command name and returns the exit code.
         parser: makes the parser whose options are completed; None if `options` lists them.
         options: the options of a command without a parser.
-        words: takes the typed prefix of an argument and returns completion candidates.
+        words: takes the typed prefix of an argument, and the words before it, and returns completion
+            candidates.
         opens_configs: whether it runs code that a config names, and so accepts ``trust=true``.
         trains: whether its result is a run folder rather than its output.
     """
@@ -41,16 +49,16 @@ class Command:
     run: Callable[[Sequence[str]], int]
     parser: Callable[[], ArgumentParser] | None = None
     options: tuple[str, ...] = ()
-    words: Callable[[str], Iterable[str]] = no_words
+    words: Callable[[str, Sequence[str]], Iterable[str]] = no_words
     opens_configs: bool = False
     trains: bool = False
 
-    def completed(self, typed: str) -> list[str]:
+    def completed(self, typed: str, before: Sequence[str] = ()) -> list[str]:
         """The options or arguments that begin with `typed`, sorted."""
         if typed.startswith("-"):
             actions = self.parser()._actions if self.parser else ()
             options = [option for action in actions for option in action.option_strings]
             found: Iterable[str] = (option for option in (*self.options, *options) if option[:2] == "--")
         else:
-            found = self.words(typed)
+            found = self.words(typed, before)
         return sorted(word for word in found if word.startswith(typed))

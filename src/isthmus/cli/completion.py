@@ -1,4 +1,4 @@
-"""`isthmus completion bash`: the script that makes bash complete commands, groups, choices and keys.
+"""`isthmus completion bash`: the script that makes a shell complete commands, groups, choices and keys.
 
 At each Tab it calls `isthmus complete LINE`, which prints the candidates. That reads the YAML files directly,
 because importing Hydra alone is too slow for a completion.
@@ -7,6 +7,7 @@ because importing Hydra alone is too slow for a completion.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from isthmus.cli.command import Command
@@ -27,23 +28,35 @@ BASH = r"""_isthmus() {
     fi
 }
 complete -o default -F _isthmus isthmus"""
+ZSH = r"""_isthmus() {
+    local -a found
+    found=("${(@f)$(isthmus complete "$LBUFFER" 2>/dev/null)}")
+    [[ -n "${found[1]}" ]] || { _default; return }
+    # a key goes on after = or .
+    compadd -Q -S ' ' -- ${found:#*[=.]}
+    compadd -Q -S '' -- ${(M)found:#*[=.]}
+}
+compdef _isthmus isthmus"""
+FISH = "complete --command isthmus --arguments '(isthmus complete (commandline --cut-at-cursor))'"
+PLAIN = re.compile(r"[\w./=,+:@%~-]*")  # a shell would act on others, such as ; in the name of a folder
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus completion",
-        description='Print a completion script. For this shell: eval "$(isthmus completion bash)"; '
-        "for every shell: add that line to ~/.bashrc.",
+        description='Print a completion script. bash, zsh: eval "$(isthmus completion bash)", '
+        "in ~/.bashrc or ~/.zshrc for every shell; "
+        "fish: isthmus completion fish > ~/.config/fish/completions/isthmus.fish",
     )
-    parser.add_argument("shell", choices=("bash",))
+    parser.add_argument("shell", choices=tuple(SCRIPTS))
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     """Print the script; returns the exit code."""
-    parser().parse_args(argv)
-    print(BASH)
+    print(SCRIPTS[parser().parse_args(argv).shell])
     return 0
 
 
@@ -56,17 +69,21 @@ def complete(argv: Sequence[str]) -> int:
 
 def candidates(line: str) -> list[str]:
     """The words that may complete the last word of `line`."""
+    return [word for word in _candidates(line) if PLAIN.fullmatch(word)]
+
+
+def _candidates(line: str) -> list[str]:
     words = line.split(" ")
     typed = words[-1]
     if len(words) <= 2:
         return [name for name in COMMANDS if name.startswith(typed)]
-    return find(words[1]).completed(typed) if words[1] in COMMANDS else []
+    return find(words[1]).completed(typed, words[2:-1]) if words[1] in COMMANDS else []
 
 
 COMMAND = Command(
     summary='complete commands and keys: eval "$(isthmus completion bash)"',
     run=run,
     parser=parser,
-    words=lambda typed: ("bash",),
+    words=lambda typed, before: SCRIPTS,
 )
 COMPLETE = Command(summary="print what may come next on a command line", run=complete)

@@ -17,6 +17,7 @@ from isthmus.common.messages import relative
 from isthmus.runs.comparison.verdict import DIFFERENT, IDENTICAL, TOLERANCE, WITHIN
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.json_text import as_json
+from isthmus.runs.folder.lookup import find_run
 
 if TYPE_CHECKING:
     from isthmus.runs.comparison.provenance_diff import Difference
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Reproduce; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
+    arguments.run = find_run(arguments.run)
     if not arguments.tolerance >= 0:
         raise BadInput("--tolerance", arguments.tolerance, "must be a number of at least 0")
 

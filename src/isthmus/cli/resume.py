@@ -12,6 +12,7 @@ from isthmus.cli.reproduce import exit_code, report
 from isthmus.cli.tables import command, print_run, printable
 from isthmus.common.errors import BadInput
 from isthmus.runs.execution import signals
+from isthmus.runs.folder.lookup import find_run
 
 if TYPE_CHECKING:
     from isthmus.runs.folder.run_folder import RunFolder
@@ -25,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
         "its own folder. Weights and metrics become those of a run that was never interrupted: on the CPU, "
         "to the bit.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
+    )
     add_overrides(
         parser, "new trainer and callbacks keys: trainer.max_epochs=40 trains a finished run for longer"
     )
@@ -35,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Resume; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
+    arguments.run = find_run(arguments.run)
 
     from isthmus.runs.config.compose import is_follower
     from isthmus.runs.folder.run_folder import RunFolder

@@ -13,6 +13,7 @@ from isthmus.cli.command import Command, run_folders
 from isthmus.cli.tables import aligned, by_stage, command, printable, table
 from isthmus.runs.comparison.provenance_diff import changed_files
 from isthmus.runs.folder.json_text import as_json
+from isthmus.runs.folder.lookup import find_run
 
 LONGEST = 4_000  # printed characters of the command and of the overrides; --json has all
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # whose versions are printed
@@ -25,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
         description="Print a run: its status, provenance, config against the defaults, metrics and files. "
         "Works on a run that is running, failed or was killed.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
+    )
     parser.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
     parser.add_argument(
         "--verify",
@@ -38,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Show; returns the exit code."""
     arguments = parser().parse_args(argv)
+    arguments.run = find_run(arguments.run)
 
     from isthmus.runs.show import damaged, describe
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli.choices import config_dirs, groups
+from isthmus.cli.choices import config_dirs, groups, summary
 from isthmus.cli.command import Command
+from isthmus.cli.key_help import chosen, describe, keys_of
 from isthmus.cli.tables import print_run
 from isthmus.common.atomic_files import discard_empty
-from isthmus.common.dotted_keys import flatten
+from isthmus.common.messages import did_you_mean
 from isthmus.runs import BadInput, RunFailed
 from isthmus.runs.config.compose import (
     CONFIG_NAME,
@@ -41,6 +42,7 @@ Trains an autoencoder. An override is GROUP=CHOICE or KEY=VALUE:
   --config-dir DIR   a folder with your own choices, laid out as below: DIR/architecture/mine.yaml
   --multirun, -m     train every combination of values that are separated by commas
   --hydra-help       what else Hydra offers
+  GROUP=CHOICE --help   the keys of a choice: isthmus train architecture=conv --help
 
 Groups and their choices (* is the default):
 """
@@ -138,10 +140,25 @@ def _discard_folder() -> None:
 
 
 def help_text(argv: Sequence[str]) -> str:
-    """The text of `isthmus train --help`; includes the choices in --config-dir folders."""
+    """The text of `isthmus train --help`; with the keys of the choices that are typed before it.
+
+    Includes the choices in --config-dir folders.
+    """
+    roots = (*config_dirs(argv), conf_dir())
+    known = groups(config_dirs(argv))
+    sections = []
+    for group, choice in chosen(argv, list(known)):
+        paths = [path for root in roots if (path := root / group / f"{choice}.yaml").is_file()]
+        if not paths:
+            hint = did_you_mean(choice, known[group]) or f"there are {', '.join(known[group])}"
+            raise BadInput(group, choice, f"there is no such choice; {hint}")
+        lines = [f"{group}={choice}: {summary(paths[0])}", *describe(group, paths[0])]
+        sections.append("\n".join(lines))
+    if sections:
+        return "\n\n".join(sections)
     defaults = _defaults()
     lines = [HELP]
-    for group, choices in groups(config_dirs(argv)).items():
+    for group, choices in known.items():
         lines.append(f"{group}")
         for choice, what in choices.items():
             mark = "*" if choice in defaults.get(group, ()) else " "
@@ -149,17 +166,34 @@ def help_text(argv: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _defaults() -> dict[str, list[str]]:
+def _defaults(path: Path = Path(f"{CONFIG_NAME}.yaml")) -> dict[str, list[str]]:
+    """Group -> choices in the defaults list of a YAML file of conf/, for the config itself or a preset."""
     import yaml
 
-    entries = yaml.safe_load((conf_dir() / f"{CONFIG_NAME}.yaml").read_text(encoding="utf-8"))["defaults"]
-    chosen = {
-        group: choice for entry in entries if isinstance(entry, dict) for group, choice in entry.items()
-    }
+    content = yaml.safe_load((conf_dir() / path).read_text(encoding="utf-8"))
+    entries = [entry for entry in content.get("defaults", ()) if isinstance(entry, dict)]
+    chosen = {group.rpartition("/")[2]: choice for entry in entries for group, choice in entry.items()}
     return {group: choice if isinstance(choice, list) else [choice] for group, choice in chosen.items()}
 
 
-def _overrides(typed: str) -> Iterator[str]:
+def _choices(before: Sequence[str]) -> dict[str, list[str]]:
+    """Group -> choices of a run with these overrides; presets set other groups, and what is typed wins."""
+    known = groups()
+    typed: dict[str, list[str]] = {}
+    for group, choice in chosen(before, list(known)):
+        typed.setdefault(group, []).append(choice)
+    presets = [(group, choice) for group in ("experiment", "model") for choice in typed.get(group, ())]
+    choices: dict[str, list[str]] = {}
+    while presets:
+        group, choice = presets.pop(0)
+        if choice in known[group]:
+            found = _defaults(Path(group, f"{choice}.yaml"))
+            presets += [("model", name) for name in found.get("model", ()) if "model" not in typed]
+            choices = {**found, **choices}  # an experiment wins over its model
+    return {**_defaults(), **choices, **typed}
+
+
+def _overrides(typed: str, before: Sequence[str]) -> Iterator[str]:
     key, equals, _ = typed.partition("=")
     known = groups()
     if equals:
@@ -167,22 +201,18 @@ def _overrides(typed: str) -> Iterator[str]:
         return
     group = key.partition(".")[0]
     if "." in key and group in known:
-        yield from (f"{group}.{name}=" for name in _keys_of(group))
+        yield from (f"{group}.{name}=" for name in _keys_of(group, _choices(before).get(group, ())))
         return
-    yield "seed="
+    yield from ("seed=", "name=")
     for name in known:
         yield f"{name}="
         yield f"{name}."
 
 
-def _keys_of(group: str) -> set[str]:
-    import yaml
-
-    found: set[str] = set()
-    for path in (conf_dir() / group).glob("*.yaml"):
-        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        found |= {key for key in flatten(content or {}) if key.rpartition(".")[2][:1] != "_"}
-    return found - {"defaults"}
+def _keys_of(group: str, choices: Sequence[str]) -> list[str]:
+    """The keys of the choices that a run would have."""
+    paths = [conf_dir() / group / f"{choice}.yaml" for choice in choices]
+    return [key.name for path in paths if path.is_file() for key in keys_of(path) if key.default]
 
 
 COMMAND = Command(

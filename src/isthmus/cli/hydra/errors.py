@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isthmus.cli.choices import config_dirs, groups
@@ -20,6 +21,9 @@ from isthmus.common.errors import LONGEST_FIX, BadInput
 from isthmus.common.messages import did_you_mean, first_line
 from isthmus.runs.config.compose import compose, conf_dir
 from isthmus.runs.config.keys import flat
+
+FREE_TEXT = ("data.train_where", "data.path", "data.val_path", "data.test_path", "data.date_format")
+MOST_MEANT = 3  # keys that a message suggests
 
 
 def overrides_last(argv: Sequence[str]) -> list[str]:
@@ -33,7 +37,21 @@ def overrides_last(argv: Sequence[str]) -> list[str]:
     known, rest = get_args_parser().parse_known_intermixed_args(argv)
     if rest:
         raise BadInput("option", rest[0], "there is no such option; see `isthmus train --help`")
-    return [*(argument for argument in argv if argument not in known.overrides), *known.overrides]
+    options = (argument for argument in argv if argument not in known.overrides)
+    return [*options, *map(_quoted, known.overrides)]
+
+
+def _quoted(override: str) -> str:
+    """An override of a key that takes any text, in the quotes that Hydra needs for some characters."""
+    key, _, value = override.partition("=")
+    if key not in FREE_TEXT:
+        return override
+    try:
+        OverridesParser.create().parse_override(override)
+    except (HydraException, ValueError):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{key}="{escaped}"'
+    return override
 
 
 @contextmanager
@@ -83,8 +101,6 @@ def _unknown_choice(error: MissingConfigException, argv: Sequence[str]) -> BadIn
 
 def _check_chosen(argv: Sequence[str]) -> None:
     """Refuse choices that are not names: Hydra accepts some of them and fails on others."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     known, parser = groups(config_dirs(argv)), OverridesParser.create()
     for argument in argv:
         group, _, value = argument.partition("=")
@@ -132,9 +148,10 @@ def _unreadable(error: OverrideParseException) -> BadInput:
 def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
     if several := re.search(r"Ambiguous value for argument '([^=']+)=(.+)'", str(error)):
         key, value = several.groups()
-        return BadInput(
-            key, value, f"has several values; add --multirun for a run of each, or write {key}=[{value}]"
-        )
+        fix = "has several values; add --multirun for a run of each"
+        if isinstance(OmegaConf.select(_composed(argv), key), ListConfig):
+            fix += f", or write {key}=[{value}]"
+        return BadInput(key, value, fix)
     found = re.search(r"Could not override '([^']+)'", str(error)) or re.search(r"Key '([^']+)'", str(error))
     if found is None:
         typed = next((a for a in argv if a in str(error)), "overrides")
@@ -155,8 +172,30 @@ def _wrong_key(error: Exception, argv: Sequence[str]) -> BadInput:
         return BadInput(
             key, value, f"the chosen {group} has no such key; it is one of {group}={', '.join(elsewhere)}"
         )
-    hint = did_you_mean(key, known) or "`isthmus train --cfg job` prints them all"
+    hint = (
+        _same_word(key, known)
+        or did_you_mean(key, known)
+        or _of_other_choice(key, argv)
+        or "`isthmus train --cfg job` prints them all"
+    )
     return BadInput(key, value, f"there is no such key; {hint}")
+
+
+def _of_other_choice(key: str, argv: Sequence[str]) -> str:
+    """The groups that have a choice with a key of this name; "" if none has."""
+    if "." in key:
+        return ""
+    found = {group: _choices_with(f"{group}.{key}", argv) for group in groups(config_dirs(argv))}
+    said = [f"{group}.{key} of {group}={' or '.join(choices)}" for group, choices in found.items() if choices]
+    return f"there is {', '.join(said)}" if said else ""
+
+
+def _same_word(key: str, known: Sequence[str]) -> str:
+    """A question with the keys whose last part is `key`, or has it among its words; "" if there are none."""
+    last = {name: name.rpartition(".")[2] for name in known if "." in name}
+    same = [name for name, part in last.items() if part == key]
+    same = same or [name for name, part in last.items() if key in part.split("_") and "callbacks" not in name]
+    return f"did you mean {' or '.join(sorted(same)[:MOST_MEANT])}?" if same else ""
 
 
 def _composed(argv: Sequence[str]) -> DictConfig:
