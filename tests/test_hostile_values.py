@@ -72,6 +72,7 @@ def files(tmp_path_factory):
         "table": (f"data.path={folder}/x.csv", "data.label=kind"),
         "images": (f"data.path={folder}/pictures",),
         "fashion_mnist": ("data.val_size=0.1",),
+        "huggingface": (f"data.path={folder}/pictures",),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 import sys
 import warnings
@@ -14,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from .mutate import mutations
 
 CASES = cases(50)
 FREE = 1 << 30  # bytes of memory that the readers believe in
+PIXELS = 4_000_000  # of a picture: a limit that needs less memory than the usual one
 RNG = np.random.default_rng(0)
 
 
@@ -52,6 +54,71 @@ def csv() -> list[bytes]:
         b'a,"b c",y\r\n1,2,"x"\r\n3,4,"q\n"\r\n',
         b"\xef\xbb\xbfa,y\n1,0\n2,1\n",
     ]
+
+
+def messy() -> list[bytes]:
+    """CSV files of other countries and programs, with missing cells, text and dates."""
+    rows = "".join(
+        f"{number},{number * 7},5;1.{100 + number},25;{'xy'[number % 2]};{2024}-01-{1 + number % 28:02};;NA\n"
+        for number in range(40)
+    )
+    return [
+        f"a;b;c;d;e;y\n{rows}".encode(),
+        "x\ty\n1 234,5\tä\n2 345,5\tö\n".encode("latin-1"),
+        "x,y\n1,a\n2,b\n".encode("utf-16"),
+        b"# a title\n\n  x   y\n 1.5   2\n 2.5   3\n",
+        b"y\n" + b'"1","$2.50","3%"\n"2","$3.50","4%"\n',
+        b"1,2,3\n4,5,6\n7,8,9\n",
+    ]
+
+
+def feather() -> list[bytes]:
+    import pyarrow as pa
+    from pyarrow import feather as ipc
+
+    table = pa.table(
+        {
+            "a": RNG.normal(size=50),
+            "b": pa.array([None, 1, 2, 3, 4] * 10),
+            "c": pa.array(["x", "y"] * 25).dictionary_encode(),
+            "y": ["pear", None] * 25,
+        }
+    )
+    files = []
+    for compression in ("uncompressed", "lz4", "zstd"):
+        file = io.BytesIO()
+        ipc.write_feather(table, file, compression=compression, chunksize=20)
+        files.append(file.getvalue())
+    return files
+
+
+def xlsx() -> list[bytes]:
+    """The sheets of an Excel file."""
+    file = io.BytesIO()
+    _workbook().save(file)
+    with zipfile.ZipFile(file) as book:
+        return [book.read("xl/worksheets/sheet1.xml")]
+
+
+def _workbook() -> Any:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["a", "b", "y"])
+    for number in range(10):
+        sheet.append([number / 7, number, "xy"[number % 2]])
+    return book
+
+
+def workbook(content: bytes) -> bytes:
+    """An Excel file with the content as its sheet."""
+    made, file = io.BytesIO(), io.BytesIO()
+    _workbook().save(made)
+    with zipfile.ZipFile(made) as book, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as changed:
+        for name in book.namelist():
+            changed.writestr(name, content if name.endswith("sheet1.xml") else book.read(name))
+    return file.getvalue()
 
 
 def parquet() -> list[bytes]:
@@ -166,6 +233,23 @@ def jpeg() -> list[bytes]:
     return [*modes, _image("RGB", "JPEG", progressive=True, exif=exif, icc_profile=b"x" * 200)]
 
 
+def tiff() -> list[bytes]:
+    modes = [_image(mode, "TIFF") for mode in ("L", "RGB", "RGBA", "P", "1", "CMYK", "I;16", "F")]
+    packed = ("tiff_lzw", "tiff_deflate", "packbits", "jpeg", "group4")
+    return [
+        *modes,
+        *(_image("1" if kind == "group4" else "RGB", "TIFF", compression=kind) for kind in packed),
+    ]
+
+
+def bmp() -> list[bytes]:
+    return [_image(mode, "BMP") for mode in ("L", "RGB", "RGBA", "P", "1")]
+
+
+def webp() -> list[bytes]:
+    return [_image(mode, "WEBP", lossless=lossless) for mode in ("RGB", "RGBA") for lossless in (True, False)]
+
+
 def checksums(content: bytes) -> bytes:
     """A PNG file whose chunks have the checksums of what is in them."""
     at, parts = 8, [content[:8]]
@@ -188,7 +272,14 @@ def idx() -> list[bytes]:
 
 TARGETS: dict[str, Callable[[], Target]] = {
     "csv": lambda: Target(csv(), "x.csv", "table"),
+    "messy csv": lambda: Target(messy(), "x.csv", "messy"),
+    "messy csv in gzip": lambda: Target(messy(), "x.csv.gz", "messy", gzip.compress),
+    "gzipped csv": lambda: Target([gzip.compress(content) for content in messy()], "x.csv.gz", "messy"),
+    "feather": lambda: Target(feather(), "x.feather", "messy"),
+    "sheet of xlsx": lambda: Target(xlsx(), "x.xlsx", "messy", workbook),
+    "xlsx": lambda: Target([workbook(content) for content in xlsx()], "x.xlsx", "messy"),
     "parquet": lambda: Target(parquet(), "x.parquet", "table"),
+    "messy parquet": lambda: Target(parquet(), "x.parquet", "messy"),
     "npy": lambda: Target(npy(), "x.npy", "arrays"),
     "npz": lambda: Target(npz(), "x.npz", "labelled"),
     "npy in npz": lambda: Target(npy(), "x.npz", "labelled", zipped),
@@ -201,6 +292,9 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "png": lambda: Target(png(), "x.png", "images"),
     "png chunks": lambda: Target(png(), "x.png", "images", checksums),
     "jpeg": lambda: Target(jpeg(), "x.jpg", "images"),
+    "tiff": lambda: Target(tiff(), "x.tif", "images"),
+    "bmp": lambda: Target(bmp(), "x.bmp", "images"),
+    "webp": lambda: Target(webp(), "x.webp", "images"),
     "idx": lambda: Target(idx(), "x", "idx"),
     "idx in gzip": lambda: Target(idx(), "x", "idx", gzip.compress),
     "gzip": lambda: Target([gzip.compress(content) for content in idx()], "x", "idx"),
@@ -234,6 +328,12 @@ def sources(read: str, file: Path) -> list[Callable[[], object]]:
     match read:
         case "table":
             return [lambda: Table(path=str(file), label="y"), lambda: Table(path=str(file), drop=["y"])]
+        case "messy":
+            kept = {"path": str(file), "prune": True, "dates": "number"}
+            return [
+                lambda: Table(**kept, categorical="onehot", missing="indicator", scaling="quantile"),
+                lambda: Table(**kept, categorical="ordinal", missing="median", clip=3, in_memory=False),
+            ]
         case "arrays":
             return [lambda: Arrays(**plain, in_memory=True), lambda: Arrays(**plain, in_memory=False)]
         case "labelled":
@@ -255,19 +355,30 @@ def check(make: Callable[[], object]) -> None:
         assert len(line) < 2000, line
         return
     rows = torch.tensor([0, len(source) - 1]) if len(source) else torch.empty(0, dtype=torch.int64)
+    scaling = source.scaling(rows)
     taken = source.take(rows)
     assert taken.shape == (len(rows), *source.shape)
     assert taken.isfinite().all()
-    assert source.scaling(rows)(taken).isfinite().all()
+    assert scaling(taken).isfinite().all()
     if source.labels is not None:
         assert source.labels.shape == (len(source),)
         assert source.label_names is None or int(source.labels.max()) < len(source.label_names)
 
 
+def quiet_libtiff() -> None:
+    """What the C library says of damaged files goes nowhere; what Python says is still seen."""
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def fuzz(target: Target, folder: Path) -> None:
     from isthmus.data import memory as room
+    from isthmus.data.formats import image_file
 
     room.available_memory = lambda: FREE
+    image_file.MOST_PIXELS = image_file.MOST_DEEP_PIXELS = PIXELS
+    if target.name.endswith(".tif"):
+        quiet_libtiff()
     (folder / "case").mkdir()
     file = folder / "case" / target.name
     ways = sources(target.read, file)
