@@ -1,4 +1,4 @@
-"""Memory: training on a file that is larger than the memory it may take."""
+"""Memory: training on files that are larger than the memory it may take."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from cgroup import Group, limited
-from images import PIXELS, write_images
+from images import PIXELS, write_floats, write_images
 from report import Report, bullets
 from settings import Settings
 from turns import Answer, Worker, WorkerFailed
@@ -21,44 +23,76 @@ LIMIT = 2 * GB
 FLAT = 1.05  # times as much memory in the last third of training as in the first
 
 
+class File(NamedTuple):
+    """A file to train on.
+
+    Attributes:
+        data: the choice that reads it.
+        contestant: its class in `contestants.streams`.
+        write: writes it.
+        suffix: of its name.
+        values: the type of a pixel.
+        width: bytes of a pixel.
+        copies: on the disk.
+    """
+
+    data: str
+    contestant: str
+    write: Callable[[Path, int], Path]
+    suffix: str
+    values: str
+    width: int
+    copies: int
+
+
+NPY = File("arrays", "Streamed", write_images, ".npy", "bytes", width=1, copies=1)
+# a table is converted once, into the cache
+PARQUET = File("table", "StreamedTable", write_floats, ".parquet", "float32", width=4, copies=2)
+
+
 def measure(options: argparse.Namespace, report: Report) -> None:
-    """Write the file, train on it, and report."""
-    title = f"Memory: {options.stream_gb:g} GB from the disk"
+    """Write the files, train on them, and report."""
+    for kind in (NPY, PARQUET):
+        _measure(kind, options, report)
+
+
+def _measure(kind: File, options: argparse.Namespace, report: Report) -> None:
+    title = f"Memory: {options.stream_gb:g} GB of {kind.suffix} from the disk"
     if not Path("/proc/self/status").exists():
         report.add(title, "Left out: only Linux tells how much memory a process has.")
         return
-    rows = int(options.stream_gb * GB) // PIXELS
+    rows = int(options.stream_gb * GB) // (PIXELS * kind.width)
     free = shutil.disk_usage(tempfile.gettempdir()).free
-    if free < 1.1 * rows * PIXELS:
+    if free < 1.1 * kind.copies * options.stream_gb * GB:
         said = f"{tempfile.gettempdir()} has {free / GB:.1f} GB free, too little for {options.stream_gb:g} GB"
         report.add(title, report.complain(f"memory: {said}; set TMPDIR, or --stream-gb"))
         return
-    print(f"\nmemory: writing {options.stream_gb:g} GB", flush=True)
+    print(f"\nmemory: writing {kind.suffix}, {options.stream_gb:g} GB", flush=True)
     with tempfile.TemporaryDirectory() as folder, limited(LIMIT) as group:
         settings = Settings(
-            file=str(write_images(Path(folder) / "images.npy", rows)),
+            file=str(kind.write(Path(folder) / f"images{kind.suffix}", rows)),
             warm_epochs=0,
             threads=options.threads,
             overrides=(f"trainer.max_steps={options.stream_steps}",) if options.stream_steps else (),
         )
         try:
-            answer, samples = _train(settings, group)
+            answer, samples = _train(f"contestants.streams:{kind.contestant}", settings, group)
         except (WorkerFailed, subprocess.SubprocessError) as failure:
             report.add(title, report.complain(f"memory: training failed: {failure}"))
             return
         peak = _peak(group)
     report.add(
         title,
-        f"`isthmus train data=arrays data.in_memory=false` on {rows:,} rows of {PIXELS} bytes, "
-        f"textbook network, {answer['images']:,} images trained on, "
+        f"`isthmus train data={kind.data} data.in_memory=false` on {rows:,} rows of {PIXELS} {kind.values}, "
+        f"{kind.suffix}, textbook network, {answer['images']:,} images trained on, "
         f"{answer['images'] / answer['seconds']:,.0f} images/s.",
         bullets([*_judged(answer, samples, report), peak]),
     )
 
 
-def _train(settings: Settings, group: Group | None) -> tuple[Answer, list[Sample]]:
+def _train(where: str, settings: Settings, group: Group | None) -> tuple[Answer, list[Sample]]:
     """One turn in a process of its own, watched from its beginning."""
-    worker = Worker("contestants.streams:Streamed", settings, before=group.join if group else None)
+    worker = Worker(where, settings, before=group.join if group else None)
     watch = Watch(worker.process.pid)
     watch.start()
     try:
