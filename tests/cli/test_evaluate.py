@@ -203,7 +203,7 @@ def test_leaks_are_counted_against_the_split_that_was_trained_on(here, patients,
 
 def test_new_data_need_no_groups_and_no_former_test_set(here, patients, tmp_path):
     write_table(
-        tmp_path / "test.csv", {"a": range(30), "b": range(30), "patient": range(30), "day": range(30)}
+        tmp_path / "test.csv", {"a": range(30), "b": range(30), "patient": range(100, 130), "day": range(30)}
     )
     typed = ("data=table", "data.path=x.csv", "data.test_path=test.csv", "data.group_column=patient")
     typed = (*typed, "data.columns=[a,b]")
@@ -222,4 +222,4 @@ def test_new_text_and_the_format_of_numbers_are_said(here, tmp_path):
     (tmp_path / "new.csv").write_text("a;b;c\n" + "".join(f"{at};1.00{at};z\n" for at in range(5)))
     said = here("evaluate", "run", "data.path=new.csv").out
     assert "thousands separated by point" in said
-    assert "unseen     text that was not in training: 5 of 5 cells of 'c'" in said
+    assert "unseen     text that is in no training row: 5 of 5 cells of 'c'" in said

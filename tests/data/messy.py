@@ -183,6 +183,16 @@ TABLES: dict[str, Messy] = {
         Comes((1,), ["x"], [0.1]),
         {"csv": {"decimal": "comma"}},
     ),
+    "points_behind_the_sample.csv": Messy(
+        lambda path: path.write_text(
+            "a;b\n" + "".join(f"{row % 900};{row % 7}\n" for row in range(40_000)) + "1.234;1\n" * 50
+        ),
+        ("data.csv.decimal=auto", "1.234 in 'a' can mean 1.234 or 1234"),
+    ),
+    "decimal_points_and_commas.csv": Messy(
+        table("\t", header="height,weight", change=lambda cells, row: [f"{row / 7:.2f}", f"0,{100 + row}"]),
+        Comes((1,), ["height"], [0.0], left_out=("weight",)),
+    ),
     "excel_separator_line.csv": Messy(table(";", ",", before="sep=;\n"), USUAL),
     "units.csv": Messy(
         table(before="", header="height,weight\n[m],[kg]", change=lambda cells, row: cells[:2]),

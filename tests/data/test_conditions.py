@@ -12,6 +12,7 @@ COLUMNS = {
     "age": np.array([30.0, 41.0, 41.5, np.nan]),
     "kind": np.array(["ill", "well", "well", ""], dtype=object),
     "label": np.array([0, 1, 2, 1]),
+    "flag": np.array(["True", "False", "True", ""], dtype=object),
     "mean radius": np.array([1.0, 2.0, 3.0, 4.0]),
 }
 
@@ -47,6 +48,9 @@ def column(name):
         ("1 != label", [1, 0, 1, 0]),
         ("'well' == kind", [0, 1, 1, 0]),
         ("kind in []", [0, 0, 0, 0]),
+        ("flag == true", [1, 0, 1, 0]),
+        ("flag != 'TRUE'", [0, 1, 0, 1]),
+        ("flag == False", [0, 1, 0, 0]),
     ],
 )
 def test_rows_that_meet_it(condition, meets):
@@ -61,7 +65,7 @@ def test_rows_that_meet_it(condition, meets):
         ("age", "must be a condition"),
         ("1 < 2", "needs a column"),
         ("age + 1 > 3", "'age + 1' cannot be used here"),
-        ("size > 3", "known: age, kind, label, mean radius"),
+        ("size > 3", "known: age, kind, label, flag, mean radius"),
         ("kind > 3", "a comparison of text with a number"),
         ("age is 3", "cannot be used here"),
         ("__import__('os').system('true') == 0", "cannot be used here"),

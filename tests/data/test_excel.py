@@ -65,3 +65,39 @@ def test_what_is_no_excel_file(tmp_path: Path) -> None:
     (tmp_path / "x.xlsx").write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match=r"^path=.*is no .xlsx file"):
         Table(path=str(tmp_path / "x.xlsx"))
+
+
+def test_a_title_above_the_header(tmp_path: Path) -> None:
+    rows = [["Report 2024"], [], *([*row[:1], row[3]] for row in ROWS)]
+    table = Table(path=write(tmp_path / "x.xlsx", ("data", rows)))
+    assert (len(table), table.preparation.features) == (20, ["height", "flag"])
+
+
+def test_dates_and_years_as_names(tmp_path: Path) -> None:
+    months = [datetime.datetime(2024, month, 1) for month in (1, 2)]
+    rows = [months, *([at / 7, at / 3] for at in range(20))]
+    table = Table(path=write(tmp_path / "x.xlsx", ("data", rows)))
+    assert table.preparation.features == ["2024-01-01", "2024-02-01"]
+    rows = [[2023, 2024], *([at + 5, 3 * at % 7] for at in range(20))]
+    table = Table(path=write(tmp_path / "x.xlsx", ("data", rows)))
+    assert table.preparation.features == ["2023", "2024"]
+
+
+def test_numbers_that_are_stored_as_text(tmp_path: Path) -> None:
+    rows = [["a", "b"], *([f"{at / 7:.3f}".replace(".", ","), at] for at in range(20))]
+    table = Table(path=write(tmp_path / "x.xlsx", ("data", rows)), scaling="none", prune=True)
+    table.scaling(torch.arange(20))
+    assert table.take(torch.tensor([7]))[0, 0].item() == 1
+
+
+def test_a_date_among_numbers_is_no_number(tmp_path: Path) -> None:
+    rows = [["a", "b"], [datetime.datetime(2024, 1, 1), 0], *([at / 7, at] for at in range(30))]
+    with pytest.raises(BadInput, match=r"'a' has '2024-01-01 00:00:00' in row 0"):
+        Table(path=write(tmp_path / "x.xlsx", ("data", rows)), categorical="onehot")
+
+
+def test_texts_of_missing_cells(tmp_path: Path) -> None:
+    rows = [["a", "b"], *(["k.A." if at == 3 else at / 7, at] for at in range(30))]
+    path = write(tmp_path / "x.xlsx", ("data", rows))
+    table = Table(path=path, csv={"na_values": ["k.A."]}, missing="mean")
+    assert list(table.cells.missing) == ["a"]

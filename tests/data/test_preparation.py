@@ -245,3 +245,22 @@ def test_a_table_in_a_file_has_the_features_of_one_in_memory(
     np.testing.assert_array_equal(scaled(mapped), scaled(kept))
     assert mapped.values is None
     assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+@pytest.mark.parametrize("categorical", ["onehot", "ordinal"])
+def test_missing_text_has_features_too(tmp_path: Path, frame: dict[str, Any], categorical: str) -> None:
+    frame["town"][::5] = None
+    made = table(tmp_path, frame, categorical=categorical, missing="indicator", columns=["town", "height"])
+    x = scaled(made)
+    assert np.isfinite(x).all()
+    assert made.preparation.features[-2] == "town missing"
+    np.testing.assert_array_equal(x[:, -2], [town is None for town in frame["town"]])
+
+
+def test_text_in_no_training_row_is_counted(tmp_path: Path, frame: dict[str, Any]) -> None:
+    made = table(tmp_path, frame)
+    scaled(made)
+    said = dict(made.remarks(torch.arange(TRAIN)))
+    assert said["unseen"] == "text that is in no training row: 1 of 400 cells of 'town'"
+    with pytest.raises(BadInput, match="1 cell of 'town' has text"):
+        scaled(table(tmp_path, frame, unseen="refuse"))

@@ -203,3 +203,12 @@ def test_groups_and_times_together_are_refused():
     source.grouping = lambda: grouping
     with pytest.raises(BadInput, match=r"cannot be had together with data\.group_column"):
         split_rows(source, val_size=0.2, test_size=0.2, split_seed=0)
+
+
+def test_a_group_in_two_given_parts_is_refused():
+    parts = torch.tensor([0] * 10 + [2] * 5, dtype=torch.int8)
+    grouping = Grouping(parts=parts, groups=torch.arange(15) % 10)
+    with pytest.raises(BadInput, match="5 groups have rows in two of the parts"):
+        draw_split(15, val_size=0, test_size=0.2, seed=0, grouping=grouping)
+    apart = Grouping(parts=parts, groups=torch.arange(15))
+    assert len(draw_split(15, val_size=0, test_size=0.2, seed=0, grouping=apart).test) == 5

@@ -64,8 +64,8 @@ def run(argv: Sequence[str]) -> int:
         )
     elif not results["same_data"]:
         print(
-            "\nnote: other data, or another split, than the run was trained on: "
-            f"{results['rows']:,} rows tested"
+            f"\nnote: other data, or another split, than the run was trained on: {results['rows']:,} rows "
+            "tested; of other data, isthmus cannot tell whether some rows were trained on"
         )
     return 0
 

@@ -122,11 +122,8 @@ class Table(TableSource):
         }
         every = [file for found in files.values() for file in found]
         read_as = dict.fromkeys(each for table in opened.values() for each in described(table))
-        options = {
-            key: value
-            for key, value in (csv or {}).items()
-            if value not in ("auto", None, [], "refuse", True)
-        }
+        usual = {**CSVOptions._field_defaults, "na_values": []}
+        options = {key: value for key, value in (csv or {}).items() if value != usual[key]}
         how = {"csv": options, "sheet": sheet, "date_format": date_format, "parts": list(files)[1:]}
         super().__init__(
             opened["train"]

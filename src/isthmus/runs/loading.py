@@ -110,8 +110,10 @@ def _data(cfg: DictConfig, trained_on: Mapping[str, Any], overrides: Sequence[st
         trained_on: the description of the training data.
         overrides: as typed.
     """
-    typed = {override.partition("=")[0].lstrip("+~") for override in overrides}
-    for key in ("val_path", "test_path") if "data.path" in typed else ():
+    given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
+    typed = {key for key, value in given.items() if value != "null"}
+    former = ("val_path", "test_path", "split_column", "group_column", "time_column")
+    for key in former if "data.path" in typed else ():
         if key in cfg.data and f"data.{key}" not in typed:
             cfg.data[key] = None  # they belong to the former data
 
@@ -124,7 +126,7 @@ def _data(cfg: DictConfig, trained_on: Mapping[str, Any], overrides: Sequence[st
     prepared = trained_on.get("prepared")
     if prepared is None:
         return _unprepared(cfg, trained_on.get("columns"), overrides, split)
-    if "drop" in cfg.data and not any(each.startswith("data.drop") for each in overrides):
+    if "drop" in cfg.data and "data.drop" not in typed:
         cfg.data.drop = []  # the file may lack columns that the run does not use
     data = build_data(cfg, prepared, split)
     names = data.source.describe()["columns"]

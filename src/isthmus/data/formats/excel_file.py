@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime
 import zipfile
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.common.errors import BadInput
 from isthmus.common.listing import some
 from isthmus.common.messages import first_line
-from isthmus.data.formats.csv.header import Header, unique
-from isthmus.data.formats.csv.marks import Marks
+from isthmus.data.formats.csv.header import YEARS, Header, unique
+from isthmus.data.formats.csv.marks import Marks, detect_marks
 from isthmus.data.formats.csv.numbers import numbers_in
 from isthmus.data.formats.csv.options import CSVOptions
 from isthmus.data.memory import check_room
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 BATCH = 1 << 16  # largest number of rows in a batch
 COPIES = 4  # bytes of memory per byte of a sheet's XML
 MOST_ROWS = 1 << 20  # of a sheet in Excel
-MARKS = Marks(".", ",")  # of numbers that are stored as text
 
 
 class ExcelFile:
@@ -34,10 +34,10 @@ class ExcelFile:
     Args:
         file: the file.
         sheet: its name; None for the only one, or the first.
-        options: what the user says: of `header`, `skip_rows` and the texts of missing cells.
+        options: what the user says of header, skip_rows, missing cells, and the marks of numbers in text.
 
     Raises:
-        BadInput: openpyxl is not installed, or there is no such sheet.
+        BadInput: openpyxl is not installed, there is no such sheet, or text can be read as two numbers.
         ValueError: it cannot be read, or needs more memory than is available.
     """
 
@@ -51,12 +51,11 @@ class ExcelFile:
 
         options = options or CSVOptions()
         try:
-            rows = _rows(file, sheet)
+            rows = _rows(file, sheet, options.skip_rows or 0)
         except (BadInput, MemoryError):
             raise
         except Exception as error:  # openpyxl raises whatever damaged XML leads to
             raise ValueError(f"is no .xlsx file, or damaged: {first_line(error)}") from error
-        rows = rows[options.skip_rows or 0 :]
         columns = [
             at
             for at in range(max(map(len, rows), default=0))
@@ -84,8 +83,8 @@ class ExcelFile:
             start += len(batch)
 
 
-def _rows(file: Path, sheet: str | None) -> list[tuple[Any, ...]]:
-    """The rows of a sheet that are not empty."""
+def _rows(file: Path, sheet: str | None, skipped: int) -> list[tuple[Any, ...]]:
+    """The rows of a sheet that are not empty, without the first `skipped` ones."""
     import openpyxl
 
     with zipfile.ZipFile(file) as packed:
@@ -102,7 +101,7 @@ def _rows(file: Path, sheet: str | None) -> list[tuple[Any, ...]]:
             if number >= MOST_ROWS:
                 raise ValueError("it has rows beyond the last one of Excel")
             cells = tuple(None if isinstance(cell, str) and not cell.strip() else cell for cell in row)
-            if any(cell is not None for cell in cells):
+            if number >= skipped and any(cell is not None for cell in cells):
                 found.append(cells)
     return found
 
@@ -123,12 +122,30 @@ def _header(rows: Sequence[Sequence[Any]], columns: Sequence[int], options: CSVO
         0,
     )
     top = [_cell(rows[title], at) for at in columns] if rows else []
-    numeric = any(isinstance(cell, float | datetime.date | bool) for cell in top)
-    numeric = numeric or (bool(top) and all(isinstance(cell, int) for cell in top))
-    if options.header is False or (options.header == "auto" and numeric):
+    below = [
+        next((c for row in rows[title + 1 :] if (c := _cell(row, at)) is not None), None) for at in columns
+    ]
+    alike = [_kind(name) == _kind(cell) != "text" for name, cell in zip(top, below, strict=True)]
+    years = all(isinstance(name, int) and YEARS[0] <= name <= YEARS[1] for name in top) and all(
+        b - a == 1 for a, b in pairwise(top)
+    )
+    if options.header is False or (options.header == "auto" and all(alike) and not (years and len(top) > 1)):
         return title, Header([f"c{at}" for at in range(len(columns))], False, title)
-    names, renamed = unique(["" if name is None else str(name).strip() for name in top])
+    names, renamed = unique([_name(name) for name in top])
     return title, Header(names, True, title + 1, renamed=renamed)
+
+
+def _name(cell: Any) -> str:
+    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
+        cell = cell.date()
+    return "" if cell is None else str(cell).strip()
+
+
+def _kind(cell: Any) -> str:
+    """Whether a cell is text, a number, a truth value, or of another type."""
+    if isinstance(cell, str) or cell is None:
+        return "text"
+    return "number" if isinstance(cell, int | float) and not isinstance(cell, bool) else type(cell).__name__
 
 
 def _column(cells: list[Any], options: CSVOptions) -> pa.Array:
@@ -137,14 +154,17 @@ def _column(cells: list[Any], options: CSVOptions) -> pa.Array:
 
     missing = frozenset(options.missing)
     cells = [None if isinstance(cell, str) and cell.strip() in missing else cell for cell in cells]
-    try:
-        return pa.array(cells)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        pass
-    try:
+    kinds = {_kind(cell) for cell in cells if cell is not None}
+    if kinds == {"number"}:
         return pa.array(cells, pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        pass
-    text = pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in cells])])
-    numbers = numbers_in(text, MARKS, options)
-    return (text if numbers is None else numbers).combine_chunks()
+    if len(kinds) <= 1 and "text" not in kinds:
+        return pa.array(cells)
+    text = pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in cells], pa.string())])
+    if kinds <= {"text", "number"}:
+        marks = Marks(".", "")
+        if typed := [cell for cell in cells if isinstance(cell, str)]:
+            marks = detect_marks([typed], ",", options, None)
+        numbers = numbers_in(text, marks, options)
+        if numbers is not None and (marks.decimal == "." or kinds == {"text"}):
+            return numbers.combine_chunks()
+    return text.combine_chunks()

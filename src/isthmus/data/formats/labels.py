@@ -108,6 +108,7 @@ def column_classes(
         indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         used, inverse = np.unique(indices, return_inverse=True)
         values = [encoded.dictionary[at].as_py() if at >= 0 else None for at in used.tolist()]
+        values = [value.strip() if isinstance(value, str) else value for value in values]
         missing = np.array([value is None or value == "" or value != value for value in values])
         # a class of its own, behind the others
         classes.fill(

@@ -69,6 +69,8 @@ class _Evaluation:
         match node:
             case ast.Constant(value=bool() | int() | float() | str() as value):
                 return value
+            case ast.Name(id="true" | "false" as name):
+                return name == "true"
             case ast.Name(id=name):
                 return self.column(name)
             case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
@@ -126,7 +128,10 @@ def _equal(column: np.ndarray, other: Any) -> np.ndarray:
     if isinstance(other, np.ndarray):
         return np.asarray(column == other, dtype=np.bool_)
     if column.dtype == object:  # as the names of classes, which may be numbers
-        return np.asarray(column == str(other), dtype=np.bool_)
+        text = str(other).strip()
+        if text.casefold() in ("true", "false"):
+            return np.array([cell.casefold() == text.casefold() for cell in column], dtype=np.bool_)
+        return np.asarray(column == text, dtype=np.bool_)
     if isinstance(other, str):
         try:
             other = float(other)

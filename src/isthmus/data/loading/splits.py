@@ -89,6 +89,8 @@ def draw_split(
     """
     fixed = grouping.parts if grouping.parts is not None else torch.zeros(rows, dtype=torch.int8)
     usable = grouping.usable if grouping.usable is not None else torch.ones(rows, dtype=torch.bool)
+    if grouping.groups is not None and (fixed != 0).any():
+        _check_apart(grouping.groups, fixed)
     pool = ((fixed == 0) & usable).nonzero().squeeze(1)
     val_rows, test_rows = (((fixed == part) & usable).nonzero().squeeze(1) for part in (1, 2))
     test = 0 if len(test_rows) else amount("test_size", test_size, len(pool))
@@ -111,6 +113,15 @@ def draw_split(
         val_rows if len(val_rows) else order[test : test + val].sort().values,
         test_rows if len(test_rows) else order[:test].sort().values,
     )
+
+
+def _check_apart(groups: Tensor, parts: Tensor) -> None:
+    """Raise `BadInput` if rows of one group are given for two parts."""
+    pairs = torch.stack([groups, parts.long()], dim=1).unique(dim=0)
+    both = len(pairs) - len(groups.unique())
+    if both:
+        fix = f"{both} groups have rows in two of the parts that files or data.split_column give; mend these"
+        raise BadInput("group_column", "", fix)
 
 
 def _order(pool: Tensor, seed: int, grouping: Grouping) -> Tensor:

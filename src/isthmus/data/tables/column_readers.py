@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRECISION = 1e-4  # of a column's range: float32 must be more exact, or the column gets an origin
 INDEX_NAMES = ("", "Unnamed: 0", "__index_level_0__", "level_0", "index")
-ID_NAME = re.compile(r"(.*[\W_])?(id|ids|uuid|guid|index|idx|key|row|row_?number|rowid)|.*[a-z](Id|ID)", re.I)
+ID_NAME = re.compile(r"(.*[\W_])?(?i:ids?|uuid|guid|index|idx|key|row|row_?number|rowid)|.*[a-z](Id|ID)")
 NUMERIC = 0.9  # share of numbers in a column of text from which the other cells are mistakes
 NUMERIC_OF_MANY = 0.5  # the same where there are many different numbers
 MANY_NUMBERS = 20  # different numbers from which they are measurements, and no categories

@@ -17,6 +17,7 @@ from isthmus.data.tables.selection import override
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MISTAKES = 0.1  # share of the cells of a column of dates that may be something else
 DAY = 86_400_000_000  # microseconds
 CATEGORICAL = ("onehot", "ordinal", "refuse")
 TEXT = "text"  # the reason for which text is refused
@@ -186,14 +187,31 @@ def _example(table: TableFile, name: str) -> str:
 
 
 def _is_date_text(table: TableFile, name: str, date_format: str) -> bool:
-    from pyarrow import ArrowInvalid
+    """Whether a column of text has dates in this format; raises `BadInput` if nearly all cells are."""
+    from pyarrow import compute
 
-    try:
-        for _, batch in table.batches([name]):
-            days(batch.column(0), date_format)
-    except ArrowInvalid:
-        return False
-    return True
+    count, wrong, first = 0, 0, ""
+    for start, batch in table.batches([name]):
+        text = decoded(batch.column(0))
+        dates = compute.strptime(text, format=date_format, unit="us", error_is_null=True)
+        bad = compute.and_(compute.is_valid(text), compute.is_null(dates))
+        count += len(text) - text.null_count
+        number = compute.sum(bad).as_py() or 0
+        if number and not wrong:
+            row = bad.index(True).as_py()
+            first = f"{str(text[row])[:40]!r} in row {start + row}"
+        wrong += number
+    if wrong and wrong <= MISTAKES * count:
+        fix = f"{name!r} has {first} (the first is 0), and dates of this format elsewhere"
+        raise BadInput("date_format", date_format, fix)
+    return count > 0 and not wrong
+
+
+def decoded(cells: pa.Array) -> pa.Array:
+    """Text that is not dictionary-encoded."""
+    import pyarrow as pa
+
+    return cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
 
 
 def days(cells: pa.Array, date_format: str | None) -> np.ndarray:
@@ -202,7 +220,6 @@ def days(cells: pa.Array, date_format: str | None) -> np.ndarray:
     from pyarrow import compute
 
     if kind_of(cells.type) is Kind.CATEGORY:
-        text = cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
-        cells = compute.strptime(text, format=date_format, unit="us")
+        cells = compute.strptime(decoded(cells), format=date_format, unit="us")
     micros = cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     return micros.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / DAY

@@ -168,9 +168,14 @@ class Tables:
 def _common_schema(files: Sequence[Path], tables: Sequence[TableFile], names: Sequence[str]) -> pa.Schema:
     import pyarrow as pa
 
-    schema = tables[0].schema
+    def decoded(table: TableFile) -> pa.Schema:
+        fields = [table.schema.field(name) for name in names]
+        types = [each.type.value_type if pa.types.is_dictionary(each.type) else each.type for each in fields]
+        return pa.schema(list(zip(names, types, strict=True)))
+
+    schema = decoded(tables[0])
     for file, table in zip(files, tables, strict=True):
-        own = pa.schema([table.schema.field(name) for name in names])
+        own = decoded(table)
         try:
             schema = pa.unify_schemas([schema, own], promote_options="permissive")
         except pa.ArrowTypeError as error:

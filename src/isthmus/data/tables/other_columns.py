@@ -42,7 +42,7 @@ def texts_of(file: TableFile, name: str) -> np.ndarray:
         indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         used, inverse = np.unique(indices, return_inverse=True)
         cells_used = [encoded.dictionary[at].as_py() if at >= 0 else None for at in used.tolist()]
-        texts = ["" if cell is None else str(cell) for cell in cells_used]
+        texts = ["" if cell is None else str(cell).strip() for cell in cells_used]
         size += sum(TEXT + len(text) for text in texts if text not in known)
         check_room(size, f"the column {name!r}")
         values = np.empty(len(texts), object)

@@ -43,7 +43,7 @@ class Column:
         origin: subtracted from numbers before they are stored as float32, which would round them otherwise.
         categories: of a text column, in training, sorted.
         ordinal: whether categories are one feature, 0, 1, 2, ..., and not one for each.
-        fill: replaces missing cells; None where there are none.
+        fill: replaces missing cells; None where they have features of their own: zeros and an indicator.
         indicator: whether a further feature is 1 for missing cells and 0 for others.
         lowest: smaller cells are set to it; None for no limit.
         highest: the same for larger ones.
@@ -85,7 +85,7 @@ class Column:
         else:
             cells = stored if self.fill is None else np.where(missing, np.float32(self.fill), stored)
             if self.kind is Kind.CATEGORY:  # -1: text that was not in training is treated as missing
-                cells = np.where(cells < 0, np.float32(self.fill or 0), cells)
+                cells = np.where(missing | (cells < 0), np.float32(self.fill or 0), cells)
             if self.lowest is not None or self.highest is not None:
                 cells = np.clip(cells, self.lowest, self.highest)
             if self.quantiles:

@@ -194,7 +194,7 @@ class TableSource(Source):
             new = [
                 f"{count:,} of {self._rows:,} cells of {name!r}" for name, count in self.cells.unseen.items()
             ]
-            said.append(("unseen", f"text that was not in training: {some(new)}; all its features are 0"))
+            said.append(("unseen", f"text that is in no training row: {some(new)}"))
         said += [
             (
                 "note",
@@ -319,7 +319,10 @@ class TableSource(Source):
                 position = {name: place for place, name in enumerate(fitted[-1].categories)}
                 new = np.array([position.get(name, -1) for name in [*column.categories, ""]], np.int64)
                 cells.places[at] = new[cells.places[at]]
+                if stored and (unseen := int((cells.column(at, slice(None)) < 0).sum())):
+                    cells.unseen[column.name] = unseen
         self.preparation = Preparation(fitted)
+        self._check_unseen()
 
     @staticmethod
     def _sample(rows: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from isthmus.common.errors import BadInput
 from isthmus.data.formats.csv.layout import SAMPLE, detect
 from isthmus.data.formats.csv.marks import Marks
 from isthmus.data.formats.csv.numbers import numbers_in
@@ -137,12 +138,30 @@ class CSV:
             more = f", and {skipped - 1:,} more rows" if skipped > 1 else ""
             raise ValueError(f"a row {bad}{more}; mend it, or data.csv.bad_rows=skip leaves such rows out")
         self.skipped = skipped
+        if found.separator == ";" and found.marks.decimal == "." and not found.points_seen:
+            _refuse_thousands(table)
         for at, column in enumerate(table.columns):
             if table.schema.names[at] in texts:
                 continue
             if (numbers := numbers_in(column, found.marks, options)) is not None:
                 table = table.set_column(at, table.schema.names[at], numbers)
         return table
+
+
+def _refuse_thousands(table: pa.Table) -> None:
+    """Raise `BadInput` for points behind the sample that can group digits, such as 1.234 beside 567."""
+    import numpy as np
+    import pyarrow as pa
+
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        if not pa.types.is_floating(column.type):
+            continue
+        values = column.drop_null().to_numpy()
+        parted = values[values != np.rint(values)]
+        if len(parted) and np.abs(values).max() < 1000 and np.allclose(parted * 1000, np.rint(parted * 1000)):
+            said = f"{parted[0]:.3f} in {name!r} can mean {parted[0]:.3f} or {round(parted[0] * 1000)}"
+            fix = "give data.csv.decimal=point or data.csv.decimal=comma"
+            raise BadInput("csv.decimal", "auto", f"{said}; {fix}")
 
 
 def _opened(file: Path) -> IO[bytes]:

@@ -23,7 +23,6 @@ class Header(NamedTuple):
         names: of the columns, all different.
         found: whether they are in the file.
         lines: number of lines up to the first row of cells.
-        row_names: whether there was no name for the first column, as R writes it.
         renamed: names that were in the file before, and got a number.
         units: whether a row of units follows, which is skipped.
     """
@@ -31,7 +30,6 @@ class Header(NamedTuple):
     names: list[str]
     found: bool
     lines: int
-    row_names: bool = False
     renamed: Sequence[str] = ()
     units: bool = False
 
@@ -58,7 +56,7 @@ def find_header(parse: Parse, marks: Marks, options: CSVOptions) -> Header:
     if len(top) == width - 1:
         empty_end = all(not cells[-1] for cells in rest if len(cells) == width)
         names, renamed = unique([*top, ""] if empty_end else ["", *top])
-        return Header(names, True, parse.after(start), row_names=not empty_end, renamed=renamed)
+        return Header(names, True, parse.after(start), renamed=renamed)
     if options.header is True or (options.header == "auto" and _is_header(top, rest, marks, options)):
         names, renamed = unique(top)
         units = options.header == "auto" and _is_units(rest, marks, options)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from isthmus.common.errors import BadInput
 from isthmus.data.formats.csv.header import Header, find_header
-from isthmus.data.formats.csv.marks import Marks, detect_marks
+from isthmus.data.formats.csv.marks import Marks, detect_marks, has_decimal_points
 from isthmus.data.formats.csv.options import CSVOptions, word
 from isthmus.data.formats.csv.rows import SEPARATORS, Parse
 
@@ -28,6 +28,7 @@ class CSVFormat(NamedTuple):
         marks: of numbers.
         header: the names of the columns.
         lines: number of lines to skip at the beginning of the file: its title, comments and header.
+        points_seen: whether points in the sample can only be decimal ones, or the user says so.
     """
 
     encoding: str
@@ -35,6 +36,7 @@ class CSVFormat(NamedTuple):
     marks: Marks
     header: Header
     lines: int
+    points_seen: bool
 
     def describe(self) -> str:
         """The format in words, without what is usual."""
@@ -90,7 +92,8 @@ def detect(
     columns = list(zip_longest(*(row.cells for row in best.rows[best.start :]), fillvalue=""))
     marks = detect_marks(columns, best.separator, options, usual)
     header = find_header(best, marks, options)
-    return CSVFormat(encoding, best.separator, marks, header, lines=skipped + header.lines)
+    points_seen = options.decimal != "auto" or usual is not None or has_decimal_points(columns)
+    return CSVFormat(encoding, best.separator, marks, header, skipped + header.lines, points_seen)
 
 
 def _halves(parse: Parse) -> list[str] | None:

@@ -76,13 +76,19 @@ def detect_marks(
                 _refuse_doubt(columns, separator, comma, point)
     if thousands == "auto":
         mark, seen = (",", comma) if decimal == "." else (".", point)
-        if seen.thousands or (seen.doubtful and (decimal == "," or point.decimal)):
+        if seen.thousands or (seen.doubtful and not seen.decimal and (decimal == "," or point.decimal)):
             thousands = mark
         else:
             thousands = next(
                 (word for word, group in GROUPED.items() if any(map(group.fullmatch, cells))), ""
             )
     return Marks(decimal, thousands)
+
+
+def has_decimal_points(columns: Sequence[Sequence[str]]) -> bool:
+    """Whether a cell says that points are decimal ones."""
+    cells = [bare(cell) for column in columns for cell in column]
+    return bool(_evidence(cells, ".", ",").decimal or _evidence(cells, ",", ".").thousands)
 
 
 def is_number(cell: str, marks: Marks) -> bool:

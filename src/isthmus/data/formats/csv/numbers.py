@@ -39,7 +39,7 @@ def numbers_in(column: pa.ChunkedArray, marks: Marks, options: CSVOptions) -> pa
     decimal = re.escape(marks.decimal)
     for thousands in _separators(marks):
         mark = f"[{BLANKS}]" if thousands == " " else re.escape(thousands)
-        grouped = rf"^[+-]?\d{{1,3}}({mark}\d{{3}})+({decimal}\d*)?$"
+        grouped = rf"^[+-]?[1-9]\d{{0,2}}({mark}\d{{3}})+({decimal}\d*)?$"
         plain = compute.replace_substring_regex(text, mark, "")
         text = compute.if_else(compute.match_substring_regex(text, grouped), plain, text)
     number = rf"^[+-]?(\d+({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?$"
