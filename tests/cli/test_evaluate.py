@@ -223,3 +223,13 @@ def test_new_text_and_the_format_of_numbers_are_said(here, tmp_path):
     said = here("evaluate", "run", "data.path=new.csv").out
     assert "thousands separated by point" in said
     assert "unseen     text that is in no training row: 5 of 5 cells of 'c'" in said
+
+
+def test_files_are_found_from_any_folder(here, tmp_path, monkeypatch):
+    for name in ("x_1.csv", "x_2.csv", "test.csv"):
+        write_table(tmp_path / name, {"a": np.random.default_rng(0).normal(size=40), "b": range(40)})
+    typed = ("data=table", "data.path=x_*.csv", "data.test_path=test.csv", "data.columns=[a,b]")
+    assert here("train", *typed, *MODELS["linear"], *SHORT, "hydra.run.dir=run").code == 0
+    monkeypatch.chdir("/")
+    results = json.loads(here("evaluate", str(tmp_path / "run"), "--json").out)
+    assert (results["rows"], results["leaked"], results["same_data"]) == (40, 0, True)

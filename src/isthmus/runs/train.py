@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from isthmus.common.atomic_files import discard_empty, write_text
+from isthmus.data.tables.opening import WILD
 from isthmus.runs.config.build import Parts
 from isthmus.runs.config.validation import check, check_literal
 from isthmus.runs.execution.launch import launch
@@ -75,10 +77,16 @@ def train(
 def _anchored(cfg: DictConfig) -> DictConfig:
     """Make relative data paths in `cfg` absolute, in place, so that the run works from any folder."""
     for key, value in cfg.data.items():
-        if key in ("path", "root", "labels") and isinstance(value, str) and os.path.exists(value):
+        if key not in ("path", "val_path", "test_path", "root", "labels") or not isinstance(value, str):
+            continue
+        if os.path.exists(value):
             place = str(Path(value).resolve())
-            check_literal(place, f"data.{key}")
-            cfg.data[key] = place
+        elif WILD & set(value) and not value.startswith("~"):
+            place = str(Path(glob.escape(os.getcwd()), value))  # as it is if it is absolute
+        else:
+            continue
+        check_literal(place, f"data.{key}")
+        cfg.data[key] = place
     return cfg
 
 

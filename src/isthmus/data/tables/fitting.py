@@ -44,7 +44,7 @@ def fit(column: Column, cells: np.ndarray, settings: Settings) -> Column:
     Args:
         column: as it was read.
         cells: stored cells of the training rows. Shape: [N].
-        settings: see there.
+        settings: how columns become features.
     """
     missing = np.isnan(cells)
     column = replace(column, indicator=settings.missing == "indicator" and bool(missing.any()))

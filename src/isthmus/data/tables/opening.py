@@ -32,7 +32,7 @@ WILD = frozenset("*?[")
 
 
 def files_of(path: str, key: str = "path") -> list[Path]:
-    """The files that a path names; several, in order of their names, if it is a pattern with * or ?."""
+    """The files that a path names; several, in order of their names, if it is a pattern with *, ? or [."""
     if not WILD & set(path):
         return [locate(path, key)]
     try:
@@ -58,7 +58,8 @@ class Opening:
         options: what the user says about text files.
         sheet: of Excel files; None for the first.
         texts: columns that are read as text, even if all cells are numbers.
-        usual: the marks of numbers in the data that a run was trained on; None in training.
+        usual: the marks of numbers in the data that a run was trained on. None in training, and then set to
+            those of the first files.
     """
 
     def __init__(

@@ -13,7 +13,16 @@ from isthmus.runs.config.compose import compose, conf_dir
 
 NEUTRAL = (
     "name",
-    *("data.path", "data.root", "data.labels", "data.in_memory", "data.num_workers", "data.on_device"),
+    *(
+        "data.path",
+        "data.val_path",
+        "data.test_path",
+        "data.root",
+        "data.labels",
+        "data.in_memory",
+        "data.num_workers",
+        "data.on_device",
+    ),
     *("trainer.progress_bar", "trainer.steps_per_execution", "trainer.threads"),
 )
 NEUTRAL_GROUP = "logger."

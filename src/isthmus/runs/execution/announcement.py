@@ -21,10 +21,10 @@ def announcement(cfg: DictConfig, parts: Parts) -> str:
     remarks = source.remarks(split.train)
     lines = [
         ("data", _data(cfg, source)),
-        *(remark for remark in remarks if remark[0] != "note"),
+        *(each for each in remarks if each[0] != "note"),
         ("split", ", ".join(f"{len(rows):,} {part}" for part, rows in split._asdict().items())),
         ("model", _model(cfg, parts)),
-        *(remark for remark in remarks if remark[0] == "note"),
+        *(each for each in remarks if each[0] == "note"),
         *(("note", note) for note in _doubts(cfg, math.prod(source.shape), len(split.train))),
     ]
     return "\n".join(remark(kind, text) for kind, text in lines)
