@@ -48,5 +48,5 @@ def test_what_comes_of_it(name: str, tmp_path: Path) -> None:
         origins = np.zeros(source.shape[0])
         for column, place in source.preparation.places():
             origins[place] = column.origin
-        first = source.take(torch.tensor([0]))[0] + origins
+        first = source.take(torch.tensor([0]))[0].numpy() + origins
         np.testing.assert_allclose(first[: len(comes.cells)], comes.cells, rtol=1e-6)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.common.errors import check_float, one_of
-from isthmus.data.tables.preparation import DEVIATION, QUANTILES, Column, Kind
+from isthmus.data.tables.preparation import DEVIATION, LARGEST, QUANTILES, Column, Kind
 
 MISSING = ("refuse", "drop", "mean", "median", "indicator")
 SCALINGS = ("standardize", "minmax", "robust", "quantile", "none")
@@ -60,8 +60,8 @@ def fit(column: Column, cells: np.ndarray, settings: Settings) -> Column:
         return column
     if settings.clip is not None:
         middle, deviation = robust(present)
-        if deviation:
-            reach = settings.clip * deviation
+        reach = settings.clip * deviation
+        if deviation and abs(middle) + reach < LARGEST:
             column = replace(column, lowest=middle - reach, highest=middle + reach)
     shown = column.encode(cells)[:, :1]
     if settings.scaling == "quantile":
