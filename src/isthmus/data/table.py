@@ -6,7 +6,8 @@ See `tables.kinds` for what the cells of a column are, and `tables.preparation` 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,44 +114,59 @@ class Table(TableSource):
         texts = [id] if id is not None else []
         if known:
             texts += [column.name for column in known.preparation.columns if column.kind is Kind.CATEGORY]
-        opening = Opening(
-            CSVOptions.of(csv), sheet, frozenset(map(str, texts)), known.marks if known else None
-        )
-        files = {part: files_of(str(each), key) for part, (each, key) in given.items() if each is not None}
-        opened = {
-            part: opening.open(str(given[part][0]), found, given[part][1]) for part, found in files.items()
-        }
-        every = [file for found in files.values() for file in found]
-        read_as = dict.fromkeys(each for table in opened.values() for each in described(table))
+        text = CSVOptions.of(csv)
         usual = {**CSVOptions._field_defaults, "na_values": []}
         options = {key: value for key, value in (csv or {}).items() if value != usual[key]}
-        how = {"csv": options, "sheet": sheet, "date_format": date_format, "parts": list(files)[1:]}
-        super().__init__(
-            opened["train"]
-            if len(opened) == 1
-            else Tables([found[0] for found in files.values()], list(opened.values()), extra=True),
-            path=str(path),
-            content=_content(every),
-            how={key: value for key, value in how.items() if value},
-            roles={
-                "label": label,
-                "id": id,
-                "split_column": split_column,
-                "group_column": group_column,
-                "time_column": time_column,
-            },
-            columns=columns,
-            drop=drop,
-            rules=rules,
-            settings=settings,
-            unseen=one_of("unseen", unseen, ("zero", "refuse")),
-            in_memory=in_memory,
-            known=known,
-            marks=opening.usual,
-            part_rows={PARTS[part]: table.rows for part, table in opened.items()},
-            origins=csv is not None,
-            read_as=list(read_as),
-        )
+        with _naming(options):
+            opening = Opening(text, sheet, frozenset(map(str, texts)), known.marks if known else None)
+            files = {
+                part: files_of(str(each), key) for part, (each, key) in given.items() if each is not None
+            }
+            opened = {
+                part: opening.open(str(given[part][0]), found, given[part][1])
+                for part, found in files.items()
+            }
+            every = [file for found in files.values() for file in found]
+            read_as = dict.fromkeys(each for table in opened.values() for each in described(table))
+            how = {"csv": options, "sheet": sheet, "date_format": date_format, "parts": list(files)[1:]}
+            super().__init__(
+                opened["train"]
+                if len(opened) == 1
+                else Tables([found[0] for found in files.values()], list(opened.values()), extra=True),
+                path=str(path),
+                content=_content(every),
+                how={key: value for key, value in how.items() if value},
+                roles={
+                    "label": label,
+                    "id": id,
+                    "split_column": split_column,
+                    "group_column": group_column,
+                    "time_column": time_column,
+                },
+                columns=columns,
+                drop=drop,
+                rules=rules,
+                settings=settings,
+                unseen=one_of("unseen", unseen, ("zero", "refuse")),
+                in_memory=in_memory,
+                known=known,
+                marks=opening.usual,
+                part_rows={PARTS[part]: table.rows for part, table in opened.items()},
+                origins=csv is not None,
+                read_as=list(read_as),
+            )
+
+
+@contextmanager
+def _naming(options: Mapping[str, Any]) -> Iterator[None]:
+    """Add to an error how the user wants text files to be read, which may be its cause."""
+    try:
+        yield
+    except BadInput as error:
+        if not options or error.key.startswith("csv."):
+            raise
+        given = ", ".join(f"data.csv.{key}={value}"[:60] for key, value in options.items())
+        raise BadInput(error.key, error.value, f"{error.fix} (read with {given})") from error
 
 
 def _content(files: Sequence[Path]) -> _Hash:

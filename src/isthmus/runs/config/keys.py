@@ -93,13 +93,14 @@ def against_defaults(cfg: DictConfig) -> dict[str, tuple[Any, Any]]:
     """
     here = flat(cfg)
     chosen = {key: both for key, both in changed(flat(compose()), here).items() if key.endswith("._target_")}
-    choices = [choice for key in chosen if (choice := _choice(key, here.get(key)))]
+    choices = tuple(choice for key in chosen if (choice := _choice(key, here.get(key))))
     return {**chosen, **changed(flat(compose(choices)), here)}
 
 
 def _choice(key: str, target: Any) -> str | None:
     """GROUP=CHOICE for the key GROUP._target_; None for classes of users, and for keys within a choice."""
     group, _, rest = key.partition(".")
-    files = sorted((conf_dir() / group).glob("*.yaml")) if rest == "_target_" else []
+    shipped = rest == "_target_" and group.isidentifier()
+    files = sorted((conf_dir() / group).glob("*.yaml")) if shipped else []
     found = [path.stem for path in files if OmegaConf.select(OmegaConf.load(path), "_target_") == target]
     return f"{group}={found[0]}" if found else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ NA_VALUES = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "<NA>", "#N/A", "#NA", "NaT"),
     *("#VALUE!", "#DIV/0!"),
 )
+SEPARATOR = re.compile(r"[\t !#$%&'()*,/:;<=>?@\[\]^_`{|}~]")
 NUMBER_NA = ("?", "-", "--", ".", "na", "None", "none", "nil", "missing")  # missing in a column of numbers
 
 
@@ -64,8 +66,9 @@ class CSVOptions(NamedTuple):
                 raise BadInput(f"csv.{key}", given[key], f"there is no such key; {hint}")
         options = cls(**given)
         separator, decimal = character("separator", options.separator), character("decimal", options.decimal)
-        if separator != "auto" and (len(separator) != 1 or not separator.isascii()):
-            raise BadInput("csv.separator", options.separator, "must be one character, such as comma or tab")
+        if separator != "auto" and not SEPARATOR.fullmatch(separator):
+            fix = "must be one character that is in no number, such as comma, semicolon or tab"
+            raise BadInput("csv.separator", options.separator, fix)
         if decimal not in ("auto", ".", ","):
             raise BadInput("csv.decimal", options.decimal, "must be one of auto, point, comma")
         thousands = character("thousands", options.thousands)
