@@ -12,7 +12,7 @@ from PIL import Image
 
 from isthmus.common.errors import BadInput
 from isthmus.data.huggingface import HuggingFace
-from isthmus.data.module import DataModule
+from isthmus.data.loading.splits import split_rows
 from isthmus.data.table import Table
 
 datasets = pytest.importorskip("datasets")
@@ -37,26 +37,13 @@ def pictures(count: int, first: int = 0) -> datasets.Dataset:
     return datasets.Dataset.from_dict(rows, features=features)
 
 
-def module(source: HuggingFace) -> DataModule:
-    return DataModule(
-        source,
-        batch_size=4,
-        eval_batch_size=4,
-        val_size=0.2,
-        test_size=0.2,
-        split_seed=0,
-        num_workers=0,
-        seed=0,
-    )
-
-
 def test_pictures_with_their_splits_and_classes(tmp_path: Path) -> None:
     splits = datasets.DatasetDict({"train": pictures(30), "test": pictures(7, first=100)})
     splits.save_to_disk(tmp_path / "saved")
     source = HuggingFace(path=str(tmp_path / "saved"))
     assert source.shape == (1, 6, 5)
     assert source.label_names == ["even", "odd"]
-    split = module(source).split
+    split = split_rows(source, val_size=0.2, test_size=0.2, split_seed=0)
     assert len(split.test) == 7
     assert source.take(split.test)[:, 0, 0, 0].tolist() == list(range(100, 107))
     assert source.labels[split.test].tolist() == [level % 2 for level in range(100, 107)]

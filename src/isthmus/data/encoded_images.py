@@ -73,12 +73,14 @@ class EncodedImages(Source):
         self.resize = one_of("resize", resize, RESIZINGS)
         if isinstance(channels, bool) or channels not in ("auto", 1, 3):
             raise BadInput("channels", channels, "must be one of auto, 1, 3")
-        head = self._heads()
-        self.deep = head.deep
-        self.channels = int(channels) if channels != "auto" else 1 if head.grey else 3
+        heads = self._heads()
+        self.deep = any(head.deep for head in heads)
+        self._transparent = sum(head.transparent for head in heads)
+        self._several = sum(head.several for head in heads)
+        self.channels = int(channels) if channels != "auto" else 1 if all(head.grey for head in heads) else 3
         self.shape = (self.channels, *(self.size or self._first_size()))
         self.value_range = (0.0, 1.0)
-        decoding = (head.pixels + math.prod(self.shape)) * PIXEL
+        decoding = (max(head.pixels for head in heads) + math.prod(self.shape)) * PIXEL
         dtype = torch.float32 if self.deep else torch.uint8
         held = fits_in_memory(len(self.names) * math.prod(self.shape) * dtype.itemsize, in_memory)
         self.values = torch.empty((len(self), *self.shape), dtype=dtype) if held else None
@@ -130,8 +132,8 @@ class EncodedImages(Source):
         }
         return {**super().describe(), **own}
 
-    def _heads(self) -> Head:
-        """Read all headers: grey if all are, the pixels of the largest, and the rest if any is."""
+    def _heads(self) -> list[Head]:
+        """Read all headers."""
         heads, bad = [], []
         for row, name in enumerate(self.names):
             try:
@@ -146,15 +148,7 @@ class EncodedImages(Source):
                 bad.append(name)
         if bad:
             raise self._unreadable(bad)
-        self._transparent = sum(head.transparent for head in heads)
-        self._several = sum(head.several for head in heads)
-        return Head(
-            all(head.grey for head in heads),
-            any(head.deep for head in heads),
-            max(head.pixels for head in heads),
-            any(head.transparent for head in heads),
-            any(head.several for head in heads),
-        )
+        return heads
 
     def _first_size(self) -> tuple[int, ...]:
         for row in range(len(self)):

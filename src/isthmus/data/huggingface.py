@@ -19,6 +19,7 @@ from isthmus.common.listing import some
 from isthmus.common.messages import first_line
 from isthmus.core.scaling import Scaling
 from isthmus.data.encoded_images import EncodedImages
+from isthmus.data.formats.table_file import BATCH
 from isthmus.data.memory import check_room
 from isthmus.data.source import PARTS, Grouping, Source
 from isthmus.data.tables.fitting import Settings
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-BATCH = 1 << 16  # largest number of rows in a batch
 MOST_CATEGORIES = 50  # of a column of text
 ADOPTED = (
     *("shape", "value_range", "fingerprint", "reading", "values", "labels", "label_names", "ids", "spans"),

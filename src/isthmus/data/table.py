@@ -115,9 +115,8 @@ class Table(TableSource):
         if known:
             texts += [column.name for column in known.preparation.columns if column.kind is Kind.CATEGORY]
         text = CSVOptions.of(csv)
-        usual = {**CSVOptions._field_defaults, "na_values": []}
-        options = {key: value for key, value in (csv or {}).items() if value != usual[key]}
-        with _naming(options):
+        given_format = text.given()
+        with _naming(given_format):
             opening = Opening(text, sheet, frozenset(map(str, texts)), known.marks if known else None)
             files = {
                 part: files_of(str(each), key) for part, (each, key) in given.items() if each is not None
@@ -128,7 +127,7 @@ class Table(TableSource):
             }
             every = [file for found in files.values() for file in found]
             read_as = dict.fromkeys(each for table in opened.values() for each in described(table))
-            how = {"csv": options, "sheet": sheet, "date_format": date_format, "parts": list(files)[1:]}
+            how = {"csv": given_format, "sheet": sheet, "date_format": date_format, "parts": list(files)[1:]}
             super().__init__(
                 opened["train"]
                 if len(opened) == 1

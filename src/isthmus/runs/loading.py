@@ -78,7 +78,7 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
             f"its weights do not fit the model that the config and the overrides build: {error}",
         ) from error
     parts.module.load_weights(state.weights, epoch=state.epoch, step=state.step)
-    leaked = _leaked(trained, cfg, data, trained_on, overrides)
+    leaked = _leaked(trained, cfg, data, trained_on)
     return Loaded(cfg, parts, state.path.stem, damage, state.epoch, state.step, trained_on, leaked)
 
 
@@ -87,12 +87,11 @@ def _leaked(
     cfg: DictConfig,
     data: DataModule,
     trained_on: Mapping[str, Any],
-    overrides: Sequence[str],
 ) -> int:
     """The number of test rows that were training or validation rows of the run."""
     if trained_on.get("fingerprint") != data.source.fingerprint:
         return 0
-    if not any(each.lstrip("+~").startswith("data.") for each in overrides):
+    if trained_on.get("split_fingerprint") == data.split.fingerprint():
         return 0
     was = trained.copy()  # the split as it was drawn: overrides may change what it is drawn by
     for key in ("path", "root"):  # the same data may be in another place

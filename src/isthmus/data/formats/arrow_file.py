@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.data.formats.arrow_messages import MAGIC, messages
+from isthmus.data.formats.table_file import BATCH
 from isthmus.data.memory import check_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 1 << 16  # largest number of rows in a batch
 COPIES = 2  # of a batch: decompressed, and its columns
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,20 +13,20 @@ from isthmus.common.errors import BadInput
 from isthmus.common.listing import some
 from isthmus.common.messages import first_line
 from isthmus.data.formats.csv.header import YEARS, Header, unique
-from isthmus.data.formats.csv.marks import Marks, detect_marks
+from isthmus.data.formats.csv.marks import Marks, Numbers
 from isthmus.data.formats.csv.numbers import numbers_in
 from isthmus.data.formats.csv.options import CSVOptions
+from isthmus.data.formats.table_file import HeldTable
 from isthmus.data.memory import check_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 1 << 16  # largest number of rows in a batch
 COPIES = 4  # bytes of memory per byte of a sheet's XML
 MOST_ROWS = 1 << 20  # of a sheet in Excel
 
 
-class ExcelFile:
+class ExcelFile(HeldTable):
     """The table in one sheet of an .xlsx file; see `TableFile`.
 
     Rows with fewer than half of the cells above the header are a title. Empty rows and columns are left out.
@@ -64,23 +64,13 @@ class ExcelFile:
         self.title, self.header = _header(rows, columns, options)
         below = rows[self.header.lines :]
         arrays = [_column([_cell(row, at) for row in below], options) for at in columns]
-        self._table = pa.table(dict(zip(map(str, range(len(arrays))), arrays, strict=True)))
-        self.names = self.header.names
-        self._table = self._table.rename_columns(self.names)
-        self.schema: pa.Schema = self._table.schema
-        self.rows: int = self._table.num_rows
+        table = pa.table(dict(zip(map(str, range(len(arrays))), arrays, strict=True)))
+        super().__init__(table.rename_columns(self.header.names))
 
     def describe(self) -> str:
         """How it was read, in words, without what is usual."""
         said = [f"{self.title} row{'s' * (self.title > 1)} above the header skipped"] if self.title else []
         return ", ".join([*said, *self.header.describe()])
-
-    def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Batches of all rows of these columns, each with the number of its first row."""
-        start = 0
-        for batch in self._table.select(list(names)).to_batches(BATCH):
-            yield start, batch
-            start += len(batch)
 
 
 def _rows(file: Path, sheet: str | None, skipped: int) -> list[tuple[Any, ...]]:
@@ -163,7 +153,7 @@ def _column(cells: list[Any], options: CSVOptions) -> pa.Array:
     if kinds <= {"text", "number"}:
         marks = Marks(".", "")
         if typed := [cell for cell in cells if isinstance(cell, str)]:
-            marks = detect_marks([typed], ",", options, None)
+            marks = Numbers.of([typed]).marks(",", options, None)
         numbers = numbers_in(text, marks, options)
         if numbers is not None and (marks.decimal == "." or kinds == {"text"}):
             return numbers.combine_chunks()

@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.common.errors import BadInput
 from isthmus.common.listing import Rows
 from isthmus.data.formats.array_scan import parts
+from isthmus.data.formats.distinct import distinct
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.data.formats.npz import PackedArray
 from isthmus.data.formats.table_file import TableFile
@@ -98,29 +99,23 @@ def column_classes(
         BadInput: a row has no value, and `absent_class` is False.
         ValueError: the distinct values need more memory than is available. Errors of `table`.
     """
-    import pyarrow as pa
-
     classes = _Classes(table.rows)
     absent = Rows()
     for start, batch in table.batches([label]):
-        column = batch.column(0)
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        used, inverse = np.unique(indices, return_inverse=True)
-        values = [encoded.dictionary[at].as_py() if at >= 0 else None for at in used.tolist()]
-        values = [value.strip() if isinstance(value, str) else value for value in values]
+        found = distinct(batch.column(0))
+        values = [value.strip() if isinstance(value, str) else value for value in found.cells]
         missing = np.array([value is None or value == "" or value != value for value in values])
         # a class of its own, behind the others
         classes.fill(
             start,
             [(bool(no), "" if no else value) for no, value in zip(missing, values, strict=True)],
-            inverse,
+            found.inverse,
         )
-        absent.add(start + missing[inverse].nonzero()[0])
+        absent.add(start + missing[found.inverse].nonzero()[0])
     if absent.count and not absent_class:
         raise BadInput(key, label, f"has no value in {absent}; fill in or remove these rows")
-    numbers, found = classes.result()
-    return numbers, [_ABSENT if no else _name(value) for no, value in found]
+    numbers, present = classes.result()
+    return numbers, [_ABSENT if no else _name(value) for no, value in present]
 
 
 def _name(value: Any) -> str:

@@ -42,6 +42,27 @@ class TableFile(Protocol):
         """Batches of all rows of these columns, each with the number of its first row."""
 
 
+class HeldTable:
+    """A table in memory; see `TableFile`.
+
+    Args:
+        table: without repeated names, if any of these is read.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.schema: pa.Schema = table.schema
+        self.names: list[str] = table.schema.names
+        self.rows: int = table.num_rows
+
+    def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Batches of all rows of these columns, each with the number of its first row."""
+        start = 0
+        for batch in self._table.select(list(names)).to_batches(BATCH):
+            yield start, batch
+            start += len(batch)
+
+
 class _Cost(NamedTuple):
     """The memory in bytes that reading a column needs, and the number of rows to read at a time."""
 

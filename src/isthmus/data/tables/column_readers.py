@@ -12,8 +12,9 @@ import numpy as np
 from isthmus.common.errors import BadInput
 from isthmus.common.listing import Rows
 from isthmus.data.formats.csv.marks import looks_numeric
+from isthmus.data.formats.distinct import distinct
 from isthmus.data.memory import check_room
-from isthmus.data.tables.kinds import Rules, days
+from isthmus.data.tables.kinds import Rules, days, decoded
 from isthmus.data.tables.preparation import Column, Kind
 from isthmus.data.tables.selection import override
 
@@ -33,6 +34,7 @@ MEASURE = re.compile(
     r"(?:[eE][+-]?\d+)?\)?-?\s?[^\W\d_]{0,6}\W?"
 )
 MANY_ROWS = 100  # rows from which a column of distinct whole numbers is likely to have names
+MOSTLY = 0.99  # share of different cells from which a column can be an index or an identifier
 FEW = 10  # rows below which a column of distinct values says nothing
 COMPARED = 100_000  # rows that are compared with each other to find identifiers
 CATEGORY = 200  # bytes per category besides its text
@@ -61,6 +63,7 @@ class NumberReader:
         self._counts, self._whole = True, True
         self._last: float | None = None
         self._first = np.empty(0, np.float32)
+        self._distinct: float | None = None
 
     def add(self, start: int, cells: pa.Array) -> np.ndarray:
         """The next cells. Shape: [B], float32."""
@@ -69,9 +72,7 @@ class NumberReader:
         if self.column.kind is Kind.DATE:
             values = days(cells, self.rules.date_format)
         else:
-            if pa.types.is_dictionary(cells.type):
-                cells = cells.dictionary_decode()
-            values = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            values = decoded(cells).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         missing = np.isnan(values)
         present = values if not missing.any() else values[~missing]
         if not self._placed and len(present):
@@ -103,26 +104,33 @@ class NumberReader:
             return "empty"
         if self._lowest == self._highest and not self.missing.count:
             return "constant"
-        if self.missing.count or self.rows < FEW or self.column.kind is not Kind.NUMBER or not self._whole:
+        if self.rows < FEW or not self._has_whole_numbers():
             return None
         name = self.column.name
         if self._counts:
             return "an unnamed index" if name in INDEX_NAMES else "counts the rows"
-        distinct = len(np.unique(self._first)) >= 0.99 * len(self._first)
-        if distinct and name in INDEX_NAMES:
-            return "an unnamed index"
-        return "an identifier" if distinct and ID_NAME.fullmatch(name) else None
+        if self._distinct_share() < MOSTLY:
+            return None
+        return (
+            "an unnamed index"
+            if name in INDEX_NAMES
+            else "an identifier"
+            if ID_NAME.fullmatch(name)
+            else None
+        )
 
     def may_be_names(self) -> bool:
         """Whether all cells are whole numbers, and all differ."""
-        if (
-            not self._whole
-            or self.rows < MANY_ROWS
-            or self.missing.count
-            or self.column.kind is not Kind.NUMBER
-        ):
-            return False
-        return len(np.unique(self._first)) == len(self._first)
+        return self.rows >= MANY_ROWS and self._has_whole_numbers() and self._distinct_share() == 1
+
+    def _has_whole_numbers(self) -> bool:
+        return self._whole and not self.missing.count and self.column.kind is Kind.NUMBER
+
+    def _distinct_share(self) -> float:
+        """The number of different cells among the compared ones, as a share of these."""
+        if self._distinct is None:
+            self._distinct = len(np.unique(self._first)) / max(1, len(self._first))
+        return self._distinct
 
     def _look_at(self, present: np.ndarray, start: int, stored: np.ndarray) -> None:
         if not len(present):
@@ -168,20 +176,13 @@ class CategoryReader:
         """The next cells. Shape: [B], float32."""
         import pyarrow as pa
 
-        if not pa.types.is_dictionary(cells.type):
-            cells = cells.cast(pa.string()).dictionary_encode()
-        indices = cells.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        used, first, inverse, counts = np.unique(
-            indices, return_index=True, return_inverse=True, return_counts=True
-        )
-        numbers = np.empty(len(used), np.float32)
-        for at, (index, row, count) in enumerate(
-            zip(used.tolist(), first.tolist(), counts.tolist(), strict=True)
-        ):
-            text = cells.dictionary[index].as_py() if index >= 0 else None
-            text = "" if text is None else str(text).strip()
+        found = distinct(cells if pa.types.is_dictionary(cells.type) else cells.cast(pa.string()))
+        numbers = np.empty(len(found.cells), np.float32)
+        each = zip(found.cells, found.first.tolist(), found.counts.tolist(), strict=True)
+        for at, (cell, row, count) in enumerate(each):
+            text = "" if cell is None else str(cell).strip()
             numbers[at] = self._number(text, start + row, count) if text else np.nan
-        stored = numbers[inverse]
+        stored = numbers[found.inverse]
         missing = np.isnan(stored)
         if missing.any():
             self.missing.add(start + missing.nonzero()[0])

@@ -87,16 +87,18 @@ class Opening:
             grouped = [marks for marks in found if marks.thousands]
             commas = [marks for marks in found if marks.decimal == ","]
             self.usual = (grouped or commas or found)[0]
+        if len(files) == 1:
+            return tables[files[0]]
         for file in files:
             table = tables.get(file)
             if file in doubtful and self.usual is None:
                 raise doubtful[file]
             if table is None or (isinstance(table, CSV) and table.format.marks.decimal != self._decimal):
                 tables[file] = table = self._open(file, str(file), key)
-            if len(files) > 1 and isinstance(table, CSV) and table.format.marks.decimal != self._decimal:
+            if isinstance(table, CSV) and table.format.marks.decimal != self._decimal:
                 fix = "writes numbers in another way than the other files; give all one format"
                 raise BadInput(key, file, fix)
-        return tables[files[0]] if len(files) == 1 else Tables(files, [tables[file] for file in files])
+        return Tables(files, [tables[file] for file in files])
 
     @property
     def _decimal(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.common.errors import BadInput
+from isthmus.data.formats.distinct import distinct
 from isthmus.data.formats.table_file import TableFile
 from isthmus.data.memory import check_room
 from isthmus.data.tables.kinds import days, kind_of
@@ -30,24 +31,18 @@ def cells_of(file: TableFile, name: str) -> np.ndarray:
 
 def texts_of(file: TableFile, name: str) -> np.ndarray:
     """All cells of a column as text, "" for missing ones; equal texts are one object. Shape: [N], object."""
-    import pyarrow as pa
-
     size = file.rows * REFERENCE
     check_room(size, f"the column {name!r}")
     found = np.empty(file.rows, object)
     known: dict[str, str] = {}
     for start, batch in file.batches([name]):
-        cells = batch.column(0)
-        encoded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
-        indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        used, inverse = np.unique(indices, return_inverse=True)
-        cells_used = [encoded.dictionary[at].as_py() if at >= 0 else None for at in used.tolist()]
-        texts = ["" if cell is None else str(cell).strip() for cell in cells_used]
+        batched = distinct(batch.column(0))
+        texts = ["" if cell is None else str(cell).strip() for cell in batched.cells]
         size += sum(TEXT + len(text) for text in texts if text not in known)
         check_room(size, f"the column {name!r}")
         values = np.empty(len(texts), object)
         values[:] = [known.setdefault(text, text) for text in texts]
-        found[start : start + len(inverse)] = values[inverse]
+        found[start : start + len(batched.inverse)] = values[batched.inverse]
     return found
 
 

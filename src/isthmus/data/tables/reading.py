@@ -17,7 +17,7 @@ from isthmus.data.formats.table_file import TableFile
 from isthmus.data.tables.column_readers import CategoryReader, NumberReader
 from isthmus.data.tables.kinds import Dropped, Rules
 from isthmus.data.tables.preparation import Column, Kind
-from isthmus.data.tables.store import MemoryStore, Store
+from isthmus.data.tables.store import FileStore, MemoryStore
 
 BLOCK = 16 << 20  # bytes of cells that are read at a time
 
@@ -38,7 +38,7 @@ class Cells(NamedTuple):
 
     columns: list[Column]
     dropped: list[Dropped]
-    store: Store
+    store: MemoryStore | FileStore
     kept: np.ndarray
     places: dict[int, np.ndarray]
     missing: dict[str, Rows]
@@ -79,7 +79,7 @@ def read(
     table: TableFile,
     columns: Sequence[Column],
     rules: Rules,
-    store: Store,
+    store: MemoryStore,
     *,
     known: bool = False,
     origins: bool = True,

@@ -13,7 +13,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -25,18 +24,8 @@ FLUSHED = 256 << 20  # bytes after which written pages are given back
 MARGIN = 1 << 30  # bytes of the disk that stay free
 
 
-class Store(Protocol):
-    """Cells [N, C], float32."""
-
-    def put(self, start: int, at: int, values: np.ndarray) -> None:
-        """Set the rows from `start` of the column `at`. Shape: [B]."""
-
-    def take(self, rows: np.ndarray | slice) -> np.ndarray:
-        """The cells of some rows, which callers must not modify. Shape: [B, C]."""
-
-
 class MemoryStore:
-    """Cells in memory.
+    """Cells [N, C], float32, in memory.
 
     Args:
         rows: N.
@@ -47,28 +36,27 @@ class MemoryStore:
         self.cells = np.empty((rows, columns), np.float32)
 
     def put(self, start: int, at: int, values: np.ndarray) -> None:
+        """Set the rows from `start` of the column `at`. Shape: [B]."""
         self.cells[start : start + len(values), at] = values
 
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
+        """The cells of some rows, which callers must not modify. Shape: [B, C]."""
         return self.cells[rows]
 
 
 class FileStore:
-    """Cells in a .npy file; pickled without them, as worker processes map the file themselves.
+    """Cells [N, C], float32, in a .npy file, which may be unlinked as soon as it is mapped.
 
     Args:
         path: of the complete file.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.cells = map_npy(path)
-
-    def put(self, start: int, at: int, values: np.ndarray) -> None:
-        raise TypeError("a complete file is not written to")
+        self._cells = map_npy(path)
 
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
-        return self.cells[rows]
+        """The cells of some rows, which callers must not modify. Shape: [B, C]."""
+        return self._cells[rows]
 
 
 class _Writer(MemoryStore):
@@ -113,7 +101,7 @@ def _is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def writing(path: Path, rows: int, columns: int) -> Iterator[Store]:
+def writing(path: Path, rows: int, columns: int) -> Iterator[MemoryStore]:
     """Yield a store whose file is at `path` afterwards, unless there is an error.
 
     Raises:

@@ -11,7 +11,7 @@ import codecs
 import gzip
 import io
 import lzma
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,12 +20,12 @@ from isthmus.data.formats.csv.layout import SAMPLE, detect
 from isthmus.data.formats.csv.marks import Marks
 from isthmus.data.formats.csv.numbers import numbers_in
 from isthmus.data.formats.csv.options import CSVOptions
+from isthmus.data.formats.table_file import HeldTable
 from isthmus.data.memory import check_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 1 << 16  # largest number of rows in a batch
 BLOCK = 1 << 20  # bytes read at a time
 LINES = 5  # in the sample of a file with very long ones
 LONGEST_SAMPLE = 64 << 20  # bytes
@@ -42,13 +42,10 @@ BYTE_ORDER_MARKS = {
 UNDEFINED = frozenset(b"\x81\x8d\x8f\x90\x9d")  # bytes without a character in cp1252
 
 
-class CSV:
-    """The table in a CSV file.
+class CSV(HeldTable):
+    """The table in a CSV file; see `TableFile`.
 
     Attributes:
-        schema: Arrow's types of the columns.
-        names: of the columns, in order.
-        rows: number of rows.
         format: how it was read.
         skipped: number of rows that were skipped because they have another number of cells.
 
@@ -79,17 +76,7 @@ class CSV:
         values = marks[ord(self.format.separator)] + marks[ord("\n")]
         check_room(len(self.format.header.names) * COLUMN + max(size, values * VALUE), "the table")
         self.skipped = 0
-        self._table = self._read(file, options, texts, longest)
-        self.schema: pa.Schema = self._table.schema
-        self.names: list[str] = self.schema.names
-        self.rows: int = self._table.num_rows
-
-    def batches(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Batches of all rows of these columns, each with the number of its first row."""
-        start = 0
-        for batch in self._table.select(names).to_batches(BATCH):
-            yield start, batch
-            start += len(batch)
+        super().__init__(self._read(file, options, texts, longest))
 
     def describe(self) -> str:
         """How it was read, in words, without what is usual."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from typing import NamedTuple
 
 from isthmus.common.listing import some
@@ -69,25 +69,16 @@ def find_header(parse: Parse, marks: Marks, options: CSVOptions) -> Header:
 
 def unique(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names that differ, and those that were changed for it: height, height.1; empty ones are numbered."""
-    made: list[str] = []
-    changed: list[str] = []
-    taken = set(names)
+    taken, made, changed = set(names), dict[str, None](), []
     for at, name in enumerate(names):
-        new, number = name, 0
-        while new in made:
-            number += 1
-            new = (
-                f"{name}.{number}"
-                if name
-                else f"column {at + 1}"
-                if number == 1
-                else f"column {at + 1}.{number}"
-            )
-            if new in taken:
-                continue
-        made.append(new)
-        changed += [new] if new != name else []
-    return made, changed
+        new = name
+        if name in made:
+            base = name or f"column {at + 1}"
+            others = chain([base], (f"{base}.{number}" for number in count(1)))
+            new = next(other for other in others if other not in taken and other not in made)
+            changed.append(new)
+        made[new] = None
+    return list(made), changed
 
 
 def _commented(cells: Sequence[str], parse: Parse) -> list[str] | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from isthmus.common.errors import BadInput
 from isthmus.data.formats.csv.header import Header, find_header
-from isthmus.data.formats.csv.marks import Marks, detect_marks, has_decimal_points
+from isthmus.data.formats.csv.marks import Marks, Numbers
 from isthmus.data.formats.csv.options import CSVOptions, word
 from isthmus.data.formats.csv.rows import SEPARATORS, Parse
 
@@ -90,9 +90,10 @@ def detect(
             raise BadInput("csv.separator", "auto", f"{','.join(halves)} {fix}")
         best = Parse.of(lines, ";", options)
     columns = list(zip_longest(*(row.cells for row in best.rows[best.start :]), fillvalue=""))
-    marks = detect_marks(columns, best.separator, options, usual)
+    numbers = Numbers.of(columns)
+    marks = numbers.marks(best.separator, options, usual)
     header = find_header(best, marks, options)
-    points_seen = options.decimal != "auto" or usual is not None or has_decimal_points(columns)
+    points_seen = options.decimal != "auto" or usual is not None or numbers.has_decimal_points
     return CSVFormat(encoding, best.separator, marks, header, skipped + header.lines, points_seen)
 
 

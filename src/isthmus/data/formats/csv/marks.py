@@ -46,49 +46,82 @@ class _Evidence(NamedTuple):
     doubtful: str | None  # can be either: 1,234
 
 
-def detect_marks(
-    columns: Sequence[Sequence[str]], separator: str, options: CSVOptions, usual: Marks | None
-) -> Marks:
-    """The marks of the numbers in `columns`.
+class Numbers(NamedTuple):
+    """The cells of the sample, and what they say about point and comma.
 
-    Args:
-        columns: the cells of each column.
-        separator: of the cells.
-        options: what is known.
-        usual: the marks of other files of the same table, which decide where these cells do not.
-
-    Raises:
-        BadInput: the numbers can be read in two ways.
+    Attributes:
+        columns: the cells of each column, without currency and per cent signs.
+        comma: about the comma.
+        point: about the point.
     """
-    columns = [[bare(cell) for cell in cells] for cells in columns]
-    cells = [cell for column in columns for cell in column]
-    comma, point = _evidence(cells, ",", "."), _evidence(cells, ".", ",")
-    decimal, thousands = options.decimal, options.thousands
-    if decimal == "auto":
-        if thousands in (",", "."):
-            decimal = "." if thousands == "," else ","
-        elif usual and not _contradicted(usual.decimal, comma, point):
-            decimal = usual.decimal
-            thousands = usual.thousands or thousands if thousands == "auto" else thousands
-        else:
-            decimal = "," if (comma.decimal or point.thousands) and not point.decimal else "."
-            if decimal == "." and not point.decimal and thousands == "auto":
-                _refuse_doubt(columns, separator, comma, point)
-    if thousands == "auto":
-        mark, seen = (",", comma) if decimal == "." else (".", point)
-        if seen.thousands or (seen.doubtful and not seen.decimal and (decimal == "," or point.decimal)):
-            thousands = mark
-        else:
-            thousands = next(
-                (word for word, group in GROUPED.items() if any(map(group.fullmatch, cells))), ""
-            )
-    return Marks(decimal, thousands)
 
+    columns: list[list[str]]
+    comma: _Evidence
+    point: _Evidence
 
-def has_decimal_points(columns: Sequence[Sequence[str]]) -> bool:
-    """Whether a cell says that points are decimal ones."""
-    cells = [bare(cell) for column in columns for cell in column]
-    return bool(_evidence(cells, ".", ",").decimal or _evidence(cells, ",", ".").thousands)
+    @classmethod
+    def of(cls, columns: Sequence[Sequence[str]]) -> Numbers:
+        """Look at the cells of each column."""
+        bared = [[bare(cell) for cell in cells] for cells in columns]
+        cells = [cell for column in bared for cell in column]
+        return cls(bared, _evidence(cells, ",", "."), _evidence(cells, ".", ","))
+
+    @property
+    def has_decimal_points(self) -> bool:
+        """Whether a cell says that points are decimal ones."""
+        return bool(self.point.decimal or self.comma.thousands)
+
+    def marks(self, separator: str, options: CSVOptions, usual: Marks | None) -> Marks:
+        """The marks of these numbers.
+
+        Args:
+            separator: of the cells.
+            options: what is known.
+            usual: the marks of other files of the same table, which decide where these cells do not.
+
+        Raises:
+            BadInput: the numbers can be read in two ways.
+        """
+        comma, point = self.comma, self.point
+        decimal, thousands = options.decimal, options.thousands
+        if decimal == "auto":
+            if thousands in (",", "."):
+                decimal = "." if thousands == "," else ","
+            elif usual and not self._contradict(usual.decimal):
+                decimal = usual.decimal
+                thousands = usual.thousands or thousands if thousands == "auto" else thousands
+            else:
+                decimal = "," if (comma.decimal or point.thousands) and not point.decimal else "."
+                if decimal == "." and not point.decimal and thousands == "auto":
+                    self._refuse_doubt(separator)
+        if thousands == "auto":
+            mark, seen = (",", comma) if decimal == "." else (".", point)
+            if seen.thousands or (seen.doubtful and not seen.decimal and (decimal == "," or point.decimal)):
+                thousands = mark
+            else:
+                cells = [cell for column in self.columns for cell in column]
+                found = (word for word, group in GROUPED.items() if any(map(group.fullmatch, cells)))
+                thousands = next(found, "")
+        return Marks(decimal, thousands)
+
+    def _contradict(self, decimal: str) -> bool:
+        """Whether the cells say that the other mark is the decimal one."""
+        mark, other = (self.comma, self.point) if decimal == "," else (self.point, self.comma)
+        return bool(other.decimal or mark.thousands) and not mark.decimal
+
+    def _refuse_doubt(self, separator: str) -> None:
+        """Raise `BadInput` for cells such as 1,234 or, where points can group digits, 1.234."""
+        comma, point = self.comma, self.point
+        if comma.doubtful and not comma.thousands:
+            as_decimal, as_whole = comma.doubtful.replace(",", "."), comma.doubtful.replace(",", "")
+            said = f"{comma.doubtful} can mean {as_decimal} or {as_whole}"
+            fix = "give data.csv.decimal=comma or data.csv.thousands=comma"
+            raise BadInput("csv.decimal", "auto", f"{said}; {fix}")
+        grouped = separator == ";" or any(map(_may_be_grouped, self.columns))
+        if point.doubtful and not comma.thousands and grouped:
+            said = f"{point.doubtful} can mean {point.doubtful} or {point.doubtful.replace('.', '')}"
+            fix = "give data.csv.decimal=point or data.csv.decimal=comma"
+            raise BadInput("csv.decimal", "auto", f"{said}; {fix}")
 
 
 def is_number(cell: str, marks: Marks) -> bool:
@@ -116,27 +149,6 @@ def bare(cell: str) -> str:
         cell = f"-{cell[1:-1]}"
     digits = BARE.sub("", cell)
     return f"-{digits[:-1]}" if digits.endswith("-") and digits[:-1] else digits
-
-
-def _contradicted(decimal: str, comma: _Evidence, point: _Evidence) -> bool:
-    """Whether the cells say that the other mark is the decimal one."""
-    mark, other = (comma, point) if decimal == "," else (point, comma)
-    return bool(other.decimal or mark.thousands) and not mark.decimal
-
-
-def _refuse_doubt(
-    columns: Sequence[Sequence[str]], separator: str, comma: _Evidence, point: _Evidence
-) -> None:
-    """Raise `BadInput` for cells such as 1,234 or, where points can group digits, 1.234."""
-    if comma.doubtful and not comma.thousands:
-        as_decimal, as_whole = comma.doubtful.replace(",", "."), comma.doubtful.replace(",", "")
-        said = f"{comma.doubtful} can mean {as_decimal} or {as_whole}"
-        fix = "give data.csv.decimal=comma or data.csv.thousands=comma"
-        raise BadInput("csv.decimal", "auto", f"{said}; {fix}")
-    if point.doubtful and not comma.thousands and (separator == ";" or any(map(_may_be_grouped, columns))):
-        said = f"{point.doubtful} can mean {point.doubtful} or {point.doubtful.replace('.', '')}"
-        fix = "give data.csv.decimal=point or data.csv.decimal=comma"
-        raise BadInput("csv.decimal", "auto", f"{said}; {fix}")
 
 
 def _may_be_grouped(cells: Sequence[str]) -> bool:

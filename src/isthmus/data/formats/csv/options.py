@@ -25,6 +25,7 @@ NA_VALUES = (
     *("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "<NA>", "#N/A", "#NA", "NaT"),
     *("#VALUE!", "#DIV/0!"),
 )
+CHARACTERS = ("separator", "decimal", "thousands")  # keys of one character or its word
 SEPARATOR = re.compile(r"[\t !#$%&'()*,/:;<=>?@\[\]^_`{|}~]")
 NUMBER_NA = ("?", "-", "--", ".", "na", "None", "none", "nil", "missing")  # missing in a column of numbers
 
@@ -103,13 +104,18 @@ class CSVOptions(NamedTuple):
             separator=separator,
             decimal=decimal,
             thousands=thousands,
-            na_values=("", *map(str, na_values)),
+            na_values=tuple(map(str, na_values)),
         )
+
+    def given(self) -> dict[str, Any]:
+        """What is not to be detected, and not as usual; characters as words."""
+        changed = {key: value for key, value in self._asdict().items() if value != self._field_defaults[key]}
+        return {key: word(value) if key in CHARACTERS else value for key, value in changed.items()}
 
     @property
     def missing(self) -> Sequence[str]:
         """The texts of missing cells."""
-        return (*self.na_values, *(NA_VALUES if self.keep_default_na else ()))
+        return ("", *self.na_values, *(NA_VALUES if self.keep_default_na else ()))
 
     @property
     def missing_numbers(self) -> Sequence[str]:
