@@ -124,8 +124,8 @@ def _data(cfg: DictConfig, trained_on: Mapping[str, Any], overrides: Sequence[st
 
     prepared = trained_on.get("prepared")
     if prepared is None:
-        return _unprepared(cfg, trained_on.get("columns"), overrides, split)
-    if "drop" in cfg.data and "data.drop" not in typed:
+        return _unprepared(cfg, trained_on.get("columns"), given, split)
+    if "drop" in cfg.data and "data.drop" not in given:
         cfg.data.drop = []  # the file may lack columns that the run does not use
     data = build_data(cfg, prepared, split)
     names = data.source.describe()["columns"]
@@ -135,14 +135,14 @@ def _data(cfg: DictConfig, trained_on: Mapping[str, Any], overrides: Sequence[st
 
 
 def _unprepared(
-    cfg: DictConfig, columns: Any, overrides: Sequence[str], split: Callable[[Source], Split | None]
+    cfg: DictConfig, columns: Any, given: Mapping[str, str], split: Callable[[Source], Split | None]
 ) -> DataModule:
     """Data of which the run recorded no preparation. Columns are matched by name with those of training.
 
     Args:
         cfg: the config with the overrides applied.
         columns: recorded by the run; None if the data have none, or the run predates the record.
-        overrides: as typed.
+        given: the overrides as typed, by key.
         split: see `build_data`.
     """
     named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
@@ -150,7 +150,7 @@ def _unprepared(
     matched = named and cfg.data.columns is None and not any("${" in name for name in columns)
     if matched:
         cfg.data.columns = columns
-    if named and "drop" in cfg.data and not any(each.startswith("data.drop") for each in overrides):
+    if named and "drop" in cfg.data and "data.drop" not in given:
         cfg.data.drop = []  # the file may lack columns that the run does not use
     try:
         data = build_data(cfg, split=split)
