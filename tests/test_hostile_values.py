@@ -42,7 +42,7 @@ RARE = (
 SMALL = ("trainer.progress_bar=none", "trainer.threads=1", "latent.dim=2")
 PRESETS = ("model", "experiment")
 OFTEN = 6
-SECONDS = 15  # of one process; a thousand layers are made in half of it
+SECONDS = 60  # of one process, against hanging; a thousand layers take 8 to 22, as the machine is busy
 ROOM = 3 << 30  # bytes that all of it may allocate
 LONGEST = 2000  # characters of a line
 

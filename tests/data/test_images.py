@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +233,26 @@ def test_a_folder_of_broken_images_alone(tmp_path: Path) -> None:
     save(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
     assert "a.jpg cannot be read as an image" in refused(path=str(tmp_path)).fix
+
+
+@pytest.mark.parametrize("locked", ["b", "a/0.png"])
+def test_what_may_not_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    for name in ("a/0.png", "a/1.png", "b/0.png", "lost+found/0.png"):
+        save(tmp_path / name)
+    stat, scandir = os.stat, os.scandir
+
+    def checked(look_up: Any, path: Any, **options: Any) -> Any:
+        if os.fspath(path) == str(tmp_path / locked):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return look_up(path, **options)
+
+    monkeypatch.setattr(os, "stat", partial(checked, stat))
+    monkeypatch.setattr(os, "scandir", partial(checked, scandir))
+    assert f"{locked} cannot be read (Permission denied)" in refused(path=str(tmp_path)).fix
+    monkeypatch.undo()
+    assert Images(path=str(tmp_path)).names == ["a/0.png", "a/1.png", "b/0.png"]
 
 
 @pytest.mark.parametrize("side", [8001, 20_000, 65_000])

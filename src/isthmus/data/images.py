@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 
 
 class Images(EncodedImages):
-    """The images in a folder, sorted by name. Hidden files and folders (.name) are skipped.
+    """The images in a folder, sorted by name. Hidden files and folders (.name), and lost+found, are skipped.
 
     Attributes:
         names: path of each row's file relative to the folder, with forward slashes.
@@ -91,22 +91,39 @@ def _find(folder: Path, path: str) -> tuple[list[str], dict[str, int]]:
         fix = "is a file; give the folder it is in" if folder.exists() else "there is no such folder"
         raise BadInput("path", path, fix)
     names, skipped = [], Counter[str]()
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            file = Path(parent, name)
-            if name.startswith(".") or not file.is_file():
-                continue
-            if name.lower().endswith(SUFFIXES):
+    try:
+        for file in _visible_files(folder):
+            if file.name.lower().endswith(SUFFIXES):
                 names.append(file.relative_to(folder).as_posix())
             else:
                 skipped[file.suffix.lower() or "no suffix"] += 1
+    except OSError as error:
+        # left out, it would change the data and the classes without a word
+        fix = f"{error.filename} cannot be read ({error.strerror}); make it readable, or move it elsewhere"
+        raise BadInput("path", path, fix) from error
     names.sort()
     if not names:
         there = f"; there are {_counted(skipped)}" if skipped else ""
         fix = f"there is no image in this folder{there}; it needs {', '.join(SUFFIXES)} files"
         raise BadInput("path", path, fix)
     return names, dict(skipped.most_common())
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """Every file below `folder`, without those that file managers and disks hide.
+
+    Raises:
+        OSError: a folder cannot be listed, or a file in it not be looked up.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
+        yield from (
+            file for name in files if not name.startswith(".") and (file := Path(parent, name)).is_file()
+        )
 
 
 def _counted(skipped: Mapping[str, int]) -> str:
