@@ -72,13 +72,27 @@ def test_a_folder_of_data_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     datasets.Dataset.from_dict(COLUMNS).to_csv(tmp_path / "data" / "train.csv")
-    source = HuggingFace(path=str(tmp_path / "data"))
-    assert len(source) == 40
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in (str(tmp_path / "data"), "~/data"):
+        assert len(HuggingFace(path=path)) == 40
+
+
+def test_a_folder_that_was_moved_is_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    fingerprints = []
+    for folder, rows in {"a": COLUMNS, "b": COLUMNS, "c": COLUMNS | {"height": [0.5] * 40}}.items():
+        (tmp_path / folder).mkdir()
+        datasets.Dataset.from_dict(rows).to_csv(tmp_path / folder / "train.csv")
+        fingerprints.append(HuggingFace(path=str(tmp_path / folder), drop=["flag"]).fingerprint)
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^path=.*cannot be opened"):
         HuggingFace(path=str(tmp_path))
+    for path in ("./nothing", "nothing", "nothing/there", "nothing/at/all"):
+        with pytest.raises(BadInput, match=r"^path=.*no such folder, and it cannot be opened from the Hub"):
+            HuggingFace(path=path)
     with pytest.raises(BadInput, match=r"give data\.path=FOLDER"):
         HuggingFace(path=None)
 

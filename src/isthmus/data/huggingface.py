@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ from isthmus.common.listing import some
 from isthmus.common.messages import first_line
 from isthmus.core.scaling import Scaling
 from isthmus.data.encoded_images import EncodedImages
+from isthmus.data.examples import locate
 from isthmus.data.formats.table_file import BATCH
 from isthmus.data.memory import check_room
 from isthmus.data.source import PARTS, Grouping, Source
 from isthmus.data.tables.fitting import Settings
 from isthmus.data.tables.kinds import Rules
+from isthmus.data.tables.opening import as_bad_input
 from isthmus.data.tables.record import Record
 from isthmus.data.tables.selection import check_roles
 from isthmus.data.tables.table_source import TableSource
@@ -85,10 +88,12 @@ class HuggingFace(Source):
                 str(path), rows, image, size=size, resize=resize, channels=channels, in_memory=in_memory
             )
         else:
+            with as_bad_input(str(path)):
+                content = rows.digest()
             self._inner = TableSource(
                 rows,
                 path=str(path),
-                content=hashlib.sha256(repr([each._fingerprint for each in parts.values()]).encode()),
+                content=content,
                 how={},
                 roles={"label": label},
                 columns=columns,
@@ -167,6 +172,13 @@ class _Rows:
                 yield start, batch
                 start += len(batch)
 
+    def digest(self) -> hashlib._Hash:
+        """The SHA-256 of all cells. That of `datasets` is of the path and the time of the files, too."""
+        digest = hashlib.sha256(self.schema.remove_metadata().serialize())
+        for _, batch in self.batches(self.names):
+            digest.update(batch.serialize())
+        return digest
+
     def cell(self, name: str, row: int) -> Any:
         """One cell."""
         for part in self.parts:
@@ -205,12 +217,15 @@ def _open(path: str | None, name: str | None) -> dict[str, datasets.Dataset]:
     except ImportError as error:
         raise BadInput("path", path, 'needs datasets: pip install "isthmus[huggingface]"') from error
     datasets.disable_progress_bars()
-    place = Path(str(path)).expanduser()
+    place = locate(str(path))
+    here = place.exists()
     try:
         saved = (place / "dataset_dict.json").is_file() or (place / "state.json").is_file()
-        found = datasets.load_from_disk(str(place)) if saved else datasets.load_dataset(str(path), name)
+        opened = datasets.load_from_disk if saved else partial(datasets.load_dataset, name=name)
+        found = opened(str(place if here else path))
     except Exception as error:  # the package and what it downloads with raise many
-        raise BadInput("path", path, f"cannot be opened ({first_line(error)})") from error
+        fix = "cannot be opened" if here else "there is no such folder, and it cannot be opened from the Hub"
+        raise BadInput("path", path, f"{fix} ({first_line(error)})") from error
     if isinstance(found, datasets.Dataset):
         return {"train": found}
     known = {split: part for split, part in found.items() if split in PARTS}
