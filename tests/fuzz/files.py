@@ -25,7 +25,7 @@ def csv() -> list[bytes]:
 def messy() -> list[bytes]:
     """CSV files of other countries and programs, with missing cells, text and dates."""
     rows = "".join(
-        f"{number},{number * 7},5;1.{100 + number},25;{'xy'[number % 2]};{2024}-01-{1 + number % 28:02};;NA\n"
+        f"{number},{number * 7},5;1.{100 + number},25;{'xy'[number % 2]};2024-01-{1 + number % 28:02};;NA\n"
         for number in range(40)
     )
     return [
