@@ -16,7 +16,7 @@ from isthmus.common.errors import BadInput
 from isthmus.data.fashion_mnist import DEBIAN
 from isthmus.data.module import DataModule
 from isthmus.data.source import UNBOUNDED, TensorSource
-from isthmus.runs.config import build
+from isthmus.runs.config import build, parts
 from isthmus.runs.config.compose import compose, conf_dir
 from isthmus.runs.config.validation import check
 from isthmus.runs.train import train
@@ -222,7 +222,7 @@ def test_every_optimizer_moves_every_weight(choice):
     cfg = composed(f"optimizer={choice}")
     keys = OmegaConf.create({key: value for key, value in cfg.optimizer.items() if key != "fused"})
     model, data = built([], (1, 8, 8))
-    make = build.part("optimizer", keys, object, _partial_=True)
+    make = parts.part("optimizer", build.plain(keys), object, _partial_=True)
     optimizer = make_optimizer(
         make, model.parameters(), fused=cfg.optimizer.fused, device=torch.device("cpu")
     )

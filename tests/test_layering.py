@@ -17,7 +17,8 @@ ROOT = Path(isthmus.__file__).parent
 ARROWS = {
     "cli": {"cli", "runs", "sweeps", "tasks", "reports"},
     "sweeps": {"sweeps", "runs"},
-    "tasks": {"tasks", "runs"},
+    "api": {"tasks", "runs"},
+    "tasks": {"tasks", "runs", "data"},
     "reports": {"reports", "runs"},
     "runs": {"runs", "training", "data"},
     "training": {"training"},
@@ -25,7 +26,7 @@ ARROWS = {
     "core": {"core"},
     "common": {"common"},
 }
-MAY_USE_CORE = {"runs", "training", "data", "core"}
+MAY_USE_CORE = {"tasks", "runs", "training", "data", "core"}
 
 HEAVY = {
     *("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric", "tensorboard"),
@@ -119,7 +120,7 @@ def test_arrows(name):
     assert not against, f"{name} must not import {', '.join(sorted(against))}"
 
 
-@pytest.mark.parametrize("package", ["cli", "common", "core", "data", "runs"])
+@pytest.mark.parametrize("package", ["cli", "common", "core", "data", "runs", "tasks"])
 def test_the_entries_of_a_package_stand_on_at_most_five_floors(package):
     inside = f"isthmus.{package}."
     imports = {}
@@ -152,6 +153,14 @@ def test_the_command_line_imports_nothing_heavy(name):
 @pytest.mark.parametrize("name", ["isthmus.cli.main", "isthmus.cli.train", *sorted(LIGHT)])
 def test_hydra_is_imported_by_functions_alone(name):
     assert "hydra" not in top(started(name))
+
+
+WITHOUT = {"pytorch_lightning", "lightning_fabric", "torchmetrics", "hydra", "omegaconf", "tensorboard"}
+
+
+@pytest.mark.parametrize("name", ["isthmus.api"])
+def test_a_trained_model_is_opened_without_what_trains(name):
+    assert not top(started(name)) & (WITHOUT | {"sklearn", "scipy", "pandas", "pyarrow", "PIL"})
 
 
 @pytest.mark.parametrize("arguments", ["--help", "train --help", "train --cfg job", "--version"])

@@ -1,3 +1,20 @@
 """isthmus: config-driven experiments with autoencoders."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isthmus.api import load as load
+
 __version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    # imported on first use, so that the command line starts without torch
+    if name in __all__:
+        from isthmus import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from isthmus.common.tensor_file import check_tensors
 from isthmus.training.checkpoint.io import read_checkpoint
-from isthmus.training.writers.latent_file import check_latents
 
 FLIPS = 18
 
@@ -70,7 +70,7 @@ def test_each_flipped_bit_of_latents_is_noticed(trained):
     for place in (*range(600), *range(600, len(whole), 997)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 7]) + whole[place + 1 :])
         with pytest.raises(ValueError, match="is damaged"):
-            check_latents(path)
+            check_tensors(path)
 
 
 def assert_same(found, expected):

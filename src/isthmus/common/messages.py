@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 # C0 except tab and newline; DEL and C1; text direction controls; line separators; lone surrogates
@@ -34,6 +34,12 @@ def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "", cutoff: f
     """
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return f"did you mean {prefix}{nearest[0]}?" if nearest else ""
+
+
+def unknown_key(key: str, known: Sequence[str], prefix: str = "") -> str:
+    """The error message for a key that does not exist."""
+    hint = did_you_mean(key, known, prefix=prefix, cutoff=0.5) or f"known: {', '.join(known) or 'none'}"
+    return f"there is no such key; {hint}"
 
 
 def first_line(error: BaseException, most: int = 200) -> str:

@@ -74,11 +74,8 @@ class Arrays(Source):
         path, labels, key = (None if given is None else str(given) for given in (path, labels, key))
         if path is None or path == "???":
             raise BadInput("path", path, "give data.path=FILE.npy (or FILE.npz, or example:patches.npy)")
-        place = _checked("path", path, (".npy", ".npz"))
-        with _as_bad_input("path", path):
-            names = array_names(place) if place.suffix.lower() == ".npz" else None
-        self.file = ArrayFile(place, _choose(names, key, labels))
-        with _as_bad_input("path", path):
+        self.file, labels_file = open_arrays(path, key=key, labels=labels)
+        with as_bad_input("path", path):
             array = self.file.array
             self.layout = layout_of(array.shape, array.dtype, layout)
             self._wide = array.dtype.itemsize > torch.float32.itemsize
@@ -97,9 +94,9 @@ class Arrays(Source):
         ranges = {"standardize": UNBOUNDED, "minmax": (0.0, 1.0)}
         self.value_range = ranges.get(scaling, (self.lowest, self.highest))
         digest = hashlib.sha256(found.sha256.encode())
-        if labels is not None:
-            with _as_bad_input("labels", labels):
-                self.labels, self.label_names = array_classes(_labels(place, names, labels).array, self.rows)
+        if labels_file is not None:
+            with as_bad_input("labels", str(labels)):
+                self.labels, self.label_names = array_classes(labels_file.array, self.rows)
             digest.update(self.labels.numpy().data)
         self.fingerprint = digest.hexdigest()
 
@@ -135,10 +132,19 @@ class Arrays(Source):
         return self._standardize(train_rows)
 
 
+def open_arrays(path: str, *, key: str | None, labels: str | None) -> tuple[ArrayFile, ArrayFile | None]:
+    """The data array of a file, and the array of labels, or None; for the arguments see `Arrays`."""
+    place = _checked("path", path, (".npy", ".npz"))
+    with as_bad_input("path", path):
+        names = array_names(place) if place.suffix.lower() == ".npz" else None
+    file = ArrayFile(place, _choose(names, key, labels))
+    return file, None if labels is None else _labels(place, names, labels)
+
+
 def _checked(setting: str, path: str, suffixes: tuple[str, ...]) -> Path:
     """The existing file at `path`, whose suffix is one of `suffixes`."""
     place = locate(path, setting)
-    with _as_bad_input(setting, path):
+    with as_bad_input(setting, path):
         if place.is_dir():
             raise ValueError(f"is a folder; give a {' or '.join(suffixes)} file")
         if place.suffix.lower() not in suffixes:
@@ -175,7 +181,7 @@ def _labels(place: Path, names: list[str] | None, labels: str) -> ArrayFile:
 
 
 @contextmanager
-def _as_bad_input(setting: str, value: str) -> Iterator[None]:
+def as_bad_input(setting: str, value: str) -> Iterator[None]:
     """Convert errors of the file readers to `BadInput` for one setting."""
     try:
         yield

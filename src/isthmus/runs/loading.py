@@ -63,7 +63,7 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     check(cfg)
     check_opened(cfg, overrides)
     check_devices(cfg.trainer.accelerator, 1)
-    state, damage = _read(folder, checkpoint)
+    state, damage = read_checkpoint(folder, checkpoint)
     check_trained(state.config, trained)
     recorded = folder.read_provenance().get("data")
     trained_on = recorded if isinstance(recorded, dict) else {}
@@ -163,8 +163,8 @@ def _unprepared(
     return data
 
 
-def _read(folder: RunFolder, checkpoint: str | None) -> tuple[Checkpoint, str | None]:
-    """The checkpoint to use, and why best is damaged if last replaces it."""
+def read_checkpoint(folder: RunFolder, checkpoint: str | None) -> tuple[Checkpoint, str | None]:
+    """The checkpoint of a run to use, and why best is damaged if last replaces it; see `load`."""
     path = folder.checkpoint(checkpoint or "best")
     other = path.with_stem("best" if checkpoint == "last" else "last")
     try:

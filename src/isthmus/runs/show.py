@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.common.errors import BadInput
+from isthmus.common.tensor_file import check_tensors
 from isthmus.runs.config.keys import against_defaults
+from isthmus.runs.folder.lookup import MODEL
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.training.checkpoint.archive import check_archive
-from isthmus.training.writers.latent_file import check_latents
 from isthmus.training.writers.metrics_reader import read_metrics
 
 
@@ -49,9 +50,14 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path) -> dict[str, str]:
-    """Verify the checkpoints and latents of a run: name of each damaged file -> error."""
+    """Verify the checkpoints, latents and model of a run: name of each damaged file -> error."""
     found = {}
-    for pattern, check in (("checkpoints/*.ckpt", check_archive), ("latents/*.safetensors", check_latents)):
+    checks = {
+        "checkpoints/*.ckpt": check_archive,
+        "latents/*.safetensors": check_tensors,
+        MODEL: check_tensors,
+    }
+    for pattern, check in checks.items():
         for file in sorted(path.glob(pattern)):
             try:
                 check(file)

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from hydra.errors import HydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.callbacks import GradientAccumulationScheduler, ProgressBar
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch.optim import Optimizer
 
-from isthmus.common.errors import LONGEST_FIX, BadInput
+from isthmus.common.errors import BadInput
 from isthmus.common.messages import first_line
-from isthmus.core.architectures.base import Architecture
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.latents.base import Latent
-from isthmus.core.losses.base import Loss
-from isthmus.core.noise.base import Noise
-from isthmus.core.objectives.base import Objective
-from isthmus.core.regularizers.base import Regularizer
 from isthmus.core.types import FeatureSpan
 from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
 from isthmus.data.loading.splits import Split
 from isthmus.data.module import DataModule
 from isthmus.data.source import Source
-from isthmus.runs.config.allowlist import DIRECTIVES, TARGET, check_nested, check_targets, resolve
+from isthmus.runs.config.model import make_autoencoder
 from isthmus.runs.config.model_size import check_fits
-from isthmus.runs.config.validation import unknown_key
+from isthmus.runs.config.parts import part
 from isthmus.training.callbacks.checkpoints import AUTO, Checkpoints
 from isthmus.training.devices import device_type
 from isthmus.training.inference import evaluating
@@ -70,9 +60,9 @@ def build(cfg: DictConfig, data: DataModule | None = None) -> Parts:
         accelerator=device_type(cfg.trainer.accelerator),
         precision=cfg.trainer.precision,
     )
-    optimizer = dict(cfg.optimizer)
+    optimizer = plain(cfg.optimizer)
     fused = optimizer.pop("fused", False)
-    make = part("optimizer", OmegaConf.create(optimizer), Optimizer, _partial_=True)
+    make = part("optimizer", optimizer, Optimizer, _partial_=True)
     check_optimizer(cfg, make, fused)
     module = AutoencoderModule(
         autoencoder=autoencoder,
@@ -80,7 +70,7 @@ def build(cfg: DictConfig, data: DataModule | None = None) -> Parts:
         shape=data.source.shape,
         value_range=data.source.value_range,
         optimizer=make,
-        schedule=part("scheduler", cfg.scheduler, object),
+        schedule=part("scheduler", plain(cfg.scheduler), object),
         settings=StepSettings(
             accumulate=cfg.trainer.accumulate_grad_batches,
             clip_value=cfg.trainer.gradient_clip_val,
@@ -94,10 +84,16 @@ def build(cfg: DictConfig, data: DataModule | None = None) -> Parts:
         watched_loss=watched_loss(data),
     )
     for name, keys in cfg.logger.items():
-        part(f"logger.{name}", keys, object)
+        part(f"logger.{name}", plain(keys), object)
     parts = Parts(data, module, build_callbacks(cfg))
     check_monitors(cfg, parts)
     return parts
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """A config, or a group in it, as plain types with interpolations resolved."""
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
+    return content
 
 
 def build_data(
@@ -111,14 +107,7 @@ def build_data(
         split: gives the parts of the rows; None to draw them as the config says.
     """
     keys = {key: cfg.data[key] for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in cfg.data}
-    # resolved with the whole config: a group of keys, such as data.csv, may refer to others
-    own = OmegaConf.create(
-        {
-            key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            for key, value in cfg.data.items()
-            if key not in keys
-        }
-    )
+    own = {key: value for key, value in plain(cfg.data).items() if key not in keys}
     source = part("data", own, Source, **({} if prepared is None else {"prepared": prepared}))
     try:
         return DataModule(
@@ -136,11 +125,11 @@ def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
     """The enabled callbacks by name; the disabled ones are checked too."""
     callbacks: dict[str, Callback] = {}
     for name, keys in cfg.callbacks.items():
-        own, enabled = dict(keys), True
+        own, enabled = plain(keys), True
         if name != "checkpoint":
             enabled = own.pop("enabled", True)
         kind = Checkpoints if name == "checkpoint" else Callback
-        callback = part(f"callbacks.{name}", OmegaConf.create(own), kind)
+        callback = part(f"callbacks.{name}", own, kind)
         if enabled:
             _check_alone(f"callbacks.{name}", callback, callbacks.values())
             callbacks[str(name)] = callback
@@ -166,111 +155,8 @@ def build_autoencoder(
     value_range: tuple[float, float],
     spans: Sequence[FeatureSpan] = (),
 ) -> Autoencoder:
-    """The model for data of `shape`; checks that its parts are compatible.
-
-    Args:
-        cfg: the config.
-        shape: of one example.
-        value_range: of the data, after scaling.
-        spans: the features that are categories or true/false.
-    """
-    architecture = part("architecture", cfg.architecture, Architecture)
-    loss = part("loss", cfg.loss, Loss)
-    noise = part("noise", cfg.noise, Noise)
-    objective = part("objective", cfg.objective, Objective)
-    regularizers = {}
-    for name, keys in (cfg.regularizer or {}).items():
-        if "_target_" not in keys:
-            raise BadInput(
-                f"regularizer.{name}",
-                dict(keys),
-                f"is set, but {name} is not among the regularizers; add regularizer=[{name}]",
-            )
-        regularizers[str(name)] = part(f"regularizer.{name}", keys, Regularizer)
-    coder = _under("architecture", lambda: architecture.build(shape, cfg.latent.dim))
-    latent = part("latent", cfg.latent, Latent, width=coder.width)
-    loss.set_spans(spans)
-    _under("loss", lambda: loss.check(value_range))
-    _under("noise", lambda: noise.prepare(value_range))
-    for regularizer in regularizers.values():
-        _under(
-            "regularizer",
-            lambda regularizer=regularizer: regularizer.check(probabilistic=latent.probabilistic),
-        )
-    return Autoencoder(
-        coder=coder,
-        latent=latent,
-        loss=loss,
-        regularizers=regularizers,
-        objective=objective,
-        noise=noise,
-    )
-
-
-def part(group: str, keys: DictConfig, kind: type, **further: Any) -> Any:
-    """Instantiate one part.
-
-    Args:
-        group: dotted key of the part, for messages.
-        keys: its config, with ``_target_``.
-        kind: the class that the part must be an instance of.
-        further: arguments that are not from the config.
-
-    Raises:
-        BadInput: for a target that is missing or not allowed (see `allowlist`), a key that the part does not
-            have (with the nearest match), and values that its constructor refuses.
-    """
-    # resolved once, so that the checked content is what is instantiated
-    content: Any = OmegaConf.to_container(keys, resolve=True)
-    target = content.get("_target_")
-    if not target:
-        raise BadInput(
-            group, dict(keys), "has no _target_; choose one of the shipped choices, or name a class"
-        )
-    check_targets(content, group)
-    _check_keys(group, target, resolve(group, target, kind), content, further)
-    check_nested(content, group)
-    try:
-        made = instantiate(content, _convert_="all", **further)
-    except HydraException as error:
-        cause = error.__cause__
-        if isinstance(cause, BadInput):
-            raise cause.under(group) from error
-        if isinstance(cause, ValueError | TypeError | MisconfigurationException | ModuleNotFoundError):
-            raise BadInput(f"{group}._target_", target, first_line(cause, LONGEST_FIX)) from error
-        raise
-    if not further.get("_partial_") and not isinstance(made, kind):
-        raise BadInput(f"{group}._target_", target, f"is not a {kind.__name__}")
-    return made
-
-
-def _check_keys(
-    group: str, target: str, made_by: Any, keys: Mapping[str, Any], further: Mapping[str, Any]
-) -> None:
-    known = {
-        name: parameter
-        for name, parameter in inspect.signature(made_by).parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    }
-    for key in map(str, keys):
-        if key in (TARGET, *DIRECTIVES) or key in known:
-            continue
-        hint = f"; if an experiment or preset set it for another choice, add ~{group}.{key}"
-        raise BadInput(f"{group}.{key}", keys[key], unknown_key(key, list(known), f"{group}.") + hint)
-    absent = [
-        name
-        for name, parameter in known.items()
-        if parameter.default is parameter.empty and name not in keys and name not in further
-    ]
-    if absent and not further.get("_partial_"):
-        raise BadInput(f"{group}.{absent[0]}", "", f"is missing; {target} needs it")
-
-
-def _under(group: str, call: Any) -> Any:
-    try:
-        return call()
-    except BadInput as error:
-        raise error.under(group) from error
+    """See `model.make_autoencoder`."""
+    return make_autoencoder(plain(cfg), shape, value_range, spans)
 
 
 def check_optimizer(cfg: DictConfig, make: Any, fused: bool | str) -> None:

@@ -22,7 +22,7 @@ from isthmus.common.errors import (
     check_int,
     one_of,
 )
-from isthmus.common.messages import did_you_mean, first_line
+from isthmus.common.messages import first_line, unknown_key
 from isthmus.common.run_names import LATEST, NAME
 from isthmus.data.loading.keys import REQUIRED_KEYS
 from isthmus.runs.config.allowlist import HOMES, SEVERAL, check_targets
@@ -186,9 +186,3 @@ def _same_keys(prefix: str, keys: Any, known: list[Any]) -> None:
                 None,
                 "is missing; begin your YAML with the shipped choice among its defaults",
             )
-
-
-def unknown_key(key: str, known: list[str], prefix: str = "") -> str:
-    """The error message for a key that does not exist."""
-    hint = did_you_mean(key, known, prefix=prefix, cutoff=0.5) or f"known: {', '.join(known) or 'none'}"
-    return f"there is no such key; {hint}"

@@ -21,14 +21,16 @@ from isthmus.common.failures import WarnOnFailure, disk_failure
 from isthmus.common.messages import command_line, relative
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import derive_seed
-from isthmus.runs.config.build import Parts, build_autoencoder, part
+from isthmus.runs.config.build import Parts, build_autoencoder, plain
 from isthmus.runs.config.keys import decisive
+from isthmus.runs.config.parts import part
 from isthmus.runs.errors import RunFailed, Stopped, interruption_behind
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.announcement import announcement
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeue_after
 from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.packed.packing import pack
 from isthmus.training.callbacks.checkpoints import BEST, Checkpoints
 from isthmus.training.callbacks.run_callback import RunCallback, RunContext
 from isthmus.training.checkpoint.content import Checkpoint
@@ -137,7 +139,7 @@ def _trainer(
     metrics = MetricsFile(folder.metrics, background)
     loggers: list[Logger] = [metrics]
     loggers += [
-        forgiven(part(f"logger.{name}", keys, object).build(folder.path, resumed_at=step), str(name))
+        forgiven(part(f"logger.{name}", plain(keys), object).build(folder.path, resumed_at=step), str(name))
         for name, keys in cfg.logger.items()
     ]
     checkpoints = parts.callbacks["checkpoint"]
@@ -189,6 +191,7 @@ def _finish(
         callback.on_run_end(trainer, parts.module, results)
     background.flush()
     if trainer.is_global_zero:
+        pack(plain(cfg), folder.read_provenance()["data"], best, folder.path.name).write(folder.model)
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)
 

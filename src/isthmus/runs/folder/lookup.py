@@ -11,6 +11,7 @@ from isthmus.common.messages import did_you_mean
 from isthmus.common.run_names import LATEST
 
 OUTPUTS = Path("outputs")  # where `isthmus train` puts runs
+MODEL = "model.isthmus"  # the packed model in a run folder
 
 
 def runs_in(folder: Path = OUTPUTS) -> Iterator[Path]:

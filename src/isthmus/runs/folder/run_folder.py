@@ -17,6 +17,7 @@ from isthmus.common.atomic_files import UNFINISHED, create_text, unfinished_of, 
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import command_line
 from isthmus.runs.folder.json_text import as_json
+from isthmus.runs.folder.lookup import MODEL
 from isthmus.runs.folder.migrations import FORMAT, upgraded
 from isthmus.runs.folder.status import is_alive, status_of
 from isthmus.runs.folder.untrusted import read_config, read_json, read_strings
@@ -41,6 +42,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.latents = path / "latents"
         self.figures = path / "figures"
+        self.model = path / MODEL
         # The operating system releases it however the process ends.
         self._lock = FileLock(path / ".lock")
 

@@ -25,7 +25,16 @@ MOST_YAML = 4 << 20  # bytes
 MOST_JSON = 64 << 20  # bytes
 MOST_VALUES = 200_000  # in a config: OmegaConf needs some kilobytes for each
 FOLDERS = ("checkpoints", "latents", "figures", "projector")
-FILES = ("*.json", "*.yaml", "*.csv", "*.pbtxt", "events.*", "checkpoints/*.ckpt", "latents/*.safetensors")
+FILES = (
+    "*.isthmus",
+    "*.json",
+    "*.yaml",
+    "*.csv",
+    "*.pbtxt",
+    "events.*",
+    "checkpoints/*.ckpt",
+    "latents/*.safetensors",
+)
 DEEPEST = 30  # levels of nested groups
 DEEPEST_JSON = 100
 LONGEST_NUMBER = 1_000  # characters of a number in YAML

@@ -12,10 +12,10 @@ from pytorch_lightning import Trainer
 
 from isthmus.common.atomic_files import same_content
 from isthmus.common.errors import one_of
+from isthmus.common.tensor_file import write_tensors
 from isthmus.training.callbacks.run_callback import RunCallback, RunContext
 from isthmus.training.inference import encode_all
 from isthmus.training.module import AutoencoderModule
-from isthmus.training.writers.latent_file import write_latents
 
 
 class Latents(RunCallback):
@@ -26,7 +26,7 @@ class Latents(RunCallback):
 
     Each file contains what `encode_all` returns, and ``labels`` if the data have them. Its metadata have one
     entry, ``isthmus``, a JSON object with ``step``, ``label_names``, ``names`` (what the user calls each row,
-    if the data say so) and a checksum (see `training.writers.latent_file`).
+    if the data say so) and a checksum (see `common.tensor_file`).
 
     Args:
         keep: "all" for the codes of each checkpoint; "last" for those of the best and the last one; "best"
@@ -67,7 +67,7 @@ class Latents(RunCallback):
             if self._source.ids is not None:
                 about["names"] = [self._source.ids[row] for row in tensors["ids"].tolist()]
             size = sum(tensor.nbytes for tensor in tensors.values())
-            write = partial(write_latents, self._path(part, step), tensors, about)
+            write = partial(write_tensors, self._path(part, step), tensors, about)
             self._background.add(write, size=size)
         if best:
             self._background.add(partial(self._mark_best, step))

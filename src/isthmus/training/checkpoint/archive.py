@@ -11,6 +11,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from pickletools import genops
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zlib import crc32
 
 from isthmus.common.messages import first_line
 from isthmus.training.checkpoint.pickle_values import PickleValues
@@ -88,3 +89,13 @@ def _check_pickle(path: Path, archive: ZipFile, member: ZipInfo) -> None:
     for name in named:
         if not NEEDED.fullmatch(name):
             raise ValueError(f"{path.name} names {name[:100]}, which could run anyone's code; it is not read")
+
+
+def checksum(checkpoint: Path) -> int | None:
+    """One number for the content of a checkpoint, from the checksums in its archive; None if it is none."""
+    try:
+        with ZipFile(checkpoint) as archive:
+            sums = [member.CRC for member in archive.infolist()]
+    except (OSError, BadZipFile, NotImplementedError, ValueError):
+        return None
+    return crc32(repr(sums).encode())

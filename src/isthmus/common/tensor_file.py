@@ -1,4 +1,4 @@
-"""The safetensors files of latents, with a checksum, which the format lacks. Imports no torch.
+"""Safetensors files with a checksum, which the format lacks. Imports no torch.
 
 A file begins with the length of its header, 8 bytes, little-endian; the header is JSON and gives dtype, shape
 and offset of each tensor (https://huggingface.co/docs/safetensors).
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from isthmus.common.atomic_files import make_subfolder, replacing
+from isthmus.common.messages import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 KEY = "isthmus"  # the only metadata entry: several have no fixed order, so equal runs would differ
 LONGEST = 64 << 20  # bytes of a header
 CHUNK = 1 << 20  # bytes
-OLDER = {"step", "label_names"}  # metadata of older files, which have no checksum
+OLDER = {"step", "label_names"}  # metadata of older latents, which have no checksum
 
 
-def write_latents(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write a file atomically.
 
     Args:
@@ -48,7 +49,7 @@ def _metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
     return {KEY: json.dumps({**about, "crc32": crc32})}
 
 
-def check_latents(path: Path) -> None:
+def check_tensors(path: Path) -> None:
     """Raise `ValueError` where a file is damaged. One that was written without a checksum passes."""
     if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(f"{path.name} is not a file")
@@ -69,6 +70,27 @@ def check_latents(path: Path) -> None:
             found = zlib.crc32(chunk, found)
     if recorded != found:
         raise ValueError(f"{path.name} is damaged (its checksum is wrong)")
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a file, on the CPU, and what its metadata contain besides the checksum.
+
+    Raises:
+        ValueError: the file is damaged, or contains more or less than `write_tensors` writes.
+        OSError: it does not exist or may not be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    check_tensors(path)
+    content = path.read_bytes()
+    about = json.loads(json.loads(_header(BytesIO(content)))["__metadata__"][KEY])
+    if about.pop("crc32", None) is None:
+        raise ValueError(f"{path.name} has no checksum")
+    try:
+        return load(content), about
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
 
 
 def _header(file: BinaryIO) -> bytes:

@@ -1,0 +1,55 @@
+"""Makes the model file of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.common.errors import BadInput
+from isthmus.runs.config.build import plain
+from isthmus.runs.config.keys import check_trained
+from isthmus.runs.config.model import GROUPS
+from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.loading import read_checkpoint
+from isthmus.runs.packed.model_file import ModelFile
+from isthmus.training.checkpoint.archive import checksum
+from isthmus.training.checkpoint.content import Checkpoint
+
+PLACES = ("path", "val_path", "test_path", "root", "labels")  # keys of data that say where they are
+
+
+def pack(config: Mapping[str, Any], data: Mapping[str, Any], checkpoint: Checkpoint, name: str) -> ModelFile:
+    """The model of a run.
+
+    Args:
+        config: of the run, in plain types.
+        data: their description in the run's provenance.
+        checkpoint: with the weights.
+        name: of the run.
+    """
+    own = {group: config[group] for group in GROUPS}
+    own["data"] = {key: value for key, value in config["data"].items() if key not in PLACES}
+    run = {
+        "name": name,
+        "checkpoint": checkpoint.path.stem,
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "checksum": checksum(checkpoint.path),
+    }
+    return ModelFile(dict(checkpoint.weights), own, data, run, {})
+
+
+def pack_folder(folder: RunFolder) -> ModelFile:
+    """The model of a run's best checkpoint, or of its last one if there is no best.
+
+    Raises:
+        BadInput: the run has no checkpoint that can be read, or is too old to say what its data are like.
+    """
+    cfg = folder.read_config()
+    data = folder.read_provenance().get("data")
+    if not isinstance(data, dict) or "shape" not in data:
+        fix = "does not say what its data are like; train it again with this version: isthmus reproduce"
+        raise BadInput("RUN", folder.path, fix)
+    checkpoint, _ = read_checkpoint(folder, None)
+    check_trained(checkpoint.config, cfg)
+    return pack(plain(cfg), data, checkpoint, folder.path.name)

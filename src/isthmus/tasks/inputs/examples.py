@@ -1,0 +1,123 @@
+"""Interface of examples that a person gives to a trained model, and what the model says it accepts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from isthmus.common.errors import BadInput
+from isthmus.core.scaling import Scaling
+from isthmus.data.tables.record import Record
+from isthmus.runs.packed.opening import OpenedModel
+
+ROUNDING = 1e-3  # by which pixels may exceed their range, of its width
+
+
+class Accepted(NamedTuple):
+    """What a model accepts.
+
+    Attributes:
+        shape: of one example: (C, H, W) or (F,).
+        value_range: lowest and highest value of the training data after scaling.
+        scaling: maps stored values to those of the model; on the CPU.
+        record: how the columns of a table are prepared; None for other data.
+        data: the config of the data, without places.
+    """
+
+    shape: tuple[int, ...]
+    value_range: tuple[float, float]
+    scaling: Scaling
+    record: Record | None
+    data: Mapping[str, Any]
+
+    @classmethod
+    def by(cls, model: OpenedModel) -> Accepted:
+        """What a trained model accepts."""
+        shift = None if model.scaling.shift is None else model.scaling.shift.cpu()
+        scaling = Scaling(model.scaling.scale.cpu(), shift)
+        file = model.file
+        return cls(file.shape, file.value_range, scaling, model.record, file.config["data"])
+
+    @property
+    def is_image(self) -> bool:
+        """Whether examples are images."""
+        return len(self.shape) == 3
+
+    @property
+    def pixel_unit(self) -> float | None:
+        """The largest stored value of data that are stored as whole numbers from 0, such as 255 for pixels,
+        and mapped to [0, 1]; None for other data.
+        """
+        if self.scaling.shift is not None or self.scaling.scale.ndim:
+            return None
+        unit = 1 / self.scaling.scale.item()
+        return unit if unit != 1 else None
+
+    def check(self, x: Tensor, first: int, *, scaled: bool, noisy: bool) -> None:
+        """Refuse values that are missing or out of range.
+
+        Args:
+            x: stored values, or those of the model. Shape: [B, ...].
+            first: the number of the first row, for the message.
+            scaled: whether `x` are values of the model.
+            noisy: whether values may be out of range.
+        """
+        if x.dtype is torch.uint8 and (scaled or self.pixel_unit in (None, 255)):
+            return
+        if not bool(x.isfinite().all()):
+            row = first + int((~x.isfinite()).flatten(1).any(1).nonzero()[0])
+            raise BadInput("x", f"row {row}", "has a value that is missing (NaN) or infinite")
+        low, high = self.value_range
+        if noisy or not (low >= 0 and high <= 1) or self.scaling.shift is not None:
+            return
+        top = 1.0 if scaled or self.pixel_unit is None else self.pixel_unit
+        lowest, highest = x.min().item(), x.max().item()
+        if lowest < -ROUNDING * top or highest > (1 + ROUNDING) * top:
+            raise BadInput("x", f"values from {lowest:g} to {highest:g}", self._range_fix(scaled))
+
+    def _range_fix(self, scaled: bool) -> str:
+        if self.pixel_unit is None:
+            return "the model was trained on values in [0, 1]; scale these alike"
+        unit = f"{self.pixel_unit:.0f}"
+        if not scaled:
+            return f"whole numbers must be from 0 to {unit}, as in training"
+        return (
+            f"decimal numbers must be in [0, 1], and whole numbers from 0 to {unit}: divide by {unit}, or "
+            'convert with x.astype("uint8")'
+        )
+
+
+class Examples(ABC):
+    """Rows in a fixed order.
+
+    Attributes:
+        names: what the user calls each row; None for row numbers.
+        labels: the class of each row; None if they have none. Shape: [N], int64.
+        label_names: of the classes.
+        remarks: how they were read: (what, sentence).
+    """
+
+    names: Sequence[str] | None = None
+    labels: Tensor | None = None
+    label_names: list[str] | None = None
+    remarks: Sequence[tuple[str, str]] = ()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """N, the number of rows."""
+
+    @abstractmethod
+    def take(self, start: int, stop: int) -> Tensor:
+        """Rows as values of the model, on the CPU. Shape: [B, ...], float32."""
+
+    @abstractmethod
+    def restored(self, x: Tensor) -> Any:
+        """Values of the model in the kind, the layout and the unit that these examples were given in.
+
+        Args:
+            x: one for each row, in the same order. Shape: [N, ...].
+        """

@@ -1,0 +1,141 @@
+"""Examples in files: tables, arrays, single images and folders of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isthmus.common.errors import BadInput
+from isthmus.data.arrays import as_bad_input, open_arrays
+from isthmus.data.encoded_images import EncodedImages
+from isthmus.data.examples import locate
+from isthmus.data.formats.image_file import Head, head_of
+from isthmus.data.formats.labels import array_classes
+from isthmus.data.formats.npz import PackedArray
+from isthmus.data.images import SUFFIXES, Images
+from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
+from isthmus.data.memory import check_room
+from isthmus.data.source import Source
+from isthmus.runs.config.parts import part
+from isthmus.tasks.inputs.arrays import ArrayExamples
+from isthmus.tasks.inputs.examples import Accepted, Examples
+from isthmus.tasks.inputs.sources import SourceExamples
+from isthmus.tasks.inputs.tables import decoded
+
+ARRAYS = (".npy", ".npz")
+OF_THE_SPLIT = ("val_path", "test_path", "split_column", "group_column", "time_column", "drop")
+
+
+def file_examples(
+    path: str, accepted: Accepted, *, noisy: bool = False, options: Mapping[str, Any] | None = None
+) -> Examples:
+    """The rows of a file, or the images of a folder.
+
+    Args:
+        path: of a table, an array or an image, or a folder of images; or an `example:`.
+        accepted: by the model.
+        noisy: whether pixels may be outside [0, 1].
+        options: how to read them, as the keys of `data` in a config; they replace those of training.
+
+    Raises:
+        BadInput: it cannot be read, or its shape is not that of training.
+    """
+    given = dict(options or {})
+    place = locate(path, "DATA")
+    if not place.exists() and not set("*?[") & set(path):
+        raise BadInput("DATA", path, "there is no such file or folder")
+    if accepted.record is not None:
+        restore = partial(decoded, accepted.record.preparation)
+        return SourceExamples(_table(path, accepted, given), accepted, restore=restore)
+    if place.suffix.lower() in ARRAYS:
+        return _array(path, accepted, noisy, given)
+    if accepted.is_image:
+        return SourceExamples(_images(path, place, accepted, given), accepted, noisy=noisy)
+    raise BadInput("DATA", path, f"the model was trained on an array; give a {' or '.join(ARRAYS)} file")
+
+
+class ImageFiles(EncodedImages):
+    """Some image files; see `EncodedImages`.
+
+    Args:
+        files: their paths, which are the names of the rows.
+        options: see `EncodedImages`.
+    """
+
+    def __init__(self, files: Sequence[Path], **options: Any) -> None:
+        self.files = files
+        super().__init__("", [str(file) for file in files], **options)
+        self.ids = self.names
+
+    def encoded(self, row: int) -> bytes:
+        check_room(self.files[row].stat().st_size, self.names[row])
+        return self.files[row].read_bytes()
+
+    def head(self, row: int) -> Head:
+        return head_of(self.files[row])
+
+
+def image_file_examples(files: Sequence[str | Path], accepted: Accepted, *, noisy: bool = False) -> Examples:
+    """The images in files, in the given order.
+
+    Raises:
+        BadInput: there is none, or one that cannot be read; or the model was not trained on images.
+    """
+    if not accepted.is_image:
+        raise BadInput("x", "paths", "the model was not trained on images; give an array or a table")
+    places = [locate(str(file), "x") for file in files]
+    if not places:
+        raise BadInput("x", "[]", "is empty; give at least one path")
+    if absent := [place for place in places if not place.is_file()]:
+        raise BadInput("x", absent[0], "there is no such file")
+    return SourceExamples(ImageFiles(places, **_image_options(accepted, {})), accepted, noisy=noisy)
+
+
+def _image_options(accepted: Accepted, given: Mapping[str, Any]) -> dict[str, Any]:
+    channels, height, width = accepted.shape
+    if channels not in (1, 3):
+        raise BadInput("DATA", "images", f"the model was trained on {channels} channels; give a .npy file")
+    resize = given.get("resize", accepted.data.get("resize", "stretch"))
+    size = given.get("size", [height, width])
+    return {"size": size, "channels": channels, "resize": resize, "in_memory": given.get("in_memory", "auto")}
+
+
+def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]) -> Source:
+    if place.is_dir():
+        return Images(path=path, **_image_options(accepted, given))
+    if place.suffix.lower() not in SUFFIXES:
+        fix = f"must be a folder of images, an image ({', '.join(SUFFIXES)}) or an array (.npy, .npz)"
+        raise BadInput("DATA", path, fix)
+    return ImageFiles([place], **_image_options(accepted, given))
+
+
+def _array(path: str, accepted: Accepted, noisy: bool, given: Mapping[str, Any]) -> Examples:
+    key, labels = (None if given.get(name) is None else str(given[name]) for name in ("key", "labels"))
+    file, labels_file = open_arrays(path, key=key, labels=labels)
+    with as_bad_input("path", path):
+        array = file.array
+        if isinstance(array, PackedArray):
+            check_room(array.held + array.nbytes, "the array")
+            (array,) = array.blocks(max(1, len(array)))
+    examples = ArrayExamples(array, accepted, noisy=noisy)
+    if labels_file is not None:
+        with as_bad_input("labels", str(labels)):
+            examples.labels, examples.label_names = array_classes(labels_file.array, len(examples))
+    return examples
+
+
+def _table(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Source:
+    trained = {key: value for key, value in accepted.data.items() if key not in OF_THE_SPLIT}
+    assert accepted.record is not None
+    own = {
+        key: value
+        for key, value in {**trained, **given}.items()
+        if key not in (*REQUIRED_KEYS, *OPTIONAL_KEYS)
+    }
+    source: Source = part("data", {**own, "path": path}, Source, prepared=accepted.record.plain())
+    source.scaling(torch.arange(len(source)))
+    return source

@@ -1,0 +1,200 @@
+"""A trained model: encode, decode, reconstruct, denoise and sample, without the data it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.common.errors import BadInput, check_int
+from isthmus.data.loading.prefetch import prefetch
+from isthmus.runs.packed.finding import find_model
+from isthmus.runs.packed.opening import OpenedModel, open_model
+from isthmus.tasks.inputs.examples import Accepted, Examples
+from isthmus.tasks.inputs.opening import examples_of
+
+BATCH_BYTES = 8 << 20  # of the examples that are computed together, as float32
+SMALLEST, LARGEST = 16, 4096  # examples in a batch
+AHEAD = 2  # batches that are read while one is computed
+
+
+class TrainedModel:
+    """A trained model, opened with `isthmus.load`.
+
+    Examples may be given as
+
+    - a NumPy array or a tensor: features [N, F]; images [N, C, H, W], [N, H, W, C] or, if they are grey,
+      [N, H, W]. Whole numbers are pixels as stored (0 to 255), decimal numbers are pixels in [0, 1].
+    - a table of pandas, pyarrow or polars, whose columns are found by name,
+    - a list of paths of images, or the path of a file (.csv, .parquet, .npy, ...) or of a folder of images.
+
+    They are prepared as in training. What comes back is of the same kind, layout and unit.
+
+    Attributes:
+        shape: of one example: (C, H, W) for images, (F,) for features.
+        latent_dim: D, the size of a code.
+        columns: of a table, in the order of training; None for other data.
+        label_names: of the classes of the training data, or None.
+        config: what defines the model and its data, in plain types.
+        info: which run and checkpoint it is from.
+        device: where it computes.
+    """
+
+    def __init__(self, opened: OpenedModel, device: torch.device) -> None:
+        file = opened.file
+        self.device = device
+        self.shape, self.value_range = file.shape, file.value_range
+        self.config, self.info, self.label_names = dict(file.config), dict(file.run), file.label_names
+        self.latent_dim: int = opened.autoencoder.latent.dim
+        preparation = opened.record.preparation if opened.record else None
+        self.columns = [column.name for column in preparation.columns] if preparation else None
+        self._opened, self._accepted = opened, Accepted.by(opened)
+
+    def __repr__(self) -> str:
+        architecture, loss = (
+            self.config[group]["_target_"].split(".")[-1] for group in ("architecture", "loss")
+        )
+        where = f"run {self.info.get('name')}, epoch {self.info.get('epoch')}"
+        shape = "x".join(map(str, self.shape))
+        return (
+            f"<isthmus model: {shape} -> {self.latent_dim}, {architecture}, {loss}; {where}; {self.device}>"
+        )
+
+    def encode(self, x: Any, *, batch_size: int | None = None) -> Any:
+        """Codes of examples; of a distribution, its mean. Shape: [N, D], float32.
+
+        A tensor for a tensor, a NumPy array for everything else.
+
+        Args:
+            x: examples; see the class.
+            batch_size: examples that are computed together; None for what suits their size.
+
+        Raises:
+            BadInput: examples of another shape, out of range or missing, or unknown columns.
+        """
+        codes = self._mapped(self._examples(x), self._code, (self.latent_dim,), batch_size)
+        return codes.to(x.device) if isinstance(x, Tensor) else codes.numpy()
+
+    def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
+        """Examples from codes [N, D].
+
+        Images are [N, C, H, W], and pixels in [0, 1]. The rows of a table are a table of pyarrow. A tensor
+        for a tensor.
+        """
+        codes = self._codes(z)
+        step = batch_size or self._batch_size()
+        made = torch.cat([self._decoded(part.to(self.device)).cpu() for part in codes.split(step)])
+        return self._given_back(made, z)
+
+    def reconstruct(self, x: Any, *, batch_size: int | None = None) -> Any:
+        """Decode the codes of examples. What comes back is like `x`."""
+        examples = self._examples(x)
+        return examples.restored(self._mapped(examples, self._reconstructed, self.shape, batch_size))
+
+    def reconstruction_error(self, x: Any, *, batch_size: int | None = None) -> np.ndarray:
+        """The mean squared error of each example, in the units of the model. Shape: [N]."""
+        return self._mapped(self._examples(x), self._mse, (), batch_size).numpy()
+
+    def _examples(self, x: Any, *, noisy: bool = False) -> Examples:
+        return x if isinstance(x, Examples) else examples_of(x, self._accepted, noisy=noisy)
+
+    def batches(self, examples: Examples, size: int | None = None) -> Iterator[Tensor]:
+        """The examples in order, as values of the model, on its device. Shape: [B, ...]."""
+        step = self._batch_size() if size is None else check_int("batch_size", size)
+        starts = range(0, len(examples), step)
+        read = prefetch(
+            starts,
+            lambda start: examples.take(start, start + step),
+            size=lambda start: 0,
+            most=AHEAD,
+            room=1,
+        )
+        dtype = self._opened.scaling.scale.dtype
+        for batch in read:
+            yield batch.to(self.device, dtype, non_blocking=True)
+
+    def _mapped(
+        self,
+        examples: Examples,
+        function: Callable[[Tensor], Tensor],
+        shape: Sequence[int],
+        batch_size: int | None,
+    ) -> Tensor:
+        """The results of all batches, on the CPU. Shape: [N, *shape], float32."""
+        whole = torch.empty(len(examples), *shape)
+        done = 0
+        with torch.inference_mode():
+            for batch in self.batches(examples, batch_size):
+                whole[done : done + len(batch)] = function(batch)
+                done += len(batch)
+        return whole
+
+    def _batch_size(self) -> int:
+        return max(SMALLEST, min(LARGEST, BATCH_BYTES // (4 * int(np.prod(self.shape)))))
+
+    def _code(self, x: Tensor) -> Tensor:
+        return self._opened.autoencoder.encode(x).z
+
+    @torch.inference_mode()
+    def _decoded(self, z: Tensor) -> Tensor:
+        return self._opened.autoencoder.decode(z).float()
+
+    def _reconstructed(self, x: Tensor) -> Tensor:
+        return self._opened.autoencoder.reconstruct(x)
+
+    def _mse(self, x: Tensor) -> Tensor:
+        return (self._opened.autoencoder.reconstruct(x) - x).square().flatten(1).mean(1)
+
+    def _codes(self, z: Any) -> Tensor:
+        """Checked codes on the CPU. Shape: [N, D]."""
+        try:
+            codes = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
+            codes = codes.detach().cpu().to(self._opened.scaling.scale.dtype)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BadInput("z", type(z).__name__, f"must be an array of numbers ({error})") from error
+        if codes.ndim != 2 or codes.shape[1] != self.latent_dim or not len(codes):
+            raise BadInput("z", f"shape {list(codes.shape)}", f"must be [N, {self.latent_dim}]")
+        if not bool(codes.isfinite().all()):
+            raise BadInput("z", "NaN or infinite", "must be finite")
+        return codes
+
+    def _given_back(self, x: Tensor, like: Any) -> Any:
+        """New examples [N, ...]: a tensor if `like` is one, or else an array or a table."""
+        if self.columns is None and self._accepted.pixel_unit is not None:
+            stored = x
+        else:
+            stored = self._accepted.scaling.invert(x)
+        if self.columns is not None and self._accepted.record is not None:
+            from isthmus.tasks.inputs.tables import decoded
+
+            return decoded(self._accepted.record.preparation, stored)
+        return stored.to(like.device) if isinstance(like, Tensor) else stored.numpy()
+
+
+def load_model(path: str | Path, *, device: str | torch.device | None = None) -> TrainedModel:
+    """Open a trained model.
+
+    Args:
+        path: a run folder, the name of a run in outputs/, latest, or a file that `isthmus pack` wrote.
+        device: where to compute: cpu, cuda, cuda:1, mps; None for a GPU if there is one.
+
+    Raises:
+        BadInput: there is no such model, it is damaged, or there is no such device.
+    """
+    place = _device(device)
+    return TrainedModel(open_model(find_model(path), place), place)
+
+
+def _device(name: str | torch.device | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise BadInput("device", name, "there is no such device here; give cpu, cuda or mps") from error
+    return device
