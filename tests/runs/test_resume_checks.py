@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from isthmus.common.errors import BadInput
-from isthmus.runs import resume as resuming
 from isthmus.runs.config.compose import compose
 from isthmus.runs.errors import Stopped
 from isthmus.runs.evaluate import evaluate
+from isthmus.runs.execution import reopening
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.reproduce import prepare
 from isthmus.runs.resume import resume
@@ -223,7 +223,7 @@ def test_damage(name, run):
 def test_a_kill_while_the_folder_is_made_ready(run, monkeypatch):
     """From the first change on the run says that it is going on, and so that it was killed."""
     folder = run("done")
-    monkeypatch.setattr(resuming, "rewind", lambda folder, start: 1 / 0)
+    monkeypatch.setattr(reopening, "rewind", lambda folder, start: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         resume(folder.path, overrides=["trainer.max_epochs=5"])
     monkeypatch.undo()

@@ -17,8 +17,8 @@ from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.keys import check_trained
 from isthmus.runs.config.overrides import apply_overrides
 from isthmus.runs.config.validation import check
+from isthmus.runs.folder.checkpoints import read_checkpoint
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.checkpoint.content import Checkpoint
 from isthmus.training.checkpoint.validation import check_weights
 from isthmus.training.devices import check_devices
 
@@ -161,21 +161,3 @@ def _unprepared(
     if named and data.source.describe().get("columns") != columns:
         raise BadInput("data.columns", cfg.data.columns, f"the run was trained on {columns}, in this order")
     return data
-
-
-def read_checkpoint(folder: RunFolder, checkpoint: str | None) -> tuple[Checkpoint, str | None]:
-    """The checkpoint of a run to use, and why best is damaged if last replaces it; see `load`."""
-    path = folder.checkpoint(checkpoint or "best")
-    other = path.with_stem("best" if checkpoint == "last" else "last")
-    try:
-        return Checkpoint.read(path), None
-    except (OSError, ValueError) as error:
-        if not other.is_file():
-            raise BadInput("RUN", folder.path, str(error)) from error
-        if checkpoint is not None:
-            raise BadInput("RUN", folder.path, f"{error}; try --checkpoint {other.stem}") from error
-        damage = str(error)
-    try:
-        return Checkpoint.read(other), damage
-    except (OSError, ValueError) as error:
-        raise BadInput("RUN", folder.path, f"{damage}; {error}") from error

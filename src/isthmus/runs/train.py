@@ -16,12 +16,12 @@ from isthmus.data.tables.opening import WILD
 from isthmus.runs.config.build import Parts
 from isthmus.runs.config.validation import check, check_literal
 from isthmus.runs.execution.launch import launch
+from isthmus.runs.execution.reopening import reopen
 from isthmus.runs.execution.resources import Resources, resolve_resources
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeued
 from isthmus.runs.folder.provenance import provenance
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.resume import reopen
 from isthmus.training.distributed import cluster
 
 

@@ -9,8 +9,8 @@ from isthmus.common.errors import BadInput
 from isthmus.runs.config.build import plain
 from isthmus.runs.config.keys import check_trained
 from isthmus.runs.config.model import GROUPS
+from isthmus.runs.folder.checkpoints import read_checkpoint
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.loading import read_checkpoint
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.training.checkpoint.archive import checksum
 from isthmus.training.checkpoint.content import Checkpoint
