@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.common.errors import BadInput, check_int
+from isthmus.common.errors import LARGEST_SEED, BadInput, check_float, check_int, one_of
+from isthmus.core.densities.mixture import Mixture
 from isthmus.data.loading.prefetch import prefetch
 from isthmus.runs.packed.finding import find_model
 from isthmus.runs.packed.opening import OpenedModel, open_model
+from isthmus.tasks import paths
 from isthmus.tasks.inputs.examples import Accepted, Examples
 from isthmus.tasks.inputs.opening import examples_of
 
 BATCH_BYTES = 8 << 20  # of the examples that are computed together, as float32
 SMALLEST, LARGEST = 16, 4096  # examples in a batch
+SAMPLERS = ("prior", "mixture")
 AHEAD = 2  # batches that are read while one is computed
 
 
@@ -98,6 +102,112 @@ class TrainedModel:
     def reconstruction_error(self, x: Any, *, batch_size: int | None = None) -> np.ndarray:
         """The mean squared error of each example, in the units of the model. Shape: [N]."""
         return self._mapped(self._examples(x), self._mse, (), batch_size).numpy()
+
+    def generate(self, count: int = 16, *, sampler: str | None = None, seed: int = 0) -> Any:
+        """New examples: decoded codes that are drawn at random. What comes back is as of `decode`.
+
+        Args:
+            count: number of examples.
+            sampler: "prior", for models that have one, such as a VAE; or "mixture", a Gaussian mixture that
+                was fitted to the codes of training rows. None for the prior if there is one.
+            seed: of the random numbers; the same seed gives the same examples.
+
+        Raises:
+            BadInput: the model has no such sampler.
+        """
+        return self.decode(self.sample_codes(count, sampler=sampler, seed=seed))
+
+    def sample_codes(self, count: int, *, sampler: str | None = None, seed: int = 0) -> np.ndarray:
+        """Codes drawn at random; see `generate`. Shape: [count, D], float32."""
+        check_int("count", count)
+        generator = torch.Generator().manual_seed(check_int("seed", seed, least=0, most=LARGEST_SEED))
+        chosen = one_of("sampler", sampler or ("prior" if self.has_prior else "mixture"), SAMPLERS)
+        if chosen == "mixture":
+            return self._mixture.sample(count, generator).numpy()
+        if not self.has_prior:
+            fix = "the latent has no prior; give sampler=mixture, or train with latent=gaussian"
+            raise BadInput("sampler", sampler, fix)
+        return torch.randn(count, self.latent_dim, generator=generator).numpy()
+
+    def interpolate(self, start: Any, end: Any, *, steps: int = 8) -> Any:
+        """Examples on the way from those in `start` to those in `end`.
+
+        The path of the codes is a straight line; where the prior is normal, it is spherical (see
+        `paths.spherical`).
+
+        Args:
+            start: N examples.
+            end: as many.
+            steps: number of examples on each path, both ends included.
+
+        Returns:
+            Shape: [N, steps, ...]; of a table, N * steps rows.
+        """
+        check_int("steps", steps, least=2)
+        ends = [self._codes(self.encode(x)) for x in (start, end)]
+        if len(ends[0]) != len(ends[1]):
+            raise BadInput("end", f"{len(ends[1])} examples", f"must be as many as in start: {len(ends[0])}")
+        codes = (paths.spherical if self.has_prior else paths.linear)(ends[0], ends[1], steps)
+        return self._grid(codes)
+
+    def traverse(
+        self, x: Any = None, *, dims: Sequence[int] | None = None, steps: int = 7, span: float = 2.0
+    ) -> Any:
+        """Examples whose codes differ in one coordinate at a time.
+
+        Args:
+            x: one example, in a batch, whose code is the centre; None for the mean of the training codes.
+            dims: the coordinates; None for the 10 that vary most over the training rows.
+            steps: number of examples for each.
+            span: how far from the mean they go, in standard deviations of the training codes.
+
+        Returns:
+            Shape: [len(dims), steps, ...]; of a table, len(dims) * steps rows.
+        """
+        mean, std = self._code_statistics
+        check_int("steps", steps)
+        check_float("span", span, above=0.0)
+        chosen = std.argsort(descending=True)[:10].sort().values.tolist() if dims is None else list(dims)
+        for dim in chosen:
+            if check_int("dims", dim, least=0) >= self.latent_dim:
+                raise BadInput("dims", dim, f"must be below {self.latent_dim}, the size of a code")
+        centre = mean if x is None else self._codes(self.encode(x))[0].float()
+        codes = paths.traversals(centre, chosen, mean - span * std, mean + span * std, steps)
+        return self._grid(codes)
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether the model has a prior to sample from: a standard normal distribution."""
+        return self._opened.autoencoder.latent.probabilistic
+
+    @cached_property
+    def _mixture(self) -> Mixture:
+        tensors = self._fitted("mixture.", ("weights", "means", "factors"))
+        if tensors["means"].shape[1:] != (self.latent_dim,):
+            raise BadInput("mixture", list(tensors["means"].shape), "does not fit the size of a code")
+        return Mixture(**tensors)
+
+    @cached_property
+    def _code_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training codes. Shapes: [D], [D]."""
+        tensors = self._fitted("codes.", ("mean", "std"))
+        for name, each in tensors.items():
+            if each.shape != (self.latent_dim,) or not bool(each.isfinite().all()):
+                raise BadInput("codes", name, "is not as isthmus writes it; is the file damaged?")
+        return tensors["mean"].float(), tensors["std"].float()
+
+    def _fitted(self, prefix: str, names: Sequence[str]) -> dict[str, Tensor]:
+        found = self._opened.file.named(prefix)
+        if set(found) != set(names):
+            run = self.info.get("name")
+            fix = f"the model was packed before its run was done; pack it again: isthmus pack {run}"
+            raise BadInput("MODEL", prefix.rstrip("."), fix)
+        return found
+
+    def _grid(self, codes: Tensor) -> Any:
+        """Decoded codes [R, S, D]. Shape: [R, S, ...]; of a table, R * S rows."""
+        made = self.decode(codes.flatten(0, 1).numpy())
+        return made.reshape(*codes.shape[:2], *made.shape[1:]) if self.columns is None else made
 
     def _examples(self, x: Any, *, noisy: bool = False) -> Examples:
         return x if isinstance(x, Examples) else examples_of(x, self._accepted, noisy=noisy)

@@ -30,6 +30,7 @@ from isthmus.runs.execution.announcement import announcement
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeue_after
 from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.runs.packed.fitting import fitted
 from isthmus.runs.packed.packing import pack
 from isthmus.training.callbacks.checkpoints import BEST, Checkpoints
 from isthmus.training.callbacks.run_callback import RunCallback, RunContext
@@ -191,7 +192,8 @@ def _finish(
         callback.on_run_end(trainer, parts.module, results)
     background.flush()
     if trainer.is_global_zero:
-        pack(plain(cfg), folder.read_provenance()["data"], best, folder.path.name).write(folder.model)
+        packed = pack(plain(cfg), folder.read_provenance()["data"], best, folder.path.name)
+        fitted(packed, parts.data, parts.module.device).write(folder.model)
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)
 

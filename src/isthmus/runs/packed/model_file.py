@@ -26,11 +26,11 @@ class ModelFile(NamedTuple):
     """The content of a file.
 
     Attributes:
-        tensors: by name: ``autoencoder.*`` and ``scaling.*`` as in a checkpoint, and those of further parts.
+        tensors: by name: ``autoencoder.*`` and ``scaling.*`` as in a checkpoint, and what `fitting` adds.
         config: the groups that define the model, and ``data`` without places.
         data: the data it was trained on, as `Source.describe` and the run's provenance say.
         run: ``name``, ``checkpoint``, ``epoch``, ``step`` and ``checksum`` of the checkpoint.
-        further: plain values of further parts, by the name of the part.
+        further: plain values that `fitting` adds.
     """
 
     tensors: Mapping[str, Tensor]
@@ -66,6 +66,12 @@ class ModelFile(NamedTuple):
         file = cls(tensors, *groups)  # type: ignore[arg-type]
         check_targets(file.config)
         return file
+
+    def named(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose name begins with `prefix`, without it."""
+        return {
+            name.removeprefix(prefix): each for name, each in self.tensors.items() if name.startswith(prefix)
+        }
 
     @property
     def shape(self) -> tuple[int, ...]:

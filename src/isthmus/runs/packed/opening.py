@@ -60,19 +60,14 @@ def open_model(file: ModelFile, device: torch.device) -> OpenedModel:
         autoencoder = make()
     scaling = _scaling(file)
     autoencoder.to(_dtype(file))
-    _load(autoencoder, _named(file.tensors, "autoencoder."))
+    _load(autoencoder, file.named("autoencoder."))
     autoencoder.to(device).eval().requires_grad_(False)
     set_memory_format(autoencoder, channels_last="auto", accelerator=device.type, precision="32-true")
     return OpenedModel(autoencoder, scaling.to(device), record, file)
 
 
-def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose name begins with `prefix`, without it."""
-    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
-
-
 def _scaling(file: ModelFile) -> Scaling:
-    tensors = _named(file.tensors, "scaling.")
+    tensors = file.named("scaling.")
     scale, shift = tensors.get("scale"), tensors.get("shift")
     for name, each in (("scale", scale), ("shift", shift)):
         if each is None and name == "shift":
@@ -89,7 +84,7 @@ def _scaling(file: ModelFile) -> Scaling:
 
 def _dtype(file: ModelFile) -> torch.dtype:
     """float64 if the model was trained in it, or else float32."""
-    doubles = any(each.dtype is torch.float64 for each in _named(file.tensors, "autoencoder.").values())
+    doubles = any(each.dtype is torch.float64 for each in file.named("autoencoder.").values())
     return torch.float64 if doubles else torch.float32
 
 

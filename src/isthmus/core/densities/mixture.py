@@ -1,0 +1,69 @@
+"""Gaussian mixture over codes: p(z) = sum_k w_k N(z; mean_k, L_k L_k^T).
+
+As a density it scores anomalies; sampled, it replaces the prior of an autoencoder: Ghosh, Sajjadi, Vergari,
+Black and Scholkopf, "From variational to deterministic autoencoders" (arXiv:1903.12436), ex-post density
+estimation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.common.errors import BadInput
+
+LARGEST = 1e6  # magnitude of a factor: a sample stays finite
+
+
+class Mixture(nn.Module):
+    """A mixture of K normal distributions with full covariances.
+
+    Args:
+        weights: probabilities of the components. Shape: [K].
+        means: Shape: [K, D].
+        factors: lower Cholesky factors of the covariances. Shape: [K, D, D].
+
+    Raises:
+        BadInput: the numbers are not those of a mixture.
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def __init__(self, *, weights: Tensor, means: Tensor, factors: Tensor) -> None:
+        super().__init__()
+        components, dim = means.shape if means.ndim == 2 else (0, 0)
+        valid = (
+            components > 0
+            and weights.shape == (components,)
+            and factors.shape == (components, dim, dim)
+            and all(bool(each.isfinite().all()) for each in (weights, means, factors))
+            and bool((weights >= 0).all())
+            and 0.99 < float(weights.sum()) < 1.01
+            and bool((factors.diagonal(dim1=1, dim2=2) > 0).all())
+            and float(factors.abs().max()) < LARGEST
+        )
+        if not valid:
+            raise BadInput("mixture", list(means.shape), "is no Gaussian mixture; is the file damaged?")
+        self.register_buffer("weights", weights.float())
+        self.register_buffer("means", means.float())
+        self.register_buffer("factors", factors.float().tril())
+
+    def energy(self, z: Tensor) -> Tensor:
+        """Negative log density, in nats. Shapes: [B, D] -> [B]."""
+        offset = (z[:, None] - self.means).transpose(0, 1)  # [K, B, D]
+        white = torch.linalg.solve_triangular(self.factors, offset.transpose(1, 2), upper=False)
+        log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        constant = 0.5 * z.shape[1] * math.log(2 * math.pi)
+        logs = self.weights.log() - log_det - constant - 0.5 * white.square().sum(1).T  # [B, K]
+        return -logs.logsumexp(1)
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` codes; the generator is on the CPU. Shape: [count, D]."""
+        chosen = torch.multinomial(self.weights.cpu(), count, replacement=True, generator=generator)
+        noise = torch.randn(count, self.means.shape[1], generator=generator).to(self.means.device)
+        chosen = chosen.to(self.means.device)
+        return self.means[chosen] + (self.factors[chosen] @ noise[..., None])[..., 0]

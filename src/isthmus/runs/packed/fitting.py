@@ -1,0 +1,89 @@
+"""Fits what a trained model needs besides its weights, on training and held-out rows: see `Fitted`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.core.densities.mixture import Mixture
+from isthmus.data.module import DataModule
+from isthmus.runs.packed.model_file import ModelFile
+from isthmus.runs.packed.opening import OpenedModel, open_model
+
+MOST_ROWS = 10_000  # of training and of validation rows, each
+COMPONENTS = 10  # of a mixture, at most
+ROWS_PER_COMPONENT = 20  # for each coordinate
+ITERATIONS = 25  # of expectation maximisation
+
+
+def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile:
+    """The model with the distribution of its codes: ``codes.*`` and ``mixture.*``.
+
+    Args:
+        file: the model, with its weights alone.
+        data: that it was trained on.
+        device: where to compute.
+    """
+    model = open_model(file, device)
+    codes = _codes(model, data, spread(data.split.train))
+    tensors = {"codes.mean": codes.mean(0), "codes.std": codes.std(0, correction=0)}
+    mixture = fit_mixture(codes)
+    tensors |= {f"mixture.{name}": each for name, each in mixture.state_dict().items()}
+    return file._replace(tensors={**file.tensors, **tensors})
+
+
+def spread(rows: Tensor) -> Tensor:
+    """At most `MOST_ROWS` of the rows, evenly spaced."""
+    return rows[:: max(1, -(-len(rows) // MOST_ROWS))]
+
+
+def batches(model: OpenedModel, data: DataModule, rows: Tensor) -> Iterator[Tensor]:
+    """These rows as values of the model, on its device. Shape: [B, ...]."""
+    scale = model.scaling.scale
+    for batch in data.whole_loader(rows):
+        yield model.scaling(batch.x.to(scale.device))
+
+
+def _codes(model: OpenedModel, data: DataModule, rows: Tensor) -> Tensor:
+    """Shape: [N, D], float32, on the CPU."""
+    with torch.inference_mode():
+        found = [model.autoencoder.encode(x).z.float().cpu() for x in batches(model, data, rows)]
+    return torch.cat(found)
+
+
+def fit_mixture(codes: Tensor, *, components: int = COMPONENTS) -> Mixture:
+    """A Gaussian mixture of at most `components`, fewer where there are few codes. Shape: [N, D].
+
+    Fitted to standardised codes by scikit-learn; one component has the covariance of Ledoit and Wolf, which
+    is sound where there are fewer codes than coordinates.
+    """
+    count, dim = codes.shape
+    mean, std = codes.mean(0), codes.std(0, correction=0).clamp(min=1e-6)
+    standard = ((codes - mean) / std).double().numpy()
+    most = max(1, min(components, count // (ROWS_PER_COMPONENT * dim)))
+    if most == 1:
+        from sklearn.covariance import LedoitWolf
+
+        with warnings.catch_warnings(action="ignore"):  # of a single code
+            estimate = LedoitWolf().fit(standard)
+        weights, means = np.ones(1), estimate.location_[None]
+        covariances = estimate.covariance_[None]
+    else:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        estimator = GaussianMixture(
+            most, random_state=0, reg_covar=1e-4, max_iter=ITERATIONS, init_params="k-means++"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # near enough
+            estimator.fit(standard)
+        weights, means, covariances = estimator.weights_, estimator.means_, estimator.covariances_
+    regular = covariances + 1e-6 * np.eye(dim)
+    factors = torch.from_numpy(np.linalg.cholesky(regular)) * std[:, None]
+    centres = torch.from_numpy(means) * std + mean
+    return Mixture(weights=torch.from_numpy(weights), means=centres, factors=factors)
