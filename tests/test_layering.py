@@ -18,7 +18,7 @@ ARROWS = {
     "cli": {"cli", "runs", "sweeps", "tasks", "reports"},
     "sweeps": {"sweeps", "runs"},
     "api": {"tasks", "runs"},
-    "tasks": {"tasks", "runs", "data"},
+    "tasks": {"tasks", "runs", "training", "data"},
     "reports": {"reports", "runs"},
     "runs": {"runs", "training", "data"},
     "training": {"training"},

@@ -6,6 +6,7 @@ import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from isthmus.common.run_names import LATEST
 from isthmus.runs.folder.lookup import runs_in
@@ -23,6 +24,28 @@ def run_folders(typed: str, before: Sequence[str]) -> Iterable[str]:
     runs = list(runs_in())
     names = [run.name for run in runs if not DATED.match(run.name)]
     return (*map(str, runs), *names, *([LATEST] if runs else []))
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """Add the argument ``run`` of a command that needs a trained model, but not its training data."""
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="a run folder, the name of a run in outputs/, latest, or a packed model (.isthmus)",
+    )
+
+
+def add_output(parser: ArgumentParser, task: str) -> None:
+    """Add the options of a command that writes results to a folder: ``--output`` and ``--device``."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help=f"a new folder for the results; default: {task}/ in the run folder",
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
 
 
 def add_overrides(parser: ArgumentParser, help: str) -> None:

@@ -19,7 +19,10 @@ from isthmus.runs.errors import interruption_behind
 from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.guarded_streams import guard_streams, write_error
 
-COMMANDS = ("train", "evaluate", "resume", "reproduce", "show", "board", "completion")
+COMMANDS = (
+    *("train", "evaluate", "resume", "reproduce", "show", "board"),
+    *("generate", "pack", "completion"),
+)
 
 # options with which a training command prints text instead of training
 PRINTING = ("-h", "--help", "--json", "--cfg", "-c", "--info", "-i", "--hydra-help")

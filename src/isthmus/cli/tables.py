@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus.common.messages import command_line, escaped, relative
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from isthmus.runs.folder.run_folder import RunFolder
 
 UNITS = {"psnr": "dB", "kl": "nats"}
@@ -74,6 +76,12 @@ def print_run(folder: RunFolder) -> None:
     print(f"  {command('isthmus', 'reproduce', here)}    train it again, and compare to the bit")
     print(f"  {command('isthmus', 'board', here.parent)}    compare runs in TensorBoard")
     print("  isthmus train --help    every group and its choices")
+
+
+def print_files(files: Sequence[Path]) -> None:
+    """Print which files a command has written."""
+    for file in files:
+        print(f"  {printable(relative(file))}")
 
 
 def _number(value: float | None) -> str:

@@ -44,12 +44,13 @@ class TrainedModel:
         columns: of a table, in the order of training; None for other data.
         label_names: of the classes of the training data, or None.
         config: what defines the model and its data, in plain types.
-        info: which run and checkpoint it is from.
+        name: of the run or the file that it was opened from.
+        info: which checkpoint of the run it is from.
         device: where it computes.
     """
 
-    def __init__(self, opened: OpenedModel, device: torch.device) -> None:
-        file = opened.file
+    def __init__(self, opened: OpenedModel, device: torch.device, name: str) -> None:
+        file, self.name = opened.file, name
         self.device = device
         self.shape, self.value_range = file.shape, file.value_range
         self.config, self.info, self.label_names = dict(file.config), dict(file.run), file.label_names
@@ -62,7 +63,7 @@ class TrainedModel:
         architecture, loss = (
             self.config[group]["_target_"].split(".")[-1] for group in ("architecture", "loss")
         )
-        where = f"run {self.info.get('name')}, epoch {self.info.get('epoch')}"
+        where = f"{self.name}, epoch {self.info.get('epoch')}"
         shape = "x".join(map(str, self.shape))
         return (
             f"<isthmus model: {shape} -> {self.latent_dim}, {architecture}, {loss}; {where}; {self.device}>"
@@ -147,8 +148,28 @@ class TrainedModel:
         ends = [self._codes(self.encode(x)) for x in (start, end)]
         if len(ends[0]) != len(ends[1]):
             raise BadInput("end", f"{len(ends[1])} examples", f"must be as many as in start: {len(ends[0])}")
-        codes = (paths.spherical if self.has_prior else paths.linear)(ends[0], ends[1], steps)
-        return self._grid(codes)
+        return self.interpolate_codes(*ends, steps=steps)
+
+    def interpolate_codes(self, start: Any, end: Any, *, steps: int = 8) -> Any:
+        """As `interpolate`, from codes to codes. Shapes: [N, D], [N, D] -> [N, steps, ...]."""
+        path = paths.spherical if self.has_prior else paths.linear
+        return self._grid(path(self._codes(start), self._codes(end), steps))
+
+    def plane(self, steps: int = 20, *, span: float = 2.5) -> Any:
+        """Examples of two-dimensional codes on a grid: the second coordinate falls from top to bottom.
+
+        Args:
+            steps: codes on each side.
+            span: half of the side, in standard deviations of the training codes, around their mean.
+
+        Returns:
+            Shape: [steps, steps, ...].
+        """
+        mean, std = self._code_statistics
+        if self.latent_dim != 2:
+            raise BadInput("latent.dim", self.latent_dim, "only codes of two numbers form a plane")
+        right, up = (torch.linspace(-span, span, steps) * std[at] + mean[at] for at in (0, 1))
+        return self._grid(torch.cartesian_prod(up.flip(0), right).flip(1).reshape(steps, steps, 2))
 
     def traverse(
         self, x: Any = None, *, dims: Sequence[int] | None = None, steps: int = 7, span: float = 2.0
@@ -180,6 +201,15 @@ class TrainedModel:
         """Whether the model has a prior to sample from: a standard normal distribution."""
         return self._opened.autoencoder.latent.probabilistic
 
+    @property
+    def displayed_range(self) -> tuple[float, float]:
+        """The values of decoded images that are shown as black and white."""
+        low, high = self.value_range
+        if self._accepted.pixel_unit is not None:
+            return low, high
+        ends = self._accepted.scaling.invert(torch.tensor([low, high]))
+        return float(ends.min()), float(ends.max())
+
     @cached_property
     def _mixture(self) -> Mixture:
         tensors = self._fitted("mixture.", ("weights", "means", "factors"))
@@ -199,8 +229,7 @@ class TrainedModel:
     def _fitted(self, prefix: str, names: Sequence[str]) -> dict[str, Tensor]:
         found = self._opened.file.named(prefix)
         if set(found) != set(names):
-            run = self.info.get("name")
-            fix = f"the model was packed before its run was done; pack it again: isthmus pack {run}"
+            fix = "the model was packed before its run was done; pack it again with isthmus pack"
             raise BadInput("MODEL", prefix.rstrip("."), fix)
         return found
 
@@ -295,8 +324,8 @@ def load_model(path: str | Path, *, device: str | torch.device | None = None) ->
     Raises:
         BadInput: there is no such model, it is damaged, or there is no such device.
     """
-    place = _device(device)
-    return TrainedModel(open_model(find_model(path), place), place)
+    place, (found, file) = _device(device), find_model(path)
+    return TrainedModel(open_model(file, place), place, found.absolute().stem)
 
 
 def _device(name: str | torch.device | None) -> torch.device:

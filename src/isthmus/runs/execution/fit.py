@@ -192,7 +192,7 @@ def _finish(
         callback.on_run_end(trainer, parts.module, results)
     background.flush()
     if trainer.is_global_zero:
-        packed = pack(plain(cfg), folder.read_provenance()["data"], best, folder.path.name)
+        packed = pack(plain(cfg), folder.read_provenance()["data"], best)
         fitted(packed, parts.data, parts.module.device).write(folder.model)
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)

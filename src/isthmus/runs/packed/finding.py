@@ -10,26 +10,29 @@ from isthmus.runs.packed.model_file import ModelFile
 from isthmus.training.checkpoint.archive import checksum
 
 
-def find_model(typed: str | Path) -> ModelFile:
+def find_model(typed: str | Path) -> tuple[Path, ModelFile]:
     """The model in a file or of a run.
 
     A run that is not finished, or older than model files, is packed in memory, which takes seconds; it then
     has neither thresholds nor samplers.
+
+    Returns:
+        The file or the run folder, and the model.
 
     Raises:
         BadInput: there is none, or it cannot be read.
     """
     place = find_run(Path(typed).expanduser())
     if place.is_file():
-        return ModelFile.read(place)
+        return place, ModelFile.read(place)
     own, best = place / MODEL, place / "checkpoints" / "best.ckpt"
     if own.is_file():
         file = ModelFile.read(own)
         if not best.exists() or file.run.get("checksum") == checksum(best):
-            return file
+            return place, file
     if not place.is_dir():
         raise BadInput("RUN", place, "there is no such file or folder; give a run, or a packed model")
     from isthmus.runs.folder.run_folder import RunFolder
     from isthmus.runs.packed.packing import pack_folder
 
-    return pack_folder(RunFolder.open(place))
+    return place, pack_folder(RunFolder.open(place))

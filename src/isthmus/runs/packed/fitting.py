@@ -36,6 +36,11 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
     return file._replace(tensors={**file.tensors, **tensors})
 
 
+def is_fitted(file: ModelFile) -> bool:
+    """Whether `fitted` made the model."""
+    return bool(file.named("mixture."))
+
+
 def spread(rows: Tensor) -> Tensor:
     """At most `MOST_ROWS` of the rows, evenly spaced."""
     return rows[:: max(1, -(-len(rows) // MOST_ROWS))]

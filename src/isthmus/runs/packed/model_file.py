@@ -29,7 +29,7 @@ class ModelFile(NamedTuple):
         tensors: by name: ``autoencoder.*`` and ``scaling.*`` as in a checkpoint, and what `fitting` adds.
         config: the groups that define the model, and ``data`` without places.
         data: the data it was trained on, as `Source.describe` and the run's provenance say.
-        run: ``name``, ``checkpoint``, ``epoch``, ``step`` and ``checksum`` of the checkpoint.
+        run: ``checkpoint``, ``epoch``, ``step`` and ``checksum`` of the checkpoint.
         further: plain values that `fitting` adds.
     """
 

@@ -18,19 +18,17 @@ from isthmus.training.checkpoint.content import Checkpoint
 PLACES = ("path", "val_path", "test_path", "root", "labels")  # keys of data that say where they are
 
 
-def pack(config: Mapping[str, Any], data: Mapping[str, Any], checkpoint: Checkpoint, name: str) -> ModelFile:
+def pack(config: Mapping[str, Any], data: Mapping[str, Any], checkpoint: Checkpoint) -> ModelFile:
     """The model of a run.
 
     Args:
         config: of the run, in plain types.
         data: their description in the run's provenance.
         checkpoint: with the weights.
-        name: of the run.
     """
     own = {group: config[group] for group in GROUPS}
     own["data"] = {key: value for key, value in config["data"].items() if key not in PLACES}
     run = {
-        "name": name,
         "checkpoint": checkpoint.path.stem,
         "epoch": checkpoint.epoch,
         "step": checkpoint.step,
@@ -52,4 +50,4 @@ def pack_folder(folder: RunFolder) -> ModelFile:
         raise BadInput("RUN", folder.path, fix)
     checkpoint, _ = read_checkpoint(folder, None)
     check_trained(checkpoint.config, cfg)
-    return pack(plain(cfg), data, checkpoint, folder.path.name)
+    return pack(plain(cfg), data, checkpoint)
