@@ -10,7 +10,7 @@ from sklearn.datasets import make_blobs
 from sklearn.mixture import GaussianMixture
 
 from isthmus.common.errors import BadInput
-from isthmus.core.densities.mixture import Mixture
+from isthmus.core.detection.mixture import Mixture
 from isthmus.runs.packed.fitting import fit_mixture
 
 

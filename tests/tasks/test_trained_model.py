@@ -47,7 +47,7 @@ def test_codes_and_errors_are_those_of_training(kind, run_of, model_of):
     run, model = run_of(kind), model_of(kind)
     x, latents = given(kind, run), recorded(run)
     rows = latents["ids"].numpy()
-    codes, errors = model.encode(x), model.reconstruction_error(x)
+    codes, errors = model.encode(x), model.score(x, score="mse")
     np.testing.assert_allclose(codes[rows], latents["codes"].numpy(), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(errors[rows], latents["mse"].numpy(), rtol=1e-3, atol=1e-5)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,14 @@ import torch
 from torch import Tensor
 
 from isthmus.common.errors import LARGEST_SEED, BadInput, check_float, check_int, one_of
-from isthmus.core.densities.mixture import Mixture
-from isthmus.data.loading.prefetch import prefetch
+from isthmus.core.detection.detector import SCORES
 from isthmus.runs.packed.finding import find_model
 from isthmus.runs.packed.opening import OpenedModel, open_model
 from isthmus.tasks import paths
-from isthmus.tasks.inputs.examples import Accepted, Examples
-from isthmus.tasks.inputs.opening import examples_of
+from isthmus.tasks.detection import Detection, p_values, threshold_for
+from isthmus.tasks.engine import Engine
 
-BATCH_BYTES = 8 << 20  # of the examples that are computed together, as float32
-SMALLEST, LARGEST = 16, 4096  # examples in a batch
 SAMPLERS = ("prior", "mixture")
-AHEAD = 2  # batches that are read while one is computed
 
 
 class TrainedModel:
@@ -57,7 +52,8 @@ class TrainedModel:
         self.latent_dim: int = opened.autoencoder.latent.dim
         preparation = opened.record.preparation if opened.record else None
         self.columns = [column.name for column in preparation.columns] if preparation else None
-        self._opened, self._accepted = opened, Accepted.by(opened)
+        self._engine = Engine(opened, device)
+        self._accepted = self._engine.accepted
 
     def __repr__(self) -> str:
         architecture, loss = (
@@ -81,7 +77,7 @@ class TrainedModel:
         Raises:
             BadInput: examples of another shape, out of range or missing, or unknown columns.
         """
-        codes = self._mapped(self._examples(x), self._code, (self.latent_dim,), batch_size)
+        codes = self._engine.gathered(self._engine.examples(x), self._code, batch_size)["z"]
         return codes.to(x.device) if isinstance(x, Tensor) else codes.numpy()
 
     def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
@@ -91,18 +87,73 @@ class TrainedModel:
         for a tensor.
         """
         codes = self._codes(z)
-        step = batch_size or self._batch_size()
+        step = batch_size or self._engine.batch_size
         made = torch.cat([self._decoded(part.to(self.device)).cpu() for part in codes.split(step)])
         return self._given_back(made, z)
 
     def reconstruct(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Decode the codes of examples. What comes back is like `x`."""
-        examples = self._examples(x)
-        return examples.restored(self._mapped(examples, self._reconstructed, self.shape, batch_size))
+        examples = self._engine.examples(x)
+        return examples.restored(self._engine.gathered(examples, self._reconstruction, batch_size)["x"])
 
-    def reconstruction_error(self, x: Any, *, batch_size: int | None = None) -> np.ndarray:
-        """The mean squared error of each example, in the units of the model. Shape: [N]."""
-        return self._mapped(self._examples(x), self._mse, (), batch_size).numpy()
+    def score(self, x: Any, *, score: str = "combined", batch_size: int | None = None) -> np.ndarray:
+        """Anomaly scores; larger is more anomalous. Shape: [N], float32.
+
+        Args:
+            x: examples; see the class.
+            score: one of combined, mse, likelihood, whitened, residual, code; see
+                `core.detection.detector.Detector`.
+            batch_size: see `encode`.
+        """
+        one_of("score", score, SCORES)
+        examples = self._engine.examples(x)
+        if score == "mse":  # needs nothing that was fitted, so unfinished runs have it too
+            return self._engine.gathered(examples, self._mse, batch_size)["mse"].numpy()
+        return self._engine.gathered(examples, self._scores(score), batch_size)[score].numpy()
+
+    def detect(
+        self,
+        x: Any,
+        *,
+        false_alarm_rate: float | None = None,
+        score: str = "combined",
+        batch_size: int | None = None,
+    ) -> Detection:
+        """Which examples are anomalies.
+
+        Args:
+            x: examples; see the class.
+            false_alarm_rate: the share of new normal examples that may be taken for anomalies, on average;
+                None for 0.01, or the least for which there were enough validation rows.
+            score: see `score`.
+            batch_size: see `encode`.
+
+        Raises:
+            BadInput: see `encode`; or there were no validation rows, or too few for the rate.
+        """
+        one_of("score", score, SCORES)
+        held_out = self._engine.held_out.get(score, torch.empty(0))
+        limit, rate = threshold_for(held_out, false_alarm_rate)
+        found = self._engine.gathered(self._engine.examples(x), self._scores(score), batch_size)
+        scores = found[score]
+        return Detection(
+            score=scores.numpy(),
+            p_value=p_values(scores, held_out),
+            outlier=(scores > limit).numpy(),
+            threshold=limit,
+            false_alarm_rate=rate,
+        )
+
+    def explain(self, x: Any, *, batch_size: int | None = None) -> Any:
+        """How much each feature of an example departs from its reconstruction.
+
+        Squared standardised residuals, as shares of their sum: those of normal examples are all alike.
+
+        Returns:
+            Shape: [N, C, H, W] or [N, F]; of a table [N, C], one for each column of training. float32.
+        """
+        examples = self._engine.examples(x)
+        return self._engine.gathered(examples, self._shares, batch_size)["share"].numpy()
 
     def generate(self, count: int = 16, *, sampler: str | None = None, seed: int = 0) -> Any:
         """New examples: decoded codes that are drawn at random. What comes back is as of `decode`.
@@ -124,7 +175,7 @@ class TrainedModel:
         generator = torch.Generator().manual_seed(check_int("seed", seed, least=0, most=LARGEST_SEED))
         chosen = one_of("sampler", sampler or ("prior" if self.has_prior else "mixture"), SAMPLERS)
         if chosen == "mixture":
-            return self._mixture.sample(count, generator).numpy()
+            return self._engine.detector.mixture.sample(count, generator).cpu().numpy()
         if not self.has_prior:
             fix = "the latent has no prior; give sampler=mixture, or train with latent=gaussian"
             raise BadInput("sampler", sampler, fix)
@@ -165,7 +216,7 @@ class TrainedModel:
         Returns:
             Shape: [steps, steps, ...].
         """
-        mean, std = self._code_statistics
+        mean, std = self._engine.code_statistics
         if self.latent_dim != 2:
             raise BadInput("latent.dim", self.latent_dim, "only codes of two numbers form a plane")
         right, up = (torch.linspace(-span, span, steps) * std[at] + mean[at] for at in (0, 1))
@@ -185,7 +236,7 @@ class TrainedModel:
         Returns:
             Shape: [len(dims), steps, ...]; of a table, len(dims) * steps rows.
         """
-        mean, std = self._code_statistics
+        mean, std = self._engine.code_statistics
         check_int("steps", steps)
         check_float("span", span, above=0.0)
         chosen = std.argsort(descending=True)[:10].sort().values.tolist() if dims is None else list(dims)
@@ -199,7 +250,7 @@ class TrainedModel:
     @property
     def has_prior(self) -> bool:
         """Whether the model has a prior to sample from: a standard normal distribution."""
-        return self._opened.autoencoder.latent.probabilistic
+        return self._engine.autoencoder.latent.probabilistic
 
     @property
     def displayed_range(self) -> tuple[float, float]:
@@ -210,89 +261,44 @@ class TrainedModel:
         ends = self._accepted.scaling.invert(torch.tensor([low, high]))
         return float(ends.min()), float(ends.max())
 
-    @cached_property
-    def _mixture(self) -> Mixture:
-        tensors = self._fitted("mixture.", ("weights", "means", "factors"))
-        if tensors["means"].shape[1:] != (self.latent_dim,):
-            raise BadInput("mixture", list(tensors["means"].shape), "does not fit the size of a code")
-        return Mixture(**tensors)
-
-    @cached_property
-    def _code_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the training codes. Shapes: [D], [D]."""
-        tensors = self._fitted("codes.", ("mean", "std"))
-        for name, each in tensors.items():
-            if each.shape != (self.latent_dim,) or not bool(each.isfinite().all()):
-                raise BadInput("codes", name, "is not as isthmus writes it; is the file damaged?")
-        return tensors["mean"].float(), tensors["std"].float()
-
-    def _fitted(self, prefix: str, names: Sequence[str]) -> dict[str, Tensor]:
-        found = self._opened.file.named(prefix)
-        if set(found) != set(names):
-            fix = "the model was packed before its run was done; pack it again with isthmus pack"
-            raise BadInput("MODEL", prefix.rstrip("."), fix)
-        return found
-
     def _grid(self, codes: Tensor) -> Any:
         """Decoded codes [R, S, D]. Shape: [R, S, ...]; of a table, R * S rows."""
         made = self.decode(codes.flatten(0, 1).numpy())
         return made.reshape(*codes.shape[:2], *made.shape[1:]) if self.columns is None else made
 
-    def _examples(self, x: Any, *, noisy: bool = False) -> Examples:
-        return x if isinstance(x, Examples) else examples_of(x, self._accepted, noisy=noisy)
+    def _code(self, x: Tensor) -> dict[str, Tensor]:
+        return {"z": self._engine.autoencoder.encode(x).z}
 
-    def batches(self, examples: Examples, size: int | None = None) -> Iterator[Tensor]:
-        """The examples in order, as values of the model, on its device. Shape: [B, ...]."""
-        step = self._batch_size() if size is None else check_int("batch_size", size)
-        starts = range(0, len(examples), step)
-        read = prefetch(
-            starts,
-            lambda start: examples.take(start, start + step),
-            size=lambda start: 0,
-            most=AHEAD,
-            room=1,
-        )
-        dtype = self._opened.scaling.scale.dtype
-        for batch in read:
-            yield batch.to(self.device, dtype, non_blocking=True)
+    def _reconstruction(self, x: Tensor) -> dict[str, Tensor]:
+        return {"x": self._engine.autoencoder.reconstruct(x)}
 
-    def _mapped(
-        self,
-        examples: Examples,
-        function: Callable[[Tensor], Tensor],
-        shape: Sequence[int],
-        batch_size: int | None,
-    ) -> Tensor:
-        """The results of all batches, on the CPU. Shape: [N, *shape], float32."""
-        whole = torch.empty(len(examples), *shape)
-        done = 0
-        with torch.inference_mode():
-            for batch in self.batches(examples, batch_size):
-                whole[done : done + len(batch)] = function(batch)
-                done += len(batch)
-        return whole
+    def _mse(self, x: Tensor) -> dict[str, Tensor]:
+        return {"mse": (self._engine.autoencoder.reconstruct(x) - x).square().flatten(1).mean(1)}
 
-    def _batch_size(self) -> int:
-        return max(SMALLEST, min(LARGEST, BATCH_BYTES // (4 * int(np.prod(self.shape)))))
+    def _scores(self, name: str) -> Callable[[Tensor], dict[str, Tensor]]:
+        engine = self._engine
+        return lambda x: {name: engine.detector(engine.autoencoder, x)[name]}
 
-    def _code(self, x: Tensor) -> Tensor:
-        return self._opened.autoencoder.encode(x).z
+    def _shares(self, x: Tensor) -> dict[str, Tensor]:
+        """See `explain`."""
+        residual = x - self._engine.autoencoder.reconstruct(x)
+        squares = self._engine.detector.residuals.standardised(residual).square()
+        shares = squares / squares.sum(1, keepdim=True).clamp(min=1e-30)
+        record = self._accepted.record
+        if record is None:
+            return {"share": shares.reshape(x.shape)}
+        places = [place for _, place in record.preparation.places()]
+        return {"share": torch.stack([shares[:, place].sum(1) for place in places], dim=1)}
 
     @torch.inference_mode()
     def _decoded(self, z: Tensor) -> Tensor:
-        return self._opened.autoencoder.decode(z).float()
-
-    def _reconstructed(self, x: Tensor) -> Tensor:
-        return self._opened.autoencoder.reconstruct(x)
-
-    def _mse(self, x: Tensor) -> Tensor:
-        return (self._opened.autoencoder.reconstruct(x) - x).square().flatten(1).mean(1)
+        return self._engine.autoencoder.decode(z).float()
 
     def _codes(self, z: Any) -> Tensor:
         """Checked codes on the CPU. Shape: [N, D]."""
         try:
             codes = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
-            codes = codes.detach().cpu().to(self._opened.scaling.scale.dtype)
+            codes = codes.detach().cpu().to(self._engine.dtype)
         except (TypeError, ValueError, RuntimeError) as error:
             raise BadInput("z", type(z).__name__, f"must be an array of numbers ({error})") from error
         if codes.ndim != 2 or codes.shape[1] != self.latent_dim or not len(codes):

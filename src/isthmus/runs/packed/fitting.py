@@ -1,7 +1,8 @@
-"""Fits what a trained model needs besides its weights, on training and held-out rows: see `Fitted`."""
+"""Fits what a trained model needs besides its weights, on training and held-out rows."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 
@@ -9,19 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.core.densities.mixture import Mixture
+from isthmus.core.detection.mixture import Mixture
 from isthmus.data.module import DataModule
+from isthmus.runs.packed.detecting import Normal, fit_detector
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.runs.packed.opening import OpenedModel, open_model
 
 MOST_ROWS = 10_000  # of training and of validation rows, each
 COMPONENTS = 10  # of a mixture, at most
-ROWS_PER_COMPONENT = 20  # for each coordinate
+ROWS_PER_COMPONENT = 10  # for each coordinate
+MOST_VALUES = 16 << 20  # of these rows, each: residuals are held in memory
 ITERATIONS = 25  # of expectation maximisation
 
 
 def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile:
-    """The model with the distribution of its codes: ``codes.*`` and ``mixture.*``.
+    """The model with ``codes.*``, ``mixture.*``, ``detector.*`` and ``held_out.*``: see `TrainedModel`.
 
     Args:
         file: the model, with its weights alone.
@@ -29,21 +32,27 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
         device: where to compute.
     """
     model = open_model(file, device)
-    codes = _codes(model, data, spread(data.split.train))
+    most = max(1, min(MOST_ROWS, MOST_VALUES // math.prod(file.shape)))
+    trained, held_out = (
+        _normal(model, data, spread(rows, most)) for rows in (data.split.train, data.split.val)
+    )
+    codes = trained.codes
+    mixture = fit_mixture(torch.cat([codes, held_out.codes]))
+    detector, scores = fit_detector(trained, held_out, mixture)
     tensors = {"codes.mean": codes.mean(0), "codes.std": codes.std(0, correction=0)}
-    mixture = fit_mixture(codes)
-    tensors |= {f"mixture.{name}": each for name, each in mixture.state_dict().items()}
+    tensors |= {f"detector.{name}": each for name, each in detector.state_dict().items()}
+    tensors |= {f"held_out.{name}": each for name, each in scores.items()}
     return file._replace(tensors={**file.tensors, **tensors})
 
 
 def is_fitted(file: ModelFile) -> bool:
     """Whether `fitted` made the model."""
-    return bool(file.named("mixture."))
+    return bool(file.named("detector."))
 
 
-def spread(rows: Tensor) -> Tensor:
-    """At most `MOST_ROWS` of the rows, evenly spaced."""
-    return rows[:: max(1, -(-len(rows) // MOST_ROWS))]
+def spread(rows: Tensor, most: int) -> Tensor:
+    """At most `most` of the rows, evenly spaced."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def batches(model: OpenedModel, data: DataModule, rows: Tensor) -> Iterator[Tensor]:
@@ -53,11 +62,18 @@ def batches(model: OpenedModel, data: DataModule, rows: Tensor) -> Iterator[Tens
         yield model.scaling(batch.x.to(scale.device))
 
 
-def _codes(model: OpenedModel, data: DataModule, rows: Tensor) -> Tensor:
-    """Shape: [N, D], float32, on the CPU."""
+def _normal(model: OpenedModel, data: DataModule, rows: Tensor) -> Normal:
+    """These rows through the model; on the CPU, in float32."""
+    autoencoder, features = model.autoencoder, math.prod(model.file.shape)
+    none = Normal(torch.empty(0, autoencoder.latent.dim), torch.empty(0, features), torch.empty(0))
+    parts = [none]
     with torch.inference_mode():
-        found = [model.autoencoder.encode(x).z.float().cpu() for x in batches(model, data, rows)]
-    return torch.cat(found)
+        for x in batches(model, data, rows) if len(rows) else ():
+            z = autoencoder.encode(x).z
+            raw = autoencoder.decoder(z)
+            residual = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
+            parts.append(Normal(*(each.float().cpu() for each in (z, residual, autoencoder.loss(raw, x)))))
+    return Normal(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
 def fit_mixture(codes: Tensor, *, components: int = COMPONENTS) -> Mixture:

@@ -1,0 +1,102 @@
+"""Anomaly scores of a trained autoencoder: how unlike normal examples a reconstruction and a code are.
+
+The combined score is the larger of two: that of the residual, which is large off the manifold that the
+decoder spans, and that of the code, which is large on it, but far from normal codes. Both are logarithms in
+standard deviations over held-out normal examples, so that they can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.common.errors import BadInput
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.residuals import Residuals
+
+SCORES = ("combined", "mse", "likelihood", "whitened", "residual", "code")
+COMBINED = ("residual", "code")  # what the combined score is made of
+TINY = 1e-12
+
+
+class Detector(nn.Module):
+    """Scores examples; larger is more anomalous.
+
+    - mse: the mean squared error.
+    - likelihood: the loss of the reconstruction, which is a negative log-likelihood for bce, gaussian, mixed.
+    - whitened: the mean squared error in standard deviations of each feature over normal examples.
+    - residual: the Mahalanobis distance of the residual, which also knows how errors go together.
+    - code: the negative log density of the code under the Gaussian mixture of normal codes.
+    - combined: see the module; the default.
+
+    Args:
+        residuals: of normal examples.
+        mixture: of their codes.
+        origin: the least energy of normal codes, from which that of others is counted. Shape: [].
+        centre: mean log score of held-out normal examples, for each of `COMBINED`. Shape: [2].
+        spread: standard deviation of these, above 0. Shape: [2].
+    """
+
+    origin: Tensor
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(
+        self, residuals: Residuals, mixture: Mixture, *, origin: Tensor, centre: Tensor, spread: Tensor
+    ) -> None:
+        super().__init__()
+        self.residuals, self.mixture = residuals, mixture
+        for name, each, shape in (("origin", origin, ()), ("centre", centre, (2,)), ("spread", spread, (2,))):
+            if tuple(each.shape) != shape or not bool(each.isfinite().all()):
+                raise BadInput("detector", name, "is not as isthmus writes it; damaged?")
+            self.register_buffer(name, each.float())
+        if not bool((self.spread > 0).all()):
+            raise BadInput("detector", "spread", "must be above 0")
+
+    def forward(self, autoencoder: Autoencoder, x: Tensor) -> dict[str, Tensor]:
+        """All scores of a batch, by the names in `SCORES`. Shapes: [B, ...] -> [B] each."""
+        z = autoencoder.encode(x).z
+        raw = autoencoder.decoder(z)
+        residual = (x - autoencoder.loss.reconstruction(raw)).flatten(1).float()
+        found = self.parts(residual, z.float())
+        found |= {"mse": residual.square().mean(1), "likelihood": autoencoder.loss(raw, x).float()}
+        return {name: found[name] for name in SCORES}
+
+    def parts(self, residual: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """The scores that were fitted to normal examples. Shapes: [B, F], [B, D] -> [B] each."""
+        y = self.residuals.standardised(residual)
+        found = {
+            "whitened": y.square().mean(1),
+            "residual": self.residuals.distance(y),
+            "code": self.mixture.energy(z),
+        }
+        logs = log_scores(found["residual"], found["code"], self.origin, z.shape[1])
+        found["combined"] = ((logs - self.centre) / self.spread).amax(1)
+        return found
+
+
+def log_scores(residual: Tensor, energy: Tensor, origin: Tensor, dim: int) -> Tensor:
+    """Logarithms of both scores. The energy counts from `origin`, and as D / 2 there, its mean for a normal
+    distribution, so that its logarithm is defined. Shapes: [B], [B] -> [B, 2].
+    """
+    code = (energy - origin).clamp(min=0) + dim / 2
+    return torch.stack([(residual + TINY).log(), code.log()], dim=1)
+
+
+def threshold(held_out: Tensor, rate: float) -> float:
+    """The score above which an example is an anomaly.
+
+    At most a share of `rate` of new normal examples is above it, on average over held-out sets: the k-th
+    smallest of n scores, k = ceil((n + 1)(1 - rate)). Vovk, Gammerman and Shafer, "Algorithmic learning in a
+    random world" (2005); infinite where n is too small for the rate.
+
+    Args:
+        held_out: scores of normal examples that were neither trained on nor fitted to, sorted. Shape: [N].
+        rate: of false alarms, above 0 and below 1.
+    """
+    count = len(held_out)
+    place = math.ceil((count + 1) * (1 - rate) - 1e-9)
+    return float(held_out[place - 1]) if place <= count else math.inf

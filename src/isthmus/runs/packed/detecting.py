@@ -1,0 +1,116 @@
+"""Fits a detector to normal rows: to training rows and to held-out ones, which it is calibrated with.
+
+Residuals of held-out rows are larger than those of training rows, so the spread of residuals is mostly that
+of held-out rows. Scores of held-out rows are computed by detectors that were not fitted to them: each half by
+one that was fitted to the other half and the training rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.core.detection.detector import Detector, log_scores
+from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.residuals import Residuals
+
+FULL = 100  # features up to which the covariance of residuals is not cut to some directions
+DIRECTIONS = 64  # of residuals with more features
+PRIOR_ROWS = 10  # held-out rows that the training rows count as, for the spread of residuals
+FLOOR = 1e-3  # least variance of a feature's residual, as a share of the mean variance
+LARGEST_SPREAD, LEAST_SPREAD = 1e3, 1e-6
+
+
+class Normal(NamedTuple):
+    """Normal rows through the model.
+
+    Attributes:
+        codes: Shape: [N, D].
+        residuals: x minus its reconstruction. Shape: [N, F].
+        losses: of the reconstructions. Shape: [N].
+    """
+
+    codes: Tensor
+    residuals: Tensor
+    losses: Tensor
+
+    def rows(self, chosen: slice) -> Normal:
+        """Some of the rows."""
+        return Normal(*(each[chosen] for each in self))
+
+
+def fit_detector(trained: Normal, held_out: Normal, mixture: Mixture) -> tuple[Detector, dict[str, Tensor]]:
+    """Fit a detector and calibrate it.
+
+    Args:
+        trained: training rows.
+        held_out: validation rows; may be empty.
+        mixture: of the codes of training rows.
+
+    Returns:
+        The detector, and the scores of held-out rows by name, sorted; see the module. Shape: [N] each.
+    """
+    residuals = fit_residuals(trained.residuals, held_out.residuals)
+    parts: dict[str, list[Tensor]] = {"residual": [], "code": [], "whitened": []}
+    halves = (slice(0, None, 2), slice(1, None, 2)) if len(held_out.codes) > 1 else (slice(None),)
+    judged = held_out if len(held_out.codes) else trained
+    for own, other in zip(halves, reversed(halves), strict=True):
+        fold = fit_residuals(trained.residuals, held_out.rows(other).residuals)
+        y = fold.standardised(judged.rows(own).residuals)
+        parts["residual"].append(fold.distance(y))
+        parts["whitened"].append(y.square().mean(1))
+        parts["code"].append(mixture.energy(judged.rows(own).codes))
+    scores = {name: torch.cat(each) for name, each in parts.items()}
+    origin = scores["code"].min()
+    logs = log_scores(scores["residual"], scores["code"], origin, judged.codes.shape[1])
+    centre = logs.mean(0)
+    spread = logs.std(0, correction=0).clamp(LEAST_SPREAD, LARGEST_SPREAD)
+    scores["combined"] = ((logs - centre) / spread).amax(1)
+    scores |= {"mse": judged.residuals.square().mean(1), "likelihood": judged.losses}
+    detector = Detector(residuals, mixture, origin=origin, centre=centre, spread=spread)
+    return detector, {name: each.sort().values for name, each in scores.items() if len(held_out.codes)}
+
+
+def fit_residuals(trained: Tensor, held_out: Tensor) -> Residuals:
+    """The distribution of residuals on normal rows. Shapes: [N, F], [M, F]; M may be 0.
+
+    Training residuals are enlarged to the size of held-out ones, and count as `PRIOR_ROWS` of these for the
+    variance of each feature.
+    """
+    own, new = trained.double(), held_out.double()
+    size = own.square().mean().clamp(min=1e-30)
+    ratio = max(1.0, float(new.square().mean() / size)) if len(new) else 1.0
+    both = torch.cat([own * ratio**0.5, new])
+    mean = both.mean(0)
+    variance = (own - own.mean(0)).square().mean(0) * ratio
+    if len(new):
+        found = (new - mean).square().mean(0)
+        variance = (len(new) * found + PRIOR_ROWS * variance) / (len(new) + PRIOR_ROWS)
+    std = (variance + FLOOR * variance.mean() + 1e-20).sqrt()
+    basis, variances, rest = _directions(((both - mean) / std).numpy())
+    return Residuals(
+        mean=mean, std=std, basis=torch.from_numpy(basis), variances=torch.from_numpy(variances), rest=rest
+    )
+
+
+def _directions(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Tensor]:
+    """The principal directions of residuals [N, F], their variances, and that of all others."""
+    features = y.shape[1]
+    if features <= FULL:
+        from sklearn.covariance import ledoit_wolf
+
+        covariance, _ = ledoit_wolf(y, assume_centered=True)
+        regular = covariance + (1e-6 * np.trace(covariance) / features + 1e-12) * np.eye(features)
+        variances, basis = np.linalg.eigh(regular)
+        return basis, variances, torch.tensor(float(variances.min()))
+    rank = max(1, min(DIRECTIONS, len(y) // 4))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _, sizes, directions = torch.pca_lowrank(torch.from_numpy(y).float(), q=rank, center=False)
+    variances = sizes.square().double().numpy() / len(y)
+    rest = (np.square(y).sum() / len(y) - variances.sum()) / (features - rank)
+    rest = max(float(rest), 1e-6)
+    return directions.double().numpy(), np.maximum(variances, rest), torch.tensor(rest)

@@ -1,0 +1,73 @@
+"""Decisions: which examples are anomalies, at a rate of false alarms, and which features say so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.common.errors import BadInput
+from isthmus.core.detection.detector import threshold
+
+USUAL_RATE = 0.01  # of false alarms
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The result of `TrainedModel.detect`.
+
+    Attributes:
+        score: larger is more anomalous. Shape: [N].
+        p_value: share of normal examples that have such a score or a larger one, as estimated from held-out
+            ones. Shape: [N].
+        outlier: whether the score is above the threshold. Shape: [N], bool.
+        threshold: see `core.detection.detector.threshold`.
+        false_alarm_rate: that the threshold was set for.
+    """
+
+    score: np.ndarray
+    p_value: np.ndarray
+    outlier: np.ndarray
+    threshold: float
+    false_alarm_rate: float
+
+    def _repr_html_(self) -> str:
+        count, total = int(self.outlier.sum()), len(self.outlier)
+        return f"{count:,} of {total:,} examples are outliers (false alarm rate {self.false_alarm_rate:g})"
+
+
+def p_values(scores: Tensor, held_out: Tensor) -> np.ndarray:
+    """(1 + number of held-out scores that are as large) / (N + 1). Shapes: [B], [N] sorted -> [B]."""
+    below = torch.searchsorted(held_out, scores.contiguous(), right=False)
+    return ((1 + len(held_out) - below).double() / (1 + len(held_out))).numpy()
+
+
+def threshold_for(held_out: Tensor, rate: float | None) -> tuple[float, float]:
+    """The threshold for a rate of false alarms, and the rate.
+
+    Args:
+        held_out: sorted scores of held-out normal examples. Shape: [N].
+        rate: None for `USUAL_RATE`, or the least rate that there are enough held-out examples for.
+
+    Raises:
+        BadInput: there are none, or too few for the rate; or it is no rate.
+    """
+    count = len(held_out)
+    if not count:
+        fix = (
+            "the model has no thresholds, as its run had no validation rows: train it with data.val_size=0.1"
+        )
+        raise BadInput("false_alarm_rate", rate, fix)
+    least = 1 / (count + 1)
+    if rate is None:
+        rate = max(USUAL_RATE, math.ceil(least * 1e4) / 1e4)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1:
+        raise BadInput("false_alarm_rate", rate, "must be a share above 0 and below 1, such as 0.01")
+    found = threshold(held_out, rate)
+    if math.isinf(found):
+        fix = f"is too small for {count:,} validation rows, which allow rates from {least:.2g}; use a larger "
+        raise BadInput("false_alarm_rate", rate, fix + "one, or train with a larger data.val_size")
+    return found, float(rate)

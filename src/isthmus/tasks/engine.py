@@ -1,0 +1,139 @@
+"""Passes examples through a trained model in batches, which are read ahead in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.common.errors import BadInput, check_int
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.detection.detector import SCORES, Detector
+from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.residuals import Residuals
+from isthmus.data.loading.prefetch import prefetch
+from isthmus.runs.packed.opening import OpenedModel
+from isthmus.tasks.inputs.examples import Accepted, Examples
+from isthmus.tasks.inputs.opening import examples_of
+
+BATCH_BYTES = 8 << 20  # of the examples that are computed together, as float32
+SMALLEST, LARGEST = 16, 4096  # examples in a batch
+AHEAD = 2  # batches that are read while one is computed
+DAMAGED = "is not as isthmus writes it; is the file damaged?"
+
+Function = Callable[[Tensor], dict[str, Tensor]]
+
+
+class Engine:
+    """An opened model on a device, and what was fitted to its codes and residuals.
+
+    Args:
+        opened: the model.
+        device: where it computes.
+    """
+
+    def __init__(self, opened: OpenedModel, device: torch.device) -> None:
+        self.opened, self.device = opened, device
+        self.accepted = Accepted.by(opened)
+        self.dtype = opened.scaling.scale.dtype
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The model itself."""
+        return self.opened.autoencoder
+
+    def examples(self, x: Any, *, noisy: bool = False) -> Examples:
+        """See `examples_of`."""
+        return x if isinstance(x, Examples) else examples_of(x, self.accepted, noisy=noisy)
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in a batch, unless the user says otherwise."""
+        return max(SMALLEST, min(LARGEST, BATCH_BYTES // (4 * int(np.prod(self.accepted.shape)))))
+
+    def streamed(
+        self, examples: Examples, function: Function, size: int | None = None
+    ) -> Iterator[dict[str, Tensor]]:
+        """The results of `function` for each batch in order, on the CPU.
+
+        Args:
+            examples: N of them.
+            function: maps values of the model [B, ...] to named results [B, ...].
+            size: examples in a batch; None for what suits them.
+        """
+        step = self.batch_size if size is None else check_int("batch_size", size)
+        starts = range(0, len(examples), step)
+
+        def read(start: int) -> Tensor:
+            return examples.take(start, start + step)
+
+        with torch.inference_mode():
+            for batch in prefetch(starts, read, size=lambda start: 1, most=AHEAD, room=AHEAD):
+                found = function(batch.to(self.device, self.dtype, non_blocking=True))
+                yield {name: each.float().cpu() for name, each in found.items()}
+
+    def gathered(self, examples: Examples, function: Function, size: int | None = None) -> dict[str, Tensor]:
+        """The results of `streamed` in one. Shapes: [N, ...]."""
+        whole: dict[str, Tensor] = {}
+        done = 0
+        for found in self.streamed(examples, function, size):
+            for name, each in found.items():
+                if name not in whole:  # concatenation at the end would take twice the memory
+                    whole[name] = torch.empty(len(examples), *each.shape[1:], dtype=each.dtype)
+                whole[name][done : done + len(each)] = each
+            done += len(each)
+        return whole
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What scores anomalies.
+
+        Raises:
+            BadInput: the model was packed before its run was done.
+        """
+        tensors = self._fitted("detector.")
+        names = {"centre", "spread", "origin"}
+        try:
+            residuals = {name: tensors[f"residuals.{name}"] for name in Residuals.__annotations__}
+            mixture = {name: tensors[f"mixture.{name}"] for name in Mixture.__annotations__}
+            own = {name: tensors[name] for name in names}
+        except KeyError as error:
+            raise BadInput("MODEL", error.args[0], "is missing; is the file damaged?") from error
+        found = Detector(Residuals(**residuals), Mixture(**mixture), **own)
+        fits = found.residuals.mean.numel() == int(np.prod(self.accepted.shape))
+        if not fits or found.mixture.means.shape[1] != self.autoencoder.latent.dim:
+            raise BadInput("MODEL", "detector", "does not fit the model; is the file damaged?")
+        return found.to(self.device)
+
+    @cached_property
+    def held_out(self) -> dict[str, Tensor]:
+        """Sorted scores of held-out normal examples, by the name of the score; empty if there were none."""
+        self._fitted("detector.")
+        found = self.opened.file.named("held_out.")
+        for name, each in found.items():
+            sound = name in SCORES and each.ndim == 1 and bool(each.isfinite().all())
+            if not sound or bool((each.diff() < 0).any()):
+                raise BadInput("MODEL", f"held_out.{name}", DAMAGED)
+        return found
+
+    @cached_property
+    def code_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training codes. Shapes: [D], [D]."""
+        tensors = self._fitted("codes.")
+        dim = self.autoencoder.latent.dim
+        for name in ("mean", "std"):
+            each = tensors.get(name)
+            if each is None or each.shape != (dim,) or not bool(each.isfinite().all()):
+                raise BadInput("MODEL", f"codes.{name}", DAMAGED)
+        return tensors["mean"].float(), tensors["std"].float()
+
+    def _fitted(self, prefix: str) -> dict[str, Tensor]:
+        found = self.opened.file.named(prefix)
+        if not found:
+            fix = "the model was packed before its run was done; pack it again with isthmus pack"
+            raise BadInput("MODEL", prefix.rstrip("."), fix)
+        return found
