@@ -45,8 +45,10 @@ def test_train(line, somewhere, capsys):
 
 def test_commands_on_a_run(somewhere, capsys):
     lines = [line for line in COMMANDS if "RUN" in line]
-    assert {line.split()[1] for line in lines} == {"evaluate", "resume", "reproduce", "show"}
-    assert main(["train", "trainer.max_epochs=1", *SHORT[1:]]) == 0
+    tasks = {"detect", "generate", "pack"}
+    assert {line.split()[1] for line in lines} == {"evaluate", "resume", "reproduce", "show", *tasks}
+    table = ["data=table", "data.path=example:breast_cancer.csv", "data.label=diagnosis", "latent.dim=4"]
+    assert main(["train", *table, "trainer.max_epochs=1", *SHORT[1:]]) == 0
     (results,) = somewhere.glob("outputs/*/*/results.json")
     for line in lines:
         short = re.sub(r"max_epochs=\d+", "max_epochs=2", line)

@@ -32,10 +32,8 @@ def run(argv: Sequence[str]) -> int:
 
     signals.unwind()
     path, file = pack(arguments.run, arguments.output, overwrite=arguments.overwrite)
-    size = path.stat().st_size / 1e6
-    print(
-        f"{printable(path)}: {size:,.1f} MB, epoch {file.run.get('epoch')} of {printable(file.run['name'])}"
-    )
+    where = f"{file.run.get('checkpoint')} checkpoint, epoch {file.run.get('epoch')}"
+    print(f"{printable(path)}: {path.stat().st_size / 1e6:,.1f} MB, {printable(where)}")
     print(f'in Python: model = isthmus.load("{printable(path)}")')
     return 0
 

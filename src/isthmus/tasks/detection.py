@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,20 @@ class Detection:
     def _repr_html_(self) -> str:
         count, total = int(self.outlier.sum()), len(self.outlier)
         return f"{count:,} of {total:,} examples are outliers (false alarm rate {self.false_alarm_rate:g})"
+
+
+class Judged(NamedTuple):
+    """A batch of examples.
+
+    Attributes:
+        score: Shape: [B].
+        p_value: see `Detection`. Shape: [B].
+        share: see `TrainedModel.explain`. Shape: [B, ...].
+    """
+
+    score: np.ndarray
+    p_value: np.ndarray
+    share: Tensor
 
 
 def p_values(scores: Tensor, held_out: Tensor) -> np.ndarray:

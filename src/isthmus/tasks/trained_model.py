@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from isthmus.core.detection.detector import SCORES
 from isthmus.runs.packed.finding import find_model
 from isthmus.runs.packed.opening import OpenedModel, open_model
 from isthmus.tasks import paths
-from isthmus.tasks.detection import Detection, p_values, threshold_for
+from isthmus.tasks.detection import Detection, Judged, p_values, threshold_for
 from isthmus.tasks.engine import Engine
+from isthmus.tasks.inputs.examples import Examples
 
 SAMPLERS = ("prior", "mixture")
 
@@ -131,9 +132,8 @@ class TrainedModel:
         Raises:
             BadInput: see `encode`; or there were no validation rows, or too few for the rate.
         """
-        one_of("score", score, SCORES)
-        held_out = self._engine.held_out.get(score, torch.empty(0))
-        limit, rate = threshold_for(held_out, false_alarm_rate)
+        limit, rate = self.threshold(false_alarm_rate, score=score)
+        held_out = self._engine.held_out[score]
         found = self._engine.gathered(self._engine.examples(x), self._scores(score), batch_size)
         scores = found[score]
         return Detection(
@@ -143,6 +143,35 @@ class TrainedModel:
             threshold=limit,
             false_alarm_rate=rate,
         )
+
+    def threshold(
+        self, false_alarm_rate: float | None = None, *, score: str = "combined"
+    ) -> tuple[float, float]:
+        """The score above which an example is an anomaly, and the rate that it was set for; see `detect`."""
+        one_of("score", score, SCORES)
+        return threshold_for(self._engine.held_out.get(score, torch.empty(0)), false_alarm_rate)
+
+    def judged(self, examples: Examples, *, score: str = "combined") -> Iterator[Judged]:
+        """Score, p-value and shares of all examples, batch by batch in order."""
+        held_out = self._engine.held_out.get(score, torch.empty(0))
+        compute = self._scores(score)
+        for found in self._engine.streamed(examples, lambda x: compute(x) | self._shares(x)):
+            yield Judged(found[score].numpy(), p_values(found[score], held_out), found["share"])
+
+    def open_file(self, path: str, *, options: Mapping[str, Any] | None = None) -> Examples:
+        """The examples in a file or a folder; see `inputs.files.file_examples`."""
+        from isthmus.tasks.inputs.files import file_examples
+
+        return file_examples(path, self._accepted, options=options)
+
+    def feature_name(self, feature: int) -> str:
+        """What the user calls a feature: its column, or its channel, row and column in an image."""
+        if self.columns is not None:
+            return self.columns[feature]
+        if len(self.shape) == 1:
+            return f"feature {feature}"
+        channel, row, column = np.unravel_index(feature, self.shape)
+        return f"row {row} column {column}" + (f" channel {channel}" if self.shape[0] > 1 else "")
 
     def explain(self, x: Any, *, batch_size: int | None = None) -> Any:
         """How much each feature of an example departs from its reconstruction.

@@ -1,0 +1,146 @@
+"""Scores the rows of a file, in order and in batches, to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from isthmus.common.atomic_files import replacing
+from isthmus.common.errors import BadInput
+from isthmus.tasks.inputs.examples import Examples
+from isthmus.tasks.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CAUSES = 3  # features that are named for each row
+SUFFIXES = (".csv", ".parquet")
+
+
+class Found(NamedTuple):
+    """What `detect` found.
+
+    Attributes:
+        rows: number of rows.
+        outliers: number of rows above the threshold.
+        threshold: of the score.
+        rate: of false alarms, that the threshold was set for.
+        auroc: area under the ROC curve, for each class against all others; empty without labels.
+        remarks: how the data were read: (what, sentence).
+    """
+
+    rows: int
+    outliers: int
+    threshold: float
+    rate: float
+    auroc: Mapping[str, float]
+    remarks: list[tuple[str, str]]
+
+
+def detect(
+    model: TrainedModel,
+    data: str,
+    output: Path,
+    *,
+    false_alarm_rate: float | None = None,
+    score: str = "combined",
+    options: Mapping[str, Any] | None = None,
+) -> Found:
+    """Write a table with a row for each example: its name, score, p-value, decision and causes.
+
+    Columns: ``row`` (from 0), ``name`` (id or file, if the data have them), ``label`` (likewise), ``score``,
+    ``p_value``, ``outlier``, and ``cause_1``, ``share_1`` to ``cause_3``, ``share_3``: the features whose
+    squared standardised residuals are largest, and their shares in the sum.
+
+    Args:
+        model: the trained model.
+        data: a file or folder; see `file_examples`.
+        output: a .csv or .parquet file, which is written atomically.
+        false_alarm_rate: see `TrainedModel.detect`.
+        score: see there.
+        options: how to read the data, as the keys of `data` in a config.
+
+    Raises:
+        BadInput: the data cannot be read, or there is no threshold.
+    """
+    if output.suffix.lower() not in SUFFIXES:
+        raise BadInput("--output", output, f"must end in {' or '.join(SUFFIXES)}")
+    limit, rate = model.threshold(false_alarm_rate, score=score)
+    examples = model.open_file(data, options=options)
+    scores = np.empty(len(examples), np.float32)
+    with replacing(output) as beside, _writer(output, beside) as write:
+        start = 0
+        for part in model.judged(examples, score=score):
+            stop = start + len(part.score)
+            scores[start:stop] = part.score
+            write(_table(model, examples, start, part.score, part.p_value, part.share, limit))
+            start = stop
+    outliers = int((scores > limit).sum())
+    return Found(len(scores), outliers, limit, rate, _auroc(examples, scores), list(examples.remarks))
+
+
+def _table(
+    model: TrainedModel,
+    examples: Examples,
+    start: int,
+    score: np.ndarray,
+    p_value: np.ndarray,
+    share: Tensor,
+    limit: float,
+) -> pa.Table:
+    import pyarrow as pa
+
+    rows = range(start, start + len(score))
+    columns: dict[str, Any] = {"row": np.arange(rows.start, rows.stop)}
+    if examples.names is not None:
+        columns["name"] = [str(examples.names[row]) for row in rows]
+    if examples.labels is not None:
+        labels = examples.labels[rows.start : rows.stop].tolist()
+        names = examples.label_names
+        columns["label"] = labels if names is None else [names[label] for label in labels]
+    columns |= {"score": score, "p_value": p_value, "outlier": score > limit}
+    largest = share.flatten(1).topk(min(CAUSES, share.flatten(1).shape[1]), dim=1)
+    for place in range(largest.values.shape[1]):
+        features = largest.indices[:, place].tolist()
+        columns[f"cause_{place + 1}"] = [model.feature_name(feature) for feature in features]
+        columns[f"share_{place + 1}"] = largest.values[:, place].numpy()
+    return pa.table(columns)
+
+
+def _auroc(examples: Examples, scores: np.ndarray) -> dict[str, float]:
+    """How well the score tells each class from all others; 0.5 is chance, 1 perfect."""
+    if examples.labels is None:
+        return {}
+    from sklearn.metrics import roc_auc_score
+
+    labels, names = examples.labels.numpy(), examples.label_names
+    present = np.unique(labels)
+    if len(present) < 2:
+        return {}
+    return {
+        str(number if names is None else names[number]): float(roc_auc_score(labels == number, scores))
+        for number in present
+    }
+
+
+@contextmanager
+def _writer(output: Path, beside: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that writes tables one below the other to `beside`, in the format of `output`."""
+    from pyarrow import csv, parquet
+
+    make: Any = parquet.ParquetWriter if output.suffix.lower() == ".parquet" else csv.CSVWriter
+    with ExitStack() as stack:
+        file: Any = None
+
+        def write(table: pa.Table) -> None:
+            nonlocal file
+            if file is None:
+                file = stack.enter_context(make(beside, table.schema))
+            file.write_table(table)
+
+        yield write

@@ -1,0 +1,121 @@
+"""pack, generate and detect as commands: what they write, and what they refuse in one line."""
+
+from __future__ import annotations
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyarrow import parquet
+from sklearn.datasets import load_digits
+
+import isthmus
+from isthmus.cli.main import main
+
+from .conftest import write_visits
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys, cache):
+    """Run a command in `tmp_path`: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["isthmus"])
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_a_packed_model_is_the_model_of_the_run(here, run_of, tmp_path):
+    code, out, _ = here("pack", run_of("digits"), "mine.isthmus")
+    assert code == 0
+    assert "mine.isthmus" in out
+    x = load_digits().images.astype(np.uint8)[:10]
+    packed, original = isthmus.load(tmp_path / "mine.isthmus"), isthmus.load(run_of("digits"))
+    np.testing.assert_array_equal(packed.score(x), original.score(x))
+    code, _, err = here("pack", run_of("digits"), "mine.isthmus")
+    assert code == 2
+    assert "nothing is overwritten" in err
+    assert here("pack", run_of("digits"), "mine.isthmus", "--overwrite")[0] == 0
+    assert here("pack", run_of("digits"), "absent/mine.isthmus")[0] == 2
+    assert here("pack", "mine.isthmus", "again.isthmus")[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_scores_are_written_in_order_with_names_labels_and_causes(suffix, here, run_of, model_of, tmp_path):
+    data = write_visits(tmp_path / "new.csv", rows=5000, seed=3)
+    code, out, err = here("detect", run_of("visits"), data, "-o", f"out.{suffix}", "--false-alarm-rate", 0.1)
+    assert code == 0, err
+    assert "anomalies" in out
+    assert "ROC" in out
+    if suffix == "csv":
+        rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    else:
+        rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["name"] for row in rows] == [f"p{row}" for row in range(5000)]
+    assert {row["label"] for row in rows} == {"ill", "well"}
+    assert {row["cause_1"] for row in rows} <= {"site", "day", "size", "smoker"}
+    expected = model_of("visits").detect(data, false_alarm_rate=0.1)
+    np.testing.assert_allclose([float(row["score"]) for row in rows], expected.score, rtol=1e-4, atol=1e-5)
+
+
+def test_images_are_named_by_their_files(here, run_of, tmp_path):
+    (tmp_path / "new").mkdir()
+    for name in ("b", "a"):
+        Image.new("RGB", (24, 24), "red").save(tmp_path / "new" / f"{name}.png")
+    assert here("detect", run_of("photos"), "new")[0] == 0
+    rows = list(csv.DictReader((tmp_path / "new_scores.csv").open()))
+    assert [row["name"] for row in rows] == ["a.png", "b.png"]
+    assert rows[0]["cause_1"].startswith("row ")
+
+
+REFUSED = {
+    "no data": (["absent.csv"], "there is no such file"),
+    "rate": (["new.csv", "--false-alarm-rate", "0.0001"], "is too small"),
+    "format": (["new.csv", "-o", "out.xlsx"], "must end in .csv or .parquet"),
+    "key": (["new.csv", "latent.dim=3"], "is no key of the data"),
+    "unknown": (["new.csv", "data.nonsense=3"], "there is no such key"),
+    "columns": (["other.csv"], "the run was trained on it"),
+    "missing": (["holes.csv"], "missing"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_scored_is_refused_in_one_line_and_leaves_no_file(name, here, run_of, tmp_path):
+    write_visits(tmp_path / "new.csv", rows=20)
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
+    lines = (tmp_path / "new.csv").read_text().splitlines()
+    lines[3] = "p2,a,2024-01-01,,true,ill"
+    (tmp_path / "holes.csv").write_text("\n".join(lines))
+    before = set(tmp_path.iterdir())
+    arguments, message = REFUSED[name]
+    code, _, err = here("detect", run_of("visits"), *arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("photos", {"samples.npy", "samples.png", "interpolations.png", "traversals.png"}),
+        ("scaled", {"samples.npy", "traversals.npy"}),
+        ("visits", {"samples.csv", "traversals.csv"}),
+    ],
+)
+def test_new_examples_are_written_to_a_folder(kind, names, here, run_of, tmp_path):
+    code, out, err = here("generate", run_of(kind), "-n", 5, "-o", "new")
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "new").iterdir()} == names
+    assert all(name in out for name in names)
+    code, _, err = here("generate", run_of(kind), "-o", "new")
+    assert code == 2
+    assert "is not empty" in err
+    assert here("generate", run_of(kind), "-n", 0, "-o", "other")[0] == 2
