@@ -16,7 +16,7 @@ from isthmus.runs.packed.detecting import Normal, fit_detector
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.runs.packed.opening import OpenedModel, open_model
 
-MOST_ROWS = 10_000  # of training and of validation rows, each
+MOST_ROWS = 5_000  # of training and of validation rows, each
 COMPONENTS = 10  # of a mixture, at most
 ROWS_PER_COMPONENT = 10  # for each coordinate
 MOST_VALUES = 16 << 20  # of these rows, each: residuals are held in memory
