@@ -193,7 +193,9 @@ def _finish(
     background.flush()
     if trainer.is_global_zero:
         packed = pack(plain(cfg), folder.read_provenance()["data"], best)
-        fitted(packed, parts.data, parts.module.device).write(folder.model)
+        with WarnOnFailure("thresholds and samplers could not be fitted"):
+            packed = fitted(packed, parts.data, parts.module.device)
+        packed.write(folder.model)
         folder.write_json(folder.results, results)
         folder.write_status("done", step=step, epoch=epoch)
 
