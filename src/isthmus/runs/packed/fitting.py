@@ -24,7 +24,7 @@ ITERATIONS = 25  # of expectation maximisation
 
 
 def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile:
-    """The model with ``codes.*``, ``mixture.*``, ``detector.*`` and ``held_out.*``: see `TrainedModel`.
+    """The model with ``codes.*``, ``detector.*`` and ``held_out.*``: see `tasks.engine.Engine`.
 
     Args:
         file: the model, with its weights alone.
@@ -37,8 +37,7 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
         _normal(model, data, spread(rows, most)) for rows in (data.split.train, data.split.val)
     )
     codes = trained.codes
-    mixture = fit_mixture(torch.cat([codes, held_out.codes]))
-    detector, scores = fit_detector(trained, held_out, mixture)
+    detector, scores = fit_detector(trained, held_out, fit_mixture(codes))
     tensors = {"codes.mean": codes.mean(0), "codes.std": codes.std(0, correction=0)}
     tensors |= {f"detector.{name}": each for name, each in detector.state_dict().items()}
     tensors |= {f"held_out.{name}": each for name, each in scores.items()}
