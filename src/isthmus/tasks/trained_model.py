@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isthmus.common.errors import LARGEST_SEED, BadInput, check_float, check_int, one_of
 from isthmus.core.detection.detector import SCORES
+from isthmus.core.detection.observed import Observed, observe
 from isthmus.runs.packed.finding import find_model
 from isthmus.runs.packed.opening import OpenedModel, open_model
 from isthmus.tasks import paths
@@ -108,8 +109,6 @@ class TrainedModel:
         """
         one_of("score", score, SCORES)
         examples = self._engine.examples(x)
-        if score == "mse":  # needs nothing that was fitted, so unfinished runs have it too
-            return self._engine.gathered(examples, self._mse, batch_size)["mse"].numpy()
         return self._engine.gathered(examples, self._scores(score), batch_size)[score].numpy()
 
     def detect(
@@ -153,9 +152,14 @@ class TrainedModel:
 
     def judged(self, examples: Examples, *, score: str = "combined") -> Iterator[Judged]:
         """Score, p-value and shares of all examples, batch by batch in order."""
-        held_out = self._engine.held_out.get(score, torch.empty(0))
-        compute = self._scores(score)
-        for found in self._engine.streamed(examples, lambda x: compute(x) | self._shares(x)):
+        engine = self._engine
+        held_out = engine.held_out.get(score, torch.empty(0))
+
+        def compute(x: Tensor) -> dict[str, Tensor]:
+            observed = observe(engine.autoencoder, x)
+            return {score: engine.detector(observed)[score], "share": self._shares(observed)}
+
+        for found in engine.streamed(examples, compute):
             yield Judged(found[score].numpy(), p_values(found[score], held_out), found["share"])
 
     def open_file(self, path: str, *, options: Mapping[str, Any] | None = None) -> Examples:
@@ -182,7 +186,11 @@ class TrainedModel:
             Shape: [N, C, H, W] or [N, F]; of a table [N, C], one for each column of training. float32.
         """
         examples = self._engine.examples(x)
-        return self._engine.gathered(examples, self._shares, batch_size)["share"].numpy()
+
+        def compute(x: Tensor) -> dict[str, Tensor]:
+            return {"share": self._shares(observe(self._engine.autoencoder, x))}
+
+        return self._engine.gathered(examples, compute, batch_size)["share"].numpy()
 
     def generate(self, count: int = 16, *, sampler: str | None = None, seed: int = 0) -> Any:
         """New examples: decoded codes that are drawn at random. What comes back is as of `decode`.
@@ -301,23 +309,23 @@ class TrainedModel:
     def _reconstruction(self, x: Tensor) -> dict[str, Tensor]:
         return {"x": self._engine.autoencoder.reconstruct(x)}
 
-    def _mse(self, x: Tensor) -> dict[str, Tensor]:
-        return {"mse": (self._engine.autoencoder.reconstruct(x) - x).square().flatten(1).mean(1)}
-
     def _scores(self, name: str) -> Callable[[Tensor], dict[str, Tensor]]:
-        engine = self._engine
-        return lambda x: {name: engine.detector(engine.autoencoder, x)[name]}
+        def compute(x: Tensor) -> dict[str, Tensor]:
+            observed = observe(self._engine.autoencoder, x)
+            # the error needs nothing that was fitted, so unfinished runs have it too
+            return {name: observed.mse if name == "mse" else self._engine.detector(observed)[name]}
 
-    def _shares(self, x: Tensor) -> dict[str, Tensor]:
+        return compute
+
+    def _shares(self, observed: Observed) -> Tensor:
         """See `explain`."""
-        residual = x - self._engine.autoencoder.reconstruct(x)
-        squares = self._engine.detector.residuals.standardised(residual).square()
+        squares = self._engine.detector.residuals.standardised(observed.residuals).square()
         shares = squares / squares.sum(1, keepdim=True).clamp(min=1e-30)
         record = self._accepted.record
         if record is None:
-            return {"share": shares.reshape(x.shape)}
+            return shares.reshape(-1, *self.shape)
         places = [place for _, place in record.preparation.places()]
-        return {"share": torch.stack([shares[:, place].sum(1) for place in places], dim=1)}
+        return torch.stack([shares[:, place].sum(1) for place in places], dim=1)
 
     @torch.inference_mode()
     def _decoded(self, z: Tensor) -> Tensor:

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.common.errors import BadInput
-from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.observed import Observed
 from isthmus.core.detection.residuals import Residuals
 
 SCORES = ("combined", "mse", "likelihood", "whitened", "residual", "code")
-COMBINED = ("residual", "code")  # what the combined score is made of
 TINY = 1e-12
 
 
@@ -36,7 +35,7 @@ class Detector(nn.Module):
         residuals: of normal examples.
         mixture: of their codes.
         origin: the least energy of normal codes, from which that of others is counted. Shape: [].
-        centre: mean log score of held-out normal examples, for each of `COMBINED`. Shape: [2].
+        centre: mean log score of held-out normal examples, of residual and code. Shape: [2].
         spread: standard deviation of these, above 0. Shape: [2].
     """
 
@@ -56,26 +55,19 @@ class Detector(nn.Module):
         if not bool((self.spread > 0).all()):
             raise BadInput("detector", "spread", "must be above 0")
 
-    def forward(self, autoencoder: Autoencoder, x: Tensor) -> dict[str, Tensor]:
-        """All scores of a batch, by the names in `SCORES`. Shapes: [B, ...] -> [B] each."""
-        z = autoencoder.encode(x).z
-        raw = autoencoder.decoder(z)
-        residual = (x - autoencoder.loss.reconstruction(raw)).flatten(1).float()
-        found = self.parts(residual, z.float())
-        found |= {"mse": residual.square().mean(1), "likelihood": autoencoder.loss(raw, x).float()}
-        return {name: found[name] for name in SCORES}
-
-    def parts(self, residual: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """The scores that were fitted to normal examples. Shapes: [B, F], [B, D] -> [B] each."""
-        y = self.residuals.standardised(residual)
-        found = {
+    def forward(self, observed: Observed) -> dict[str, Tensor]:
+        """All scores of a batch, by the names in `SCORES`. Shape: [B] each."""
+        y = self.residuals.standardised(observed.residuals)
+        residual, code = self.residuals.distance(y), self.mixture.energy(observed.codes)
+        logs = log_scores(residual, code, self.origin, observed.codes.shape[1])
+        return {
+            "combined": ((logs - self.centre) / self.spread).amax(1),
+            "mse": observed.mse,
+            "likelihood": observed.losses,
             "whitened": y.square().mean(1),
-            "residual": self.residuals.distance(y),
-            "code": self.mixture.energy(z),
+            "residual": residual,
+            "code": code,
         }
-        logs = log_scores(found["residual"], found["code"], self.origin, z.shape[1])
-        found["combined"] = ((logs - self.centre) / self.spread).amax(1)
-        return found
 
 
 def log_scores(residual: Tensor, energy: Tensor, origin: Tensor, dim: int) -> Tensor:

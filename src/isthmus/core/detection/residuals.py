@@ -44,8 +44,8 @@ class Residuals(nn.Module):
             self.register_buffer(name, each.float())
 
     def standardised(self, residual: Tensor) -> Tensor:
-        """Each feature in standard deviations of normal examples. Shapes: [B, ...] -> [B, F]."""
-        return (residual.flatten(1) - self.mean) / self.std
+        """Each feature in standard deviations of normal examples. Shapes: [B, F] -> [B, F]."""
+        return (residual - self.mean) / self.std
 
     def distance(self, y: Tensor) -> Tensor:
         """Squared Mahalanobis distance of standardised residuals. Shapes: [B, F] -> [B]."""

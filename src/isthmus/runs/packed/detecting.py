@@ -7,14 +7,13 @@ one that was fitted to the other half and the training rows.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.core.detection.detector import Detector, log_scores
 from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.observed import Observed
 from isthmus.core.detection.residuals import Residuals
 
 FULL = 100  # features up to which the covariance of residuals is not cut to some directions
@@ -24,25 +23,9 @@ FLOOR = 1e-3  # least variance of a feature's residual, as a share of the mean v
 LARGEST_SPREAD, LEAST_SPREAD = 1e3, 1e-6
 
 
-class Normal(NamedTuple):
-    """Normal rows through the model.
-
-    Attributes:
-        codes: Shape: [N, D].
-        residuals: x minus its reconstruction. Shape: [N, F].
-        losses: of the reconstructions. Shape: [N].
-    """
-
-    codes: Tensor
-    residuals: Tensor
-    losses: Tensor
-
-    def rows(self, chosen: slice) -> Normal:
-        """Some of the rows."""
-        return Normal(*(each[chosen] for each in self))
-
-
-def fit_detector(trained: Normal, held_out: Normal, mixture: Mixture) -> tuple[Detector, dict[str, Tensor]]:
+def fit_detector(
+    trained: Observed, held_out: Observed, mixture: Mixture
+) -> tuple[Detector, dict[str, Tensor]]:
     """Fit a detector and calibrate it.
 
     Args:
@@ -69,7 +52,7 @@ def fit_detector(trained: Normal, held_out: Normal, mixture: Mixture) -> tuple[D
     centre = logs.mean(0)
     spread = logs.std(0, correction=0).clamp(LEAST_SPREAD, LARGEST_SPREAD)
     scores["combined"] = ((logs - centre) / spread).amax(1)
-    scores |= {"mse": judged.residuals.square().mean(1), "likelihood": judged.losses}
+    scores |= {"mse": judged.mse, "likelihood": judged.losses}
     detector = Detector(residuals, mixture, origin=origin, centre=centre, spread=spread)
     return detector, {name: each.sort().values for name, each in scores.items() if len(held_out.codes)}
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.observed import Observed, observe
 from isthmus.data.module import DataModule
-from isthmus.runs.packed.detecting import Normal, fit_detector
+from isthmus.runs.packed.detecting import fit_detector
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.runs.packed.opening import OpenedModel, open_model
 
@@ -34,7 +34,7 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
     model = open_model(file, device)
     most = max(1, min(MOST_ROWS, MOST_VALUES // math.prod(file.shape)))
     trained, held_out = (
-        _normal(model, data, spread(rows, most)) for rows in (data.split.train, data.split.val)
+        _observed(model, data, spread(rows, most)) for rows in (data.split.train, data.split.val)
     )
     codes = trained.codes
     detector, scores = fit_detector(trained, held_out, fit_mixture(codes))
@@ -54,25 +54,15 @@ def spread(rows: Tensor, most: int) -> Tensor:
     return rows[:: max(1, -(-len(rows) // most))]
 
 
-def batches(model: OpenedModel, data: DataModule, rows: Tensor) -> Iterator[Tensor]:
-    """These rows as values of the model, on its device. Shape: [B, ...]."""
-    scale = model.scaling.scale
-    for batch in data.whole_loader(rows):
-        yield model.scaling(batch.x.to(scale.device))
-
-
-def _normal(model: OpenedModel, data: DataModule, rows: Tensor) -> Normal:
-    """These rows through the model; on the CPU, in float32."""
-    autoencoder, features = model.autoencoder, math.prod(model.file.shape)
-    none = Normal(torch.empty(0, autoencoder.latent.dim), torch.empty(0, features), torch.empty(0))
-    parts = [none]
+def _observed(model: OpenedModel, data: DataModule, rows: Tensor) -> Observed:
+    """These rows through the model; on the CPU."""
+    features = math.prod(model.file.shape)
+    parts = [Observed(torch.empty(0, model.autoencoder.latent.dim), torch.empty(0, features), torch.empty(0))]
     with torch.inference_mode():
-        for x in batches(model, data, rows) if len(rows) else ():
-            z = autoencoder.encode(x).z
-            raw = autoencoder.decoder(z)
-            residual = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
-            parts.append(Normal(*(each.float().cpu() for each in (z, residual, autoencoder.loss(raw, x)))))
-    return Normal(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        for batch in data.whole_loader(rows) if len(rows) else ():
+            x = model.scaling(batch.x.to(model.scaling.scale.device))
+            parts.append(Observed(*(each.cpu() for each in observe(model.autoencoder, x))))
+    return Observed(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
 def fit_mixture(codes: Tensor, *, components: int = COMPONENTS) -> Mixture:

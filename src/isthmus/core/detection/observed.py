@@ -1,0 +1,40 @@
+"""What the scores of an example are computed from: one pass through the autoencoder."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from isthmus.core.autoencoder import Autoencoder
+
+
+class Observed(NamedTuple):
+    """Clean examples through an autoencoder.
+
+    Attributes:
+        codes: Shape: [B, D], float32.
+        residuals: x minus its reconstruction. Shape: [B, F], float32.
+        losses: of the reconstructions. Shape: [B], float32.
+    """
+
+    codes: Tensor
+    residuals: Tensor
+    losses: Tensor
+
+    @property
+    def mse(self) -> Tensor:
+        """The mean squared error of each example. Shape: [B]."""
+        return self.residuals.square().mean(1)
+
+    def rows(self, chosen: slice) -> Observed:
+        """Some of the rows."""
+        return Observed(*(each[chosen] for each in self))
+
+
+def observe(autoencoder: Autoencoder, x: Tensor) -> Observed:
+    """Pass a batch through the autoencoder. Shape: [B, ...]."""
+    z = autoencoder.encode(x).z
+    raw = autoencoder.decoder(z)
+    residuals = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
+    return Observed(z.float(), residuals.float(), autoencoder.loss(raw, x).float())
