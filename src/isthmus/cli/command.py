@@ -37,7 +37,7 @@ def add_model(parser: ArgumentParser) -> None:
 
 
 def add_output(parser: ArgumentParser, task: str) -> None:
-    """Add the options of a command that writes results to a folder: ``--output`` and ``--device``."""
+    """Add the option ``--output`` of a command that writes results to a folder."""
     parser.add_argument(
         "-o",
         "--output",
@@ -45,6 +45,10 @@ def add_output(parser: ArgumentParser, task: str) -> None:
         metavar="FOLDER",
         help=f"a new folder for the results; default: {task}/ in the run folder",
     )
+
+
+def add_device(parser: ArgumentParser) -> None:
+    """Add the option ``--device`` of a command that computes."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
 
 

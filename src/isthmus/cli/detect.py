@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.cli.command import Command, add_model, add_overrides, run_folders
+from isthmus.cli.command import Command, add_device, add_model, add_overrides, run_folders
 from isthmus.cli.evaluate import SAID
 from isthmus.cli.tables import number, printable
 from isthmus.common.errors import BadInput
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("combined", "mse", "likelihood", "whitened", "residual", "code"),
         help="default: combined",
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
+    add_device(parser)
     return parser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from isthmus.cli.command import Command, add_model, add_output, run_folders
+from isthmus.cli.command import Command, add_device, add_model, add_output, run_folders
 from isthmus.cli.tables import print_files
 from isthmus.runs.execution import signals
 
@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers; default: 0")
     add_output(parser, "generate")
+    add_device(parser)
     return parser
 
 
@@ -39,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)
-    chosen = arguments.sampler or ("prior" if model.has_prior else "mixture")
+    chosen = arguments.sampler or model.default_sampler
     folder = results_folder(arguments.output, arguments.run, "generate", chosen)
     files = generate(model, folder, count=arguments.count, sampler=chosen, seed=arguments.seed)
     print(f"{arguments.count:,} samples of the {chosen}, seed {arguments.seed}")

@@ -46,9 +46,9 @@ class Engine:
         """The model itself."""
         return self.opened.autoencoder
 
-    def examples(self, x: Any, *, noisy: bool = False) -> Examples:
+    def examples(self, x: Any) -> Examples:
         """See `examples_of`."""
-        return x if isinstance(x, Examples) else examples_of(x, self.accepted, noisy=noisy)
+        return x if isinstance(x, Examples) else examples_of(x, self.accepted)
 
     @property
     def batch_size(self) -> int:

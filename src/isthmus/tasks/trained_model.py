@@ -1,4 +1,4 @@
-"""A trained model: encode, decode, reconstruct, denoise and sample, without the data it was trained on."""
+"""A trained model: encode, decode, detect and sample, without the data it was trained on."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class TrainedModel:
         """Codes drawn at random; see `generate`. Shape: [count, D], float32."""
         check_int("count", count)
         generator = torch.Generator().manual_seed(check_int("seed", seed, least=0, most=LARGEST_SEED))
-        chosen = one_of("sampler", sampler or ("prior" if self.has_prior else "mixture"), SAMPLERS)
+        chosen = one_of("sampler", sampler or self.default_sampler, SAMPLERS)
         if chosen == "mixture":
             return self._engine.detector.mixture.sample(count, generator).cpu().numpy()
         if not self.has_prior:
@@ -290,6 +290,11 @@ class TrainedModel:
         return self._engine.autoencoder.latent.probabilistic
 
     @property
+    def default_sampler(self) -> str:
+        """The prior if there is one, or else the mixture."""
+        return "prior" if self.has_prior else "mixture"
+
+    @property
     def displayed_range(self) -> tuple[float, float]:
         """The values of decoded images that are shown as black and white."""
         low, high = self.value_range
@@ -346,14 +351,12 @@ class TrainedModel:
 
     def _given_back(self, x: Tensor, like: Any) -> Any:
         """New examples [N, ...]: a tensor if `like` is one, or else an array or a table."""
-        if self.columns is None and self._accepted.pixel_unit is not None:
-            stored = x
-        else:
-            stored = self._accepted.scaling.invert(x)
-        if self.columns is not None and self._accepted.record is not None:
+        accepted = self._accepted
+        stored = x if accepted.pixel_unit is not None else accepted.scaling.invert(x)
+        if accepted.record is not None:
             from isthmus.tasks.inputs.tables import decoded
 
-            return decoded(self._accepted.record.preparation, stored)
+            return decoded(accepted.record.preparation, stored)
         return stored.to(like.device) if isinstance(like, Tensor) else stored.numpy()
 
 

@@ -30,19 +30,17 @@ class ModelFile(NamedTuple):
         config: the groups that define the model, and ``data`` without places.
         data: the data it was trained on, as `Source.describe` and the run's provenance say.
         run: ``checkpoint``, ``epoch``, ``step`` and ``checksum`` of the checkpoint.
-        further: plain values that `fitting` adds.
     """
 
     tensors: Mapping[str, Tensor]
     config: Mapping[str, Any]
     data: Mapping[str, Any]
     run: Mapping[str, Any]
-    further: Mapping[str, Any]
 
     def write(self, path: Path) -> None:
         """Write the file atomically."""
         about = {"format": FORMAT, "config": self.config, "data": self.data, "run": self.run}
-        write_tensors(path, self.tensors, {**about, "further": self.further})
+        write_tensors(path, self.tensors, about)
 
     @classmethod
     def read(cls, path: Path) -> ModelFile:
@@ -60,7 +58,7 @@ class ModelFile(NamedTuple):
             raise BadInput("MODEL", path, f"{error}; is it a model of isthmus?") from error
         if isinstance(about.get("format"), int) and about["format"] > FORMAT:
             raise BadInput("MODEL", path, "is of a newer isthmus; upgrade: pip install --upgrade isthmus")
-        groups = [about.get(name) for name in (*GROUPS, "further")]
+        groups = [about.get(name) for name in GROUPS]
         if about.get("format") != FORMAT or not all(isinstance(group, dict) for group in groups):
             raise BadInput("MODEL", path, "is no model of isthmus; isthmus pack writes one")
         file = cls(tensors, *groups)  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any], checkpoint: Checkpo
         "step": checkpoint.step,
         "checksum": checksum(checkpoint.path),
     }
-    return ModelFile(dict(checkpoint.weights), own, data, run, {})
+    return ModelFile(dict(checkpoint.weights), own, data, run)
 
 
 def pack_folder(folder: RunFolder) -> ModelFile:

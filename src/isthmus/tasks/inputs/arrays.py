@@ -23,14 +23,13 @@ class ArrayExamples(Examples):
     Args:
         x: NumPy array or tensor, or nested lists.
         accepted: by the model.
-        noisy: whether pixels may be outside [0, 1].
 
     Raises:
         BadInput: it is empty, of another shape, or has no real numbers.
     """
 
-    def __init__(self, x: Any, accepted: Accepted, *, noisy: bool = False) -> None:
-        self.accepted, self.noisy = accepted, noisy
+    def __init__(self, x: Any, accepted: Accepted) -> None:
+        self.accepted = accepted
         self.tensor = x if isinstance(x, Tensor) else None
         self.x = _as_array(x)
         self.axes = _axes(tuple(self.x.shape), accepted.shape)
@@ -47,7 +46,7 @@ class ArrayExamples(Examples):
         if self.axes == "NHWC":
             stored = stored.permute(0, 3, 1, 2)
         stored = stored.reshape(len(stored), *self.accepted.shape)
-        self.accepted.check(stored, start, scaled=self.scaled, noisy=self.noisy)
+        self.accepted.check(stored, start, scaled=self.scaled)
         return stored.float() if self.scaled else self.accepted.scaling(stored)
 
     def restored(self, x: Tensor) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -37,9 +38,7 @@ class Accepted(NamedTuple):
     @classmethod
     def by(cls, model: OpenedModel) -> Accepted:
         """What a trained model accepts."""
-        shift = None if model.scaling.shift is None else model.scaling.shift.cpu()
-        scaling = Scaling(model.scaling.scale.cpu(), shift)
-        file = model.file
+        scaling, file = deepcopy(model.scaling).cpu(), model.file
         return cls(file.shape, file.value_range, scaling, model.record, file.config["data"])
 
     @property
@@ -57,14 +56,13 @@ class Accepted(NamedTuple):
         unit = 1 / self.scaling.scale.item()
         return unit if unit != 1 else None
 
-    def check(self, x: Tensor, first: int, *, scaled: bool, noisy: bool) -> None:
+    def check(self, x: Tensor, first: int, *, scaled: bool) -> None:
         """Refuse values that are missing or out of range.
 
         Args:
             x: stored values, or those of the model. Shape: [B, ...].
             first: the number of the first row, for the message.
             scaled: whether `x` are values of the model.
-            noisy: whether values may be out of range.
         """
         if x.dtype is torch.uint8 and (scaled or self.pixel_unit in (None, 255)):
             return
@@ -72,7 +70,7 @@ class Accepted(NamedTuple):
             row = first + int((~x.isfinite()).flatten(1).any(1).nonzero()[0])
             raise BadInput("x", f"row {row}", "has a value that is missing (NaN) or infinite")
         low, high = self.value_range
-        if noisy or not (low >= 0 and high <= 1) or self.scaling.shift is not None:
+        if not (low >= 0 and high <= 1) or self.scaling.shift is not None:
             return
         top = 1.0 if scaled or self.pixel_unit is None else self.pixel_unit
         lowest, highest = x.min().item(), x.max().item()

@@ -30,15 +30,12 @@ ARRAYS = (".npy", ".npz")
 OF_THE_SPLIT = ("val_path", "test_path", "split_column", "group_column", "time_column", "drop")
 
 
-def file_examples(
-    path: str, accepted: Accepted, *, noisy: bool = False, options: Mapping[str, Any] | None = None
-) -> Examples:
+def file_examples(path: str, accepted: Accepted, *, options: Mapping[str, Any] | None = None) -> Examples:
     """The rows of a file, or the images of a folder.
 
     Args:
         path: of a table, an array or an image, or a folder of images; or an `example:`.
         accepted: by the model.
-        noisy: whether pixels may be outside [0, 1].
         options: how to read them, as the keys of `data` in a config; they replace those of training.
 
     Raises:
@@ -52,9 +49,9 @@ def file_examples(
         restore = partial(decoded, accepted.record.preparation)
         return SourceExamples(_table(path, accepted, given), accepted, restore=restore)
     if place.suffix.lower() in ARRAYS:
-        return _array(path, accepted, noisy, given)
+        return _array(path, accepted, given)
     if accepted.is_image:
-        return SourceExamples(_images(path, place, accepted, given), accepted, noisy=noisy)
+        return SourceExamples(_images(path, place, accepted, given), accepted)
     raise BadInput("DATA", path, f"the model was trained on an array; give a {' or '.join(ARRAYS)} file")
 
 
@@ -79,7 +76,7 @@ class ImageFiles(EncodedImages):
         return head_of(self.files[row])
 
 
-def image_file_examples(files: Sequence[str | Path], accepted: Accepted, *, noisy: bool = False) -> Examples:
+def image_file_examples(files: Sequence[str | Path], accepted: Accepted) -> Examples:
     """The images in files, in the given order.
 
     Raises:
@@ -92,7 +89,7 @@ def image_file_examples(files: Sequence[str | Path], accepted: Accepted, *, nois
         raise BadInput("x", "[]", "is empty; give at least one path")
     if absent := [place for place in places if not place.is_file()]:
         raise BadInput("x", absent[0], "there is no such file")
-    return SourceExamples(ImageFiles(places, **_image_options(accepted, {})), accepted, noisy=noisy)
+    return SourceExamples(ImageFiles(places, **_image_options(accepted, {})), accepted)
 
 
 def _image_options(accepted: Accepted, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +110,7 @@ def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]
     return ImageFiles([place], **_image_options(accepted, given))
 
 
-def _array(path: str, accepted: Accepted, noisy: bool, given: Mapping[str, Any]) -> Examples:
+def _array(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Examples:
     key, labels = (None if given.get(name) is None else str(given[name]) for name in ("key", "labels"))
     file, labels_file = open_arrays(path, key=key, labels=labels)
     with as_bad_input("path", path):
@@ -121,7 +118,7 @@ def _array(path: str, accepted: Accepted, noisy: bool, given: Mapping[str, Any])
         if isinstance(array, PackedArray):
             check_room(array.held + array.nbytes, "the array")
             (array,) = array.blocks(max(1, len(array)))
-    examples = ArrayExamples(array, accepted, noisy=noisy)
+    examples = ArrayExamples(array, accepted)
     if labels_file is not None:
         with as_bad_input("labels", str(labels)):
             examples.labels, examples.label_names = array_classes(labels_file.array, len(examples))

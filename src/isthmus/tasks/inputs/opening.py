@@ -9,13 +9,12 @@ from isthmus.tasks.inputs.arrays import ArrayExamples
 from isthmus.tasks.inputs.examples import Accepted, Examples
 
 
-def examples_of(x: Any, accepted: Accepted, *, noisy: bool = False) -> Examples:
+def examples_of(x: Any, accepted: Accepted) -> Examples:
     """The examples in an array, a tensor, a table, files or a folder; see `TrainedModel`.
 
     Args:
         x: see there.
         accepted: by the model.
-        noisy: whether pixels may be outside [0, 1].
 
     Raises:
         BadInput: the model does not accept them.
@@ -23,13 +22,13 @@ def examples_of(x: Any, accepted: Accepted, *, noisy: bool = False) -> Examples:
     if isinstance(x, str | Path):
         from isthmus.tasks.inputs.files import file_examples
 
-        return file_examples(str(x), accepted, noisy=noisy)
+        return file_examples(str(x), accepted)
     if isinstance(x, list | tuple) and x and all(isinstance(each, str | Path) for each in x):
         from isthmus.tasks.inputs.files import image_file_examples
 
-        return image_file_examples(x, accepted, noisy=noisy)
+        return image_file_examples(x, accepted)
     if accepted.record is not None:
         from isthmus.tasks.inputs.tables import table_examples
 
         return table_examples(x, accepted)
-    return ArrayExamples(x, accepted, noisy=noisy)
+    return ArrayExamples(x, accepted)

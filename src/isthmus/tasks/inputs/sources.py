@@ -18,7 +18,6 @@ class SourceExamples(Examples):
     Args:
         source: of data of the shape that the model accepts.
         accepted: by the model.
-        noisy: whether pixels may be outside [0, 1].
         restore: converts stored values to what `restored` returns; None to return them as an array.
     """
 
@@ -27,11 +26,9 @@ class SourceExamples(Examples):
         source: Source,
         accepted: Accepted,
         *,
-        noisy: bool = False,
         restore: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.source, self.accepted = source, accepted
-        self.noisy = noisy
         self._restore = restore or Tensor.numpy
         self.names, self.labels, self.label_names = source.ids, source.labels, source.label_names
         self.remarks = source.remarks(torch.arange(0))
@@ -41,7 +38,7 @@ class SourceExamples(Examples):
 
     def take(self, start: int, stop: int) -> Tensor:
         stored = self.source.take(torch.arange(start, min(stop, len(self))))
-        self.accepted.check(stored, start, scaled=False, noisy=self.noisy)
+        self.accepted.check(stored, start, scaled=False)
         return self.accepted.scaling(stored)
 
     def restored(self, x: Tensor) -> Any:
