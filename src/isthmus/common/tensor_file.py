@@ -50,26 +50,11 @@ def _metadata(about: Mapping[str, Any], content: bytes) -> dict[str, str]:
 
 
 def check_tensors(path: Path) -> None:
-    """Raise `ValueError` where a file is damaged. One that was written without a checksum passes."""
+    """Raise `ValueError` where a file is damaged. Latents that were written without a checksum pass."""
     if path.exists() and not path.is_file():  # opening a pipe would block
         raise ValueError(f"{path.name} is not a file")
     with path.open("rb") as file:
-        try:
-            header = json.loads(_header(file))
-            metadata = header.pop("__metadata__")
-            if metadata.keys() == OLDER:
-                return
-            about = json.loads(metadata[KEY])
-            recorded = about.pop("crc32", None)
-            found = _sum(header, about)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path.name} is damaged (its header cannot be read)") from error
-        if recorded is None and about.keys() == OLDER:
-            return
-        while chunk := file.read(CHUNK):
-            found = zlib.crc32(chunk, found)
-    if recorded != found:
-        raise ValueError(f"{path.name} is damaged (its checksum is wrong)")
+        _checked(file, path.name)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -82,15 +67,39 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    check_tensors(path)
     content = path.read_bytes()
-    about = json.loads(json.loads(_header(BytesIO(content)))["__metadata__"][KEY])
-    if about.pop("crc32", None) is None:
+    about = _checked(BytesIO(content), path.name)
+    if about is None:
         raise ValueError(f"{path.name} has no checksum")
     try:
         return load(content), about
     except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError(f"{path.name} is damaged ({first_line(error)})") from error
+
+
+def _checked(file: BinaryIO, name: str) -> dict[str, Any] | None:
+    """What the metadata contain besides the checksum, which is verified; None for older latents without one.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        header = json.loads(_header(file))
+        metadata = header.pop("__metadata__")
+        if metadata.keys() == OLDER:
+            return None
+        about: dict[str, Any] = json.loads(metadata[KEY])
+        recorded = about.pop("crc32", None)
+        found = _sum(header, about)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{name} is damaged (its header cannot be read)") from error
+    if recorded is None and about.keys() == OLDER:
+        return None
+    while chunk := file.read(CHUNK):
+        found = zlib.crc32(chunk, found)
+    if recorded != found:
+        raise ValueError(f"{name} is damaged (its checksum is wrong)")
+    return about
 
 
 def _header(file: BinaryIO) -> bytes:

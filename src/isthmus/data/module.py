@@ -15,7 +15,7 @@ from isthmus.core.scaling import Scaling
 from isthmus.core.types import Batch, BatchGroup
 from isthmus.data.loading.loaders import loader
 from isthmus.data.loading.samplers import BatchGroups, EvaluationBatches, TrainBatches
-from isthmus.data.loading.splits import Split, split_rows
+from isthmus.data.loading.splits import Split, evenly_spaced, split_rows
 from isthmus.data.memory import NoRoom, check_choice, check_room, fits_on_device
 from isthmus.data.source import Reading, Source
 
@@ -159,8 +159,7 @@ class DataModule(LightningDataModule):
 
     def spread(self, rows: Tensor, count: int) -> Tensor:
         """At most `count` examples, evenly spaced among `rows`, as stored. Shape: [B, ...]."""
-        spread = torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()
-        return self.source.take(rows[spread])
+        return self.source.take(evenly_spaced(rows, count))
 
     def describe(self) -> dict[str, Any]:
         """The description of the data that a run records, in plain types."""

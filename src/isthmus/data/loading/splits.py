@@ -35,6 +35,12 @@ def amount(key: str, size: object, total: int) -> int:
     raise BadInput(key, size, f"must be a fraction in [0, 1) or a count below the {total} rows there are")
 
 
+def evenly_spaced(rows: Tensor, count: int) -> Tensor:
+    """At most `count` of some rows, in their order."""
+    # float32 would not tell the rows of large data apart
+    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows)), dtype=torch.float64).long()]
+
+
 def split_rows(
     source: Source,
     *,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from isthmus.core.detection.mixture import Mixture
 from isthmus.core.detection.observed import Observed, observe
+from isthmus.data.loading.splits import evenly_spaced
 from isthmus.data.module import DataModule
 from isthmus.runs.packed.detecting import fit_detector
 from isthmus.runs.packed.model_file import ModelFile
@@ -34,7 +35,7 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
     model = open_model(file, device)
     most = max(1, min(MOST_ROWS, MOST_VALUES // math.prod(file.shape)))
     trained, held_out = (
-        _observed(model, data, spread(rows, most)) for rows in (data.split.train, data.split.val)
+        _observed(model, data, evenly_spaced(rows, most)) for rows in (data.split.train, data.split.val)
     )
     codes = trained.codes
     detector, scores = fit_detector(trained, held_out, fit_mixture(codes))
@@ -47,11 +48,6 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
 def is_fitted(file: ModelFile) -> bool:
     """Whether `fitted` made the model."""
     return bool(file.named("detector."))
-
-
-def spread(rows: Tensor, most: int) -> Tensor:
-    """At most `most` of the rows, evenly spaced."""
-    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def _observed(model: OpenedModel, data: DataModule, rows: Tensor) -> Observed:
