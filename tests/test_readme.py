@@ -55,6 +55,21 @@ def test_commands_on_a_run(somewhere, capsys):
         assert run(short.replace("RUN", str(results.parent))) == 0
 
 
+def test_python(somewhere):
+    """The Python of the README, on the table that x stands for."""
+    from sklearn.datasets import load_breast_cancer
+
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    table = ["data=table", "data.path=example:breast_cancer.csv", "data.label=diagnosis", "latent.dim=4"]
+    assert main(["train", *table, "trainer.max_epochs=1", "data.val_size=0.3", *SHORT[1:]]) == 0
+    names = {"x": load_breast_cancer(as_frame=True).data}
+    exec(block, names)
+    assert names["codes"].shape == (569, 4)
+    assert names["why"].shape == names["back"].shape == names["x"].shape
+    assert names["found"].outlier.shape == (569,)
+    assert names["new"].num_rows == 64
+
+
 def test_every_choice_is_named():
     choices = [p for p in (Path(__file__).parents[1] / "conf").glob("*/*.yaml") if not p.name.startswith("_")]
     assert [str(p) for p in choices if f"`{p.stem}`" not in README] == []

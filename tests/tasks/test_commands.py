@@ -12,7 +12,10 @@ from pyarrow import parquet
 from sklearn.datasets import load_digits
 
 import isthmus
+from isthmus.cli import detect, generate
 from isthmus.cli.main import main
+from isthmus.core.detection.detector import SCORES
+from isthmus.tasks.trained_model import SAMPLERS
 
 from .conftest import write_visits
 
@@ -65,6 +68,19 @@ def test_scores_are_written_in_order_with_names_labels_and_causes(suffix, here, 
     np.testing.assert_allclose([float(row["score"]) for row in rows], expected.score, rtol=1e-4, atol=1e-5)
 
 
+def test_keys_of_the_format_may_differ_from_training(here, run_of, tmp_path):
+    file = write_visits(tmp_path / "new.csv", rows=50)
+    file.write_text("of the clinic, 2024\n" + file.read_text().replace(",", ";"), encoding="utf-16")
+    given = ("data.csv.encoding=utf-16", "data.csv.separator=semicolon", "data.csv.skip_rows=1")
+    code, _, err = here("detect", run_of("visits"), file, *given, "--false-alarm-rate", 0.1)
+    assert code == 0, err
+    rows = list(csv.DictReader((tmp_path / "new_scores.csv").open()))
+    assert [row["name"] for row in rows] == [f"p{row}" for row in range(50)]
+    code, _, err = here("detect", run_of("visits"), file, "data.csv.nonsense=1", "--overwrite")
+    assert code == 2
+    assert "csv.nonsense" in err
+
+
 def test_images_are_named_by_their_files(here, run_of, tmp_path):
     (tmp_path / "new").mkdir()
     for name in ("b", "a"):
@@ -73,6 +89,15 @@ def test_images_are_named_by_their_files(here, run_of, tmp_path):
     rows = list(csv.DictReader((tmp_path / "new_scores.csv").open()))
     assert [row["name"] for row in rows] == ["a.png", "b.png"]
     assert rows[0]["cause_1"].startswith("row ")
+
+
+@pytest.mark.parametrize(
+    ("parser", "option", "known"),
+    [(detect.parser, "score", SCORES), (generate.parser, "sampler", SAMPLERS)],
+)
+def test_the_command_line_knows_all_choices(parser, option, known):
+    (action,) = [each for each in parser()._actions if each.dest == option]
+    assert tuple(action.choices) == known
 
 
 REFUSED = {

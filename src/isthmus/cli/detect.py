@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from isthmus.cli.command import Command, add_device, add_model, add_overrides, run_folders
 from isthmus.cli.evaluate import SAID
@@ -12,8 +13,6 @@ from isthmus.cli.tables import number, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
-
-PREFIX = "data."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,20 +81,20 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _options(overrides: Sequence[str]) -> dict[str, object]:
-    """KEY=VALUE with the values that YAML reads."""
+def _options(overrides: Sequence[str]) -> dict[str, Any]:
+    """The keys of the data that are given as data.KEY=VALUE, nested where they have dots."""
     import yaml
+    from omegaconf import OmegaConf
 
-    options = {}
     for override in overrides:
         key, equals, value = override.partition("=")
-        if not equals or not key.startswith(PREFIX):
+        if not equals or not key.startswith("data."):
             raise BadInput(key, value, "is no key of the data; give data.KEY=VALUE")
-        try:
-            options[key.removeprefix(PREFIX)] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise BadInput(key, value, "cannot be read; put text that has : or # into quotes") from error
-    return options
+    try:
+        given: Any = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    except yaml.YAMLError as error:
+        raise BadInput("data", " ".join(overrides), "cannot be read; lists are [1,2]") from error
+    return dict(given.get("data", {}))
 
 
 COMMAND = Command(

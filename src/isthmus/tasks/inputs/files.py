@@ -126,13 +126,14 @@ def _array(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Examples:
 
 
 def _table(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Source:
-    trained = {key: value for key, value in accepted.data.items() if key not in OF_THE_SPLIT}
     assert accepted.record is not None
-    own = {
-        key: value
-        for key, value in {**trained, **given}.items()
-        if key not in (*REQUIRED_KEYS, *OPTIONAL_KEYS)
-    }
+    others = (*REQUIRED_KEYS, *OPTIONAL_KEYS, *OF_THE_SPLIT)
+    own = {key: value for key, value in accepted.data.items() if key not in others}
+    for key, value in given.items():
+        before = own.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):  # such as data.csv
+            value = {**before, **value}
+        own[key] = value
     source: Source = part("data", {**own, "path": path}, Source, prepared=accepted.record.plain())
     source.scaling(torch.arange(len(source)))
     return source
