@@ -15,7 +15,7 @@ import isthmus
 from isthmus.common.errors import BadInput
 from isthmus.core.detection.detector import SCORES, threshold
 from isthmus.runs.config.compose import compose
-from isthmus.runs.packed.detecting import fit_residuals
+from isthmus.runs.packed.calibration import fit_residuals
 from isthmus.runs.train import train
 
 from .conftest import KINDS, SHORT

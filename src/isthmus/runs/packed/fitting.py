@@ -13,7 +13,7 @@ from isthmus.core.detection.mixture import Mixture
 from isthmus.core.detection.observed import Observed, observe
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.data.module import DataModule
-from isthmus.runs.packed.detecting import fit_detector
+from isthmus.runs.packed.calibration import fit_detector
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.runs.packed.opening import OpenedModel, open_model
 
