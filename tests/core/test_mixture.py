@@ -38,6 +38,15 @@ def test_one_component_is_scipys_normal():
     np.testing.assert_allclose(drawn.mean(0), [1, -1], atol=0.03)
 
 
+def test_codes_far_from_zero_lose_no_digits():
+    generator = np.random.default_rng(0)
+    z = generator.normal(size=(200, 3)).astype(np.float32)
+    near, far = (fit_mixture(torch.from_numpy(z + at), components=1) for at in (0, 4096))
+    np.testing.assert_allclose(
+        far.energy(torch.from_numpy(z + 4096)), near.energy(torch.from_numpy(z)), rtol=1e-2, atol=1e-2
+    )
+
+
 @pytest.mark.parametrize("components", [1, 3])
 def test_what_is_fitted_has_the_moments_of_the_codes(components):
     x, _ = make_blobs(2000, n_features=3, centers=3, random_state=1)

@@ -83,14 +83,16 @@ class Coder:
         ends = self._accepted.scaling.invert(torch.tensor([low, high]))
         return float(ends.min()), float(ends.max())
 
-    def feature_name(self, feature: int) -> str:
-        """What the user calls a feature: its column, or its channel, row and column in an image."""
+    def feature_names(self) -> list[str]:
+        """What the user calls each feature: its column, or its row, column and channel in an image."""
         if self.columns is not None:
-            return self.columns[feature]
+            return self.columns
         if len(self.shape) == 1:
-            return f"feature {feature}"
-        channel, row, column = np.unravel_index(feature, self.shape)
-        return f"row {row} column {column}" + (f" channel {channel}" if self.shape[0] > 1 else "")
+            return [f"feature {feature}" for feature in range(self.shape[0])]
+        return [
+            f"row {row} column {column}" + (f" channel {channel}" if self.shape[0] > 1 else "")
+            for channel, row, column in np.ndindex(*self.shape)
+        ]
 
     def _code(self, x: Tensor) -> dict[str, Tensor]:
         return {"z": self._engine.autoencoder.encode(x).z}

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
+from isthmus.tasks.detection import Judged
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.trained_model import TrainedModel
 
@@ -68,46 +68,42 @@ def detect(
     Raises:
         BadInput: the data cannot be read, or there is no threshold.
     """
+    import pyarrow as pa
+
     if output.suffix.lower() not in SUFFIXES:
         raise BadInput("--output", output, f"must end in {' or '.join(SUFFIXES)}")
     limit, rate = model.threshold(false_alarm_rate, score=score)
     examples = model.open_file(data, options=options)
     scores = np.empty(len(examples), np.float32)
     with replacing(output) as beside, _writer(output, beside) as write:
+        features = pa.array(model.feature_names())
         start = 0
         for part in model.judged(examples, score=score):
             stop = start + len(part.score)
             scores[start:stop] = part.score
-            write(_table(model, examples, start, part.score, part.p_value, part.share, limit))
+            write(_table(examples, start, part, limit, features))
             start = stop
     outliers = int((scores > limit).sum())
     return Found(len(scores), outliers, limit, rate, _auroc(examples, scores), list(examples.remarks))
 
 
-def _table(
-    model: TrainedModel,
-    examples: Examples,
-    start: int,
-    score: np.ndarray,
-    p_value: np.ndarray,
-    share: Tensor,
-    limit: float,
-) -> pa.Table:
+def _table(examples: Examples, start: int, part: Judged, limit: float, features: pa.Array) -> pa.Table:
+    """The rows of a batch that begins at row `start`; `features` has all names."""
     import pyarrow as pa
 
+    score, share = part.score, part.share.flatten(1)
     rows = range(start, start + len(score))
     columns: dict[str, Any] = {"row": np.arange(rows.start, rows.stop)}
     if examples.names is not None:
         columns["name"] = [str(examples.names[row]) for row in rows]
     if examples.labels is not None:
-        labels = examples.labels[rows.start : rows.stop].tolist()
+        labels = examples.labels[rows.start : rows.stop].numpy()
         names = examples.label_names
-        columns["label"] = labels if names is None else [names[label] for label in labels]
-    columns |= {"score": score, "p_value": p_value, "outlier": score > limit}
-    largest = share.flatten(1).topk(min(CAUSES, share.flatten(1).shape[1]), dim=1)
+        columns["label"] = labels if names is None else pa.array(names).take(pa.array(labels))
+    columns |= {"score": score, "p_value": part.p_value, "outlier": score > limit}
+    largest = share.topk(min(CAUSES, share.shape[1]), dim=1)
     for place in range(largest.values.shape[1]):
-        features = largest.indices[:, place].tolist()
-        columns[f"cause_{place + 1}"] = [model.feature_name(feature) for feature in features]
+        columns[f"cause_{place + 1}"] = features.take(pa.array(largest.indices[:, place].numpy()))
         columns[f"share_{place + 1}"] = largest.values[:, place].numpy()
     return pa.table(columns)
 

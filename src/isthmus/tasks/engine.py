@@ -99,7 +99,7 @@ class Engine:
         names = {"centre", "spread", "origin"}
         try:
             residuals = {name: tensors[f"residuals.{name}"] for name in Residuals.__annotations__}
-            mixture = {name: tensors[f"mixture.{name}"] for name in Mixture.__annotations__}
+            mixture = {name: tensors[f"mixture.{name}"] for name in ("weights", "means", "factors")}
             own = {name: tensors[name] for name in names}
         except KeyError as error:
             raise BadInput("MODEL", error.args[0], "is missing; is the file damaged?") from error

@@ -32,6 +32,9 @@ class Mixture(nn.Module):
     weights: Tensor
     means: Tensor
     factors: Tensor
+    centre: Tensor  # [D]
+    whitening: Tensor  # [D, K * D]
+    white_means: Tensor  # [K, D]
 
     def __init__(self, *, weights: Tensor, means: Tensor, factors: Tensor) -> None:
         super().__init__()
@@ -51,15 +54,22 @@ class Mixture(nn.Module):
         self.register_buffer("weights", weights.float())
         self.register_buffer("means", means.float())
         self.register_buffer("factors", factors.float().tril())
+        exact = factors.double().tril()
+        white = torch.linalg.solve_triangular(exact, torch.eye(dim).double().expand_as(exact), upper=False)
+        centre = weights.double() @ means.double()  # float32 is exact near 0
+        white_means = (white @ (means.double() - centre)[..., None])[..., 0]
+        self.register_buffer("centre", centre.float(), persistent=False)
+        self.register_buffer("whitening", white.flatten(0, 1).T.float(), persistent=False)
+        self.register_buffer("white_means", white_means.float(), persistent=False)
 
     def energy(self, z: Tensor) -> Tensor:
         """Negative log density, in nats. Shapes: [B, D] -> [B]."""
-        offset = (z[:, None] - self.means).transpose(0, 1)  # [K, B, D]
-        white = torch.linalg.solve_triangular(self.factors, offset.transpose(1, 2), upper=False)
+        count, dim = self.means.shape
+        # one product for all components: L_k^-1 (z - mean_k)
+        white = ((z - self.centre) @ self.whitening).unflatten(1, (count, dim)) - self.white_means
         log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        constant = 0.5 * z.shape[1] * math.log(2 * math.pi)
-        logs = self.weights.log() - log_det - constant - 0.5 * white.square().sum(1).T  # [B, K]
-        return -logs.logsumexp(1)
+        logs = self.weights.log() - log_det - 0.5 * white.square().sum(2)  # [B, K]
+        return 0.5 * dim * math.log(2 * math.pi) - logs.logsumexp(1)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` codes; the generator is on the CPU. Shape: [count, D]."""
