@@ -56,9 +56,9 @@ class Mixture(nn.Module):
         self.register_buffer("factors", factors.float().tril())
         exact = factors.double().tril()
         white = torch.linalg.solve_triangular(exact, torch.eye(dim).double().expand_as(exact), upper=False)
-        centre = weights.double() @ means.double()  # float32 is exact near 0
+        centre = (weights.double() @ means.double()).float()  # float32 is exact near 0
         white_means = (white @ (means.double() - centre)[..., None])[..., 0]
-        self.register_buffer("centre", centre.float(), persistent=False)
+        self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("whitening", white.flatten(0, 1).T.float(), persistent=False)
         self.register_buffer("white_means", white_means.float(), persistent=False)
 
