@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.summary.writer.record_writer import masked_crc32c
 
 from isthmus.common.atomic_files import UNFINISHED
+from isthmus.runs.packed.model_file import ModelFile
 
 
 def check_whole(run: Path, *, interrupted: bool) -> None:
@@ -46,6 +47,8 @@ def check_file(path: Path, *, may_be_torn: bool = False) -> None:
             assert torch.load(path, weights_only=True)["state_dict"]
         case ".safetensors":
             assert len(load_file(path)["ids"])
+        case ".isthmus":
+            assert ModelFile.read(path).named("detector.")
         case ".png":
             with Image.open(path) as image:
                 image.load()
