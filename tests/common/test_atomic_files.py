@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from isthmus.common import atomic_files
-from isthmus.common.atomic_files import create_text, replacing, same_content, sweep, write_text
+from isthmus.common.atomic_files import create_text, remove, replacing, same_content, sweep, write_text
+from isthmus.common.held_folder import holding
 
 
 def names(folder):
@@ -62,6 +63,30 @@ def test_same_content(links, monkeypatch, tmp_path):
     assert (tmp_path / "last").read_text() == "one"
     write_text(tmp_path / "last", "two")
     assert (tmp_path / "best").read_text() == "one", "what is written to one does not reach the other"
+
+
+def test_a_folder_that_takes_the_place_of_a_held_one_keeps_its_files(monkeypatch, tmp_path):
+    """Also when that happens between the check of the folder and the change."""
+    monkeypatch.setattr(atomic_files, "check_held", lambda path: None)
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("step=1", "metrics.csv"):
+        (run / name).write_text("old")
+    with holding(run):
+        with replacing(run / "metrics.csv") as beside:
+            beside.write_text("new")
+            run.rename(tmp_path / "renamed")
+            run.mkdir()
+            for name in ("step=1", "metrics.csv"):
+                (run / name).write_text("of another run")
+        remove(run / "step=1")
+        remove(run / "absent")
+    assert {path.name: path.read_text() for path in run.iterdir()} == dict.fromkeys(
+        ("step=1", "metrics.csv"), "of another run"
+    )
+    assert {path.name: path.read_text() for path in (tmp_path / "renamed").iterdir()} == {
+        "metrics.csv": "new"
+    }
 
 
 def test_sweep_removes_what_was_left_and_nothing_else(tmp_path):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from isthmus.common.held_folder import check_held
+from isthmus.common.held_folder import check_held, held_place
 
 UNFINISHED = ".part"  # suffix of temporary files
 # a file system without hard links
@@ -31,7 +31,15 @@ def replacing(path: Path) -> Iterator[Path]:
     with _temporary(path) as temporary:
         yield temporary
         check_held(path)
-        temporary.replace(path)
+        (source, at), (target, _) = held_place(temporary), held_place(path)
+        os.replace(source, target, src_dir_fd=at, dst_dir_fd=at)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it exists. In a held folder that was replaced, the file of the same name stays."""
+    name, at = held_place(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=at)
 
 
 def write_text(path: Path, text: str) -> None:

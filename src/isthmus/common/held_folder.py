@@ -97,6 +97,17 @@ def check_held(path: Path) -> None:
             folder.check()
 
 
+def held_place(path: Path) -> tuple[Path, int | None]:
+    """`path` for a system call with `dir_fd`: relative to the held folder that contains it, if there is one.
+
+    Then the call cannot reach a folder that has taken the place of the held one.
+    """
+    for folder in _held:
+        if path.is_relative_to(folder.path):
+            return path.relative_to(folder.path), folder.descriptor
+    return path, None
+
+
 def held_folders() -> tuple[HeldFolder, ...]:
     """The folders that are currently held."""
     return tuple(_held)

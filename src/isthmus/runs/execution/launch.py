@@ -86,6 +86,10 @@ def _keeping(folder: RunFolder) -> Iterator[None]:
             yield
     except FolderLost as error:
         raise lost(error) from error
+    except Exception as error:
+        if not folder.status.exists():  # the folder is still there, and its files are being removed
+            raise lost(FolderLost(folder.path, None)) from error
+        raise
 
 
 def _begun(begin: Begin, stack: ExitStack, parts: Parts) -> tuple[RunFolder, Start | None]:

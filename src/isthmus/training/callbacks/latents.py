@@ -10,7 +10,7 @@ from typing import Any
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Trainer
 
-from isthmus.common.atomic_files import same_content
+from isthmus.common.atomic_files import remove, same_content
 from isthmus.common.errors import one_of
 from isthmus.common.tensor_file import write_tensors
 from isthmus.training.callbacks.run_callback import RunCallback, RunContext
@@ -87,7 +87,7 @@ class Latents(RunCallback):
         for part in self._loaders:
             path, best = self._path(part, step), self._folder / f"best_{part}.safetensors"
             if not path.is_file():
-                best.unlink(missing_ok=True)
+                remove(best)
             elif not (best.is_file() and best.samefile(path)):
                 same_content(path, best)
 
@@ -97,4 +97,4 @@ class Latents(RunCallback):
         kept = {self._path(part, step) for part in self._loaders for step in steps}
         for path in self._folder.glob("step=*.safetensors"):
             if path not in kept:
-                path.unlink(missing_ok=True)
+                remove(path)

@@ -21,7 +21,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from isthmus.common.atomic_files import make_subfolder, replacing, same_content
+from isthmus.common.atomic_files import make_subfolder, remove, replacing, same_content
 from isthmus.common.messages import first_line
 from isthmus.training.checkpoint.archive import check_archive
 from isthmus.training.writers.background import Background
@@ -76,7 +76,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint once it and those before it are written."""
-        self.background.add(partial(super().remove_checkpoint, path))
+        self.background.add(partial(remove, Path(path)))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = None, weights_only: bool | None = None
