@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 from sklearn.datasets import load_digits
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 import isthmus
 from isthmus.cli import detect, generate
@@ -144,3 +146,51 @@ def test_new_examples_are_written_to_a_folder(kind, names, here, run_of, tmp_pat
     assert code == 2
     assert "is not empty" in err
     assert here("generate", run_of(kind), "-n", 0, "-o", "other")[0] == 2
+
+
+def test_the_test_rows_of_a_run_are_scored_without_data(here, run_of, tmp_path):
+    """Numbers are those of the rows in the training file; the classes of training rows are normal."""
+    table = tmp_path / "two.csv"
+    generator = np.random.default_rng(0)
+    kinds = ["good"] * 300 + ["bad <b>$x$</b>"] * 60
+    with table.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["a", "b", "c", "kind", "id"])
+        for row, kind in enumerate(kinds):
+            values = generator.normal(0 if kind == "good" else 6, 1, 3)
+            out.writerow([*values, kind, f"r{row}"])
+    few = ("data.val_size=80", "data.test_size=0.4", "trainer.max_epochs=20", "logger=csv")
+    normal = ("data=table", f"data.path={table}", "data.label=kind", "data.id=id")
+    where = "data.train_where=\"kind == 'good'\""
+    code, _, err = here("train", *normal, where, *few, "hydra.run.dir=run", "trainer.accelerator=cpu")
+    assert code == 0, err
+    code, out, err = here("detect", "run", "--false-alarm-rate", 0.1)
+    assert code == 0, err
+    assert "bad <b>$x$</b>" in out
+    rows = list(csv.DictReader((tmp_path / "run/detect/test_scores.csv").open()))
+    assert all(row["name"] == f"r{row['row']}" and row["label"] == kinds[int(row["row"])] for row in rows)
+    scores, others = np.array([[float(row["score"]), row["label"] != "good"] for row in rows]).T
+    area = re.search(r"bad.* (\d\.\d+) +(\d\.\d+)\n", out)
+    assert float(area[1]) == pytest.approx(roc_auc_score(others, scores), abs=5e-4)
+    assert float(area[2]) == pytest.approx(average_precision_score(others, scores), abs=5e-4)
+    above = sum(row["outlier"] == "true" and row["label"] == "good" for row in rows)
+    assert f"good: {above} of {int((others == 0).sum())} " in out
+    assert Image.open(tmp_path / "run/detect/test_scores.png").size[0] > 1000
+    assert here("detect", "run", "--false-alarm-rate", 0.1)[0] == 0, "its own results are replaced"
+    _, out, _ = here("detect", "run", table, "--normal", "bad <b>$x$</b>")
+    assert "the model was trained on rows of these data" in out
+    assert re.search(r"good +300 ", out)
+    for given, said in (
+        (("run", "--normal", "nice"), "is no class of the data"),
+        (("run", table, "data.label=null", "--normal", "good", "-o", "x.csv"), "have no labels"),
+        (("run", "data.path=absent.csv"), "absent.csv"),
+        (("run", "data.nonsense=1"), "data.nonsense"),
+    ):
+        code, _, err = here("detect", *given)
+        assert (code, err.count("\n")) == (2, 1), given
+        assert said in err
+    assert not (tmp_path / "x.csv").exists()
+    here("pack", "run", "packed.isthmus")
+    code, _, err = here("detect", "packed.isthmus")
+    assert code == 2
+    assert "has no data of its own" in err

@@ -17,6 +17,7 @@ from isthmus.core.detection.detector import SCORES, threshold
 from isthmus.runs.config.compose import compose
 from isthmus.runs.packed.calibration import fit_residuals
 from isthmus.runs.train import train
+from isthmus.tasks.detection import rate_interval
 
 from .conftest import KINDS, SHORT
 
@@ -39,7 +40,7 @@ def test_every_score_of_every_model_is_finite_and_has_a_threshold(kind, score, r
 def test_the_residual_score_is_the_mahalanobis_distance_of_scikit_learn():
     generator = np.random.default_rng(0)
     residuals = generator.normal(size=(20_000, 4)) @ generator.normal(size=(4, 4))
-    ours = fit_residuals(torch.from_numpy(residuals), torch.from_numpy(residuals))
+    ours = fit_residuals(torch.from_numpy(residuals), torch.from_numpy(residuals), (4,))
     theirs = EmpiricalCovariance().fit(residuals)
     distances = ours.distance(ours.standardised(torch.from_numpy(residuals).float()))
     np.testing.assert_allclose(distances, theirs.mahalanobis(residuals), rtol=0.02, atol=0.02)
@@ -53,6 +54,15 @@ def test_a_threshold_keeps_its_rate_on_new_normal_scores():
         limits = torch.tensor([threshold(draw, rate) for draw in draws])
         alarms = (1 - torch.distributions.Normal(0.0, 1.0).cdf(limits)).mean().item()
         assert rate - 1.5 / (count + 1) < alarms < rate * 1.05
+
+
+@pytest.mark.parametrize(("count", "rate"), [(32, 1 / 33), (100, 0.05), (1000, 0.01)])
+def test_the_rate_of_a_threshold_is_in_its_interval(count, rate):
+    draws = torch.rand(4000, count, generator=torch.Generator().manual_seed(1)).sort(1).values
+    rates = np.array([1 - threshold(draw, rate) for draw in draws])
+    low, high = rate_interval(count, rate)
+    assert np.quantile(rates, 0.025) == pytest.approx(low, rel=0.3, abs=5e-4)
+    assert np.quantile(rates, 0.975) == pytest.approx(high, rel=0.1)
 
 
 @pytest.fixture(scope="module")

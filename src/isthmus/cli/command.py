@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from isthmus.common.run_names import LATEST
 from isthmus.runs.folder.lookup import runs_in
 
+OVERRIDE = re.compile(r"[+~]*\w+(\.\w+)+=")
 DATED = re.compile(r"\d{4}-\d\d-\d\d_")
 
 
@@ -34,6 +35,28 @@ def add_model(parser: ArgumentParser) -> None:
         metavar="RUN",
         help="a run folder, the name of a run in outputs/, latest, or a packed model (.isthmus)",
     )
+
+
+def add_data(parser: ArgumentParser) -> None:
+    """Add the arguments ``data`` and ``overrides`` of a command that reads new rows, or those of the run.
+
+    `data_of` reads them.
+    """
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="a file, or a folder of images, like those of training; default: the test rows of the run",
+    )
+    add_overrides(parser, "how to read the data, where that differs from training: data.missing=mean")
+
+
+def data_of(arguments: Namespace) -> tuple[str | None, list[str]]:
+    """DATA, or None if it was left out; and the overrides. See `add_data`."""
+    data, overrides = arguments.data, list(arguments.overrides)
+    if data is not None and OVERRIDE.match(data) and not Path(data).exists():
+        return None, [data, *overrides]
+    return data, overrides
 
 
 def add_output(parser: ArgumentParser, task: str) -> None:

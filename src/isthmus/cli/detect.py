@@ -1,32 +1,41 @@
-"""`isthmus detect RUN DATA`: score new rows, and say which are anomalies and why."""
+"""`isthmus detect RUN [DATA]`: score rows, and say which are anomalies and why."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from isthmus.cli.command import Command, add_device, add_model, add_overrides, run_folders
+from isthmus.cli.command import Command, add_data, add_device, add_model, data_of, run_folders
 from isthmus.cli.evaluate import SAID
-from isthmus.cli.tables import number, printable
+from isthmus.cli.tables import aligned, number, print_files, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
+from isthmus.runs.folder.lookup import find_run
+
+if TYPE_CHECKING:
+    from isthmus.tasks.detect import Found
 
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus detect",
-        description="Score each row of a file, or each image of a folder: a table with name, score, p-value, "
-        "decision at the rate of false alarms that you ask for, and the features that caused the score.",
+        description="Score each row of a file, each image of a folder, or the test rows of the run: a table "
+        "with name, score, p-value, decision at the rate of false alarms that you ask for, and the features "
+        "that caused the score; and a picture with the histogram and, with labels, ROC and precision-recall "
+        "curves.",
     )
     add_model(parser)
-    parser.add_argument("data", metavar="DATA", help="a file, or a folder of images, like those of training")
-    add_overrides(parser, "how to read DATA, where that differs from training: data.missing=mean")
+    add_data(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="a .csv or .parquet file; default: NAME_scores.csv"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="a .csv or .parquet file; default: NAME_scores.csv, or detect/test_scores.csv in the run folder",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
@@ -41,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         choices=("combined", "mse", "likelihood", "whitened", "residual", "code"),
         help="default: combined",
     )
+    parser.add_argument(
+        "--normal",
+        metavar="CLASS,...",
+        help="the classes that are normal, for rates and curves; default: those of the training rows",
+    )
     add_device(parser)
     return parser
 
@@ -48,37 +62,80 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Detect; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
-    options = _options(arguments.overrides)
+    data, overrides = data_of(arguments)
+    options = _options(overrides) if data is not None else {}
 
     from isthmus.tasks.detect import detect
-    from isthmus.tasks.outputs.places import check_free
+    from isthmus.tasks.inputs.run_data import open_run_data, part_examples
+    from isthmus.tasks.outputs.places import check_free, made, results_folder
     from isthmus.tasks.trained_model import load_model
 
     signals.unwind()
-    name = Path(arguments.data.removeprefix("example:")).name
-    output = arguments.output or Path(f"{Path(name).stem}_scores.csv")
-    check_free(output, overwrite=arguments.overwrite)
     model = load_model(arguments.run, device=arguments.device)
+    output, overwrite = arguments.output, arguments.overwrite
+    if data is None:
+        opened = open_run_data(find_run(arguments.run), overrides=overrides)
+        examples: Any = part_examples(opened, model.accepted, "test")
+        if output is None:
+            output, overwrite = (
+                made(results_folder(None, arguments.run, "detect", "")) / "test_scores.csv",
+                True,
+            )
+    else:
+        output = output or Path(f"{Path(data.removeprefix('example:')).stem}_scores.csv")
+    check_free(output, overwrite=overwrite)
+    check_free(output.with_suffix(".png"), overwrite=overwrite)
+    if data is not None:
+        examples = model.open_file(data, options=options)
     found = detect(
         model,
-        arguments.data,
+        examples,
         output,
+        title=f"{model.name}: {data or 'test rows of the run'}",
         false_alarm_rate=arguments.false_alarm_rate,
         score=arguments.score,
-        options=options,
+        normal=arguments.normal.split(",") if arguments.normal else None,
     )
     for kind, text in found.remarks:
         if kind in SAID:
             print(remark(kind, text))
+    _say(found, arguments.score)
+    if data is None and opened.leaked:
+        print(f"warning: a leak: {opened.leaked:,} of these rows were used in training")
+    elif data is not None and model.was_trained_on(examples):
+        print(
+            "note: the model was trained on rows of these data; leave DATA out to score its test rows alone"
+        )
+    print_files([output, found.figure])
+    return 0
+
+
+def _say(found: Found, score: str) -> None:
     print(
-        f"{found.outliers:,} of {found.rows:,} rows are anomalies: {arguments.score} score above "
+        f"{found.outliers:,} of {found.rows:,} rows are anomalies: {score} score above "
         f"{number(found.threshold)}, which {found.rate:.2%} of normal rows exceed"
     )
-    if found.auroc:
-        areas = ", ".join(f"{printable(label, 30)} {area:.3f}" for label, area in found.auroc.items())
-        print(f"area under the ROC curve, each class against all others: {areas}")
-    print(f"  {printable(output)}")
-    return 0
+    low, high = found.rate_interval
+    print(
+        f"  set on {found.held_out:,} validation rows, so the rate is between {low:.2%} and {high:.2%} (95%)"
+    )
+    if found.normal:
+        names = ", ".join(printable(name, 30) for name in found.normal)
+        for what, (above, of) in ((names, found.false_alarms), ("others", found.hits)):
+            print(f"  {what}: {above:,} of {of:,} ({above / max(of, 1):.2%})")
+    if found.rankings:
+        rows = [
+            (
+                printable(each.anomalies, 40),
+                f"{each.positives:,}",
+                f"{each.auroc:.3f}",
+                f"{each.average_precision:.3f}",
+            )
+            for each in found.rankings
+        ]
+        print()
+        print(aligned([("taken as anomalies", "rows", "AUROC", "average precision"), *rows], right=(1, 2, 3)))
+        print()
 
 
 def _options(overrides: Sequence[str]) -> dict[str, Any]:

@@ -50,6 +50,39 @@ class Loaded(NamedTuple):
     leaked: int
 
 
+class RunData(NamedTuple):
+    """The data of a run.
+
+    Attributes:
+        cfg: its config with the overrides applied.
+        data: the data, prepared and split as in training.
+        trained_on: the description of the training data in the provenance; empty if there is none.
+        leaked: number of test rows that the model was trained on or chosen by.
+    """
+
+    cfg: DictConfig
+    data: DataModule
+    trained_on: Mapping[str, Any]
+    leaked: int
+
+
+def load_data(folder: RunFolder, *, overrides: Sequence[str] = ()) -> RunData:
+    """Load the data of a run, without its model.
+
+    Args:
+        folder: the run folder.
+        overrides: changes of the config, such as ``data.path=...``.
+    """
+    trained = folder.read_config()
+    cfg = apply_overrides(trained.copy(), overrides)
+    check(cfg)
+    check_opened(cfg, overrides)
+    recorded = folder.read_provenance().get("data")
+    trained_on = recorded if isinstance(recorded, dict) else {}
+    data = _data(cfg, trained_on, overrides)
+    return RunData(cfg, data, trained_on, _leaked(trained, cfg, data, trained_on))
+
+
 def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequence[str] = ()) -> Loaded:
     """Load the data and the trained model of a run.
 
@@ -61,13 +94,10 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     trained = folder.read_config()
     cfg = apply_overrides(trained.copy(), overrides)
     check(cfg)
-    check_opened(cfg, overrides)
     check_devices(cfg.trainer.accelerator, 1)
     state, damage = read_checkpoint(folder, checkpoint)
     check_trained(state.config, trained)
-    recorded = folder.read_provenance().get("data")
-    trained_on = recorded if isinstance(recorded, dict) else {}
-    data = _data(cfg, trained_on, overrides)
+    cfg, data, trained_on, leaked = load_data(folder, overrides=overrides)
     parts = build(cfg, data)
     try:
         check_weights(state.content, parts.module)
@@ -78,7 +108,6 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
             f"its weights do not fit the model that the config and the overrides build: {error}",
         ) from error
     parts.module.load_weights(state.weights, epoch=state.epoch, step=state.step)
-    leaked = _leaked(trained, cfg, data, trained_on)
     return Loaded(cfg, parts, state.path.stem, damage, state.epoch, state.step, trained_on, leaked)
 
 

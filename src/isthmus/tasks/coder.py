@@ -11,6 +11,8 @@ from torch import Tensor
 from isthmus.common.errors import BadInput
 from isthmus.runs.packed.opening import OpenedModel
 from isthmus.tasks.engine import Engine
+from isthmus.tasks.inputs.examples import Accepted, Examples
+from isthmus.tasks.inputs.sources import SourceExamples
 
 
 class Coder:
@@ -27,6 +29,8 @@ class Coder:
         self.device = device
         self.shape, self.value_range = file.shape, file.value_range
         self.config, self.info, self.label_names = dict(file.config), dict(file.run), file.label_names
+        self.trained_classes = file.trained_classes
+        self._data = file.data
         self.latent_dim: int = opened.autoencoder.latent.dim
         preparation = opened.record.preparation if opened.record else None
         self.columns = [column.name for column in preparation.columns] if preparation else None
@@ -73,6 +77,16 @@ class Coder:
         """Decode the codes of examples. What comes back is like `x`."""
         examples = self._engine.examples(x)
         return examples.restored(self._engine.gathered(examples, self._reconstruction, batch_size)["x"])
+
+    @property
+    def accepted(self) -> Accepted:
+        """What the model accepts."""
+        return self._accepted
+
+    def was_trained_on(self, examples: Examples) -> bool:
+        """Whether these are the data of training, which is known of files and folders of them."""
+        known = self._data.get("fingerprint")
+        return isinstance(examples, SourceExamples) and known == examples.source.fingerprint
 
     @property
     def displayed_range(self) -> tuple[float, float]:

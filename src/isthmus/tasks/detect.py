@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,8 +11,10 @@ import numpy as np
 
 from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
-from isthmus.tasks.detection import Judged
+from isthmus.tasks.detection import Judged, rate_interval
 from isthmus.tasks.inputs.examples import Examples
+from isthmus.tasks.outputs.score_figure import draw_scores
+from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
 from isthmus.tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -30,7 +32,13 @@ class Found(NamedTuple):
         outliers: number of rows above the threshold.
         threshold: of the score.
         rate: of false alarms, that the threshold was set for.
-        auroc: area under the ROC curve, for each class against all others; empty without labels.
+        rate_interval: in which the rate is with 95% probability.
+        held_out: number of validation rows that it was set on.
+        normal: the classes that are normal; empty if that is not known.
+        false_alarms: of how many normal rows how many are above the threshold; zeros if that is not known.
+        hits: likewise of the other rows.
+        rankings: how well the scores rank; empty without labels.
+        figure: the picture of the scores.
         remarks: how the data were read: (what, sentence).
     """
 
@@ -38,32 +46,41 @@ class Found(NamedTuple):
     outliers: int
     threshold: float
     rate: float
-    auroc: Mapping[str, float]
+    rate_interval: tuple[float, float]
+    held_out: int
+    normal: list[str]
+    false_alarms: tuple[int, int]
+    hits: tuple[int, int]
+    rankings: list[Ranking]
+    figure: Path
     remarks: list[tuple[str, str]]
 
 
 def detect(
     model: TrainedModel,
-    data: str,
+    examples: Examples,
     output: Path,
     *,
+    title: str,
     false_alarm_rate: float | None = None,
     score: str = "combined",
-    options: Mapping[str, Any] | None = None,
+    normal: Sequence[str] | None = None,
 ) -> Found:
-    """Write a table with a row for each example: its name, score, p-value, decision and causes.
+    """Write a table with a row for each example, and a picture of the scores beside it.
 
-    Columns: ``row`` (from 0), ``name`` (id or file, if the data have them), ``label`` (likewise), ``score``,
-    ``p_value``, ``outlier``, and ``cause_1``, ``share_1`` to ``cause_3``, ``share_3``: the features whose
-    squared standardised residuals are largest, and their shares in the sum.
+    Columns: ``row`` (in the file, from 0), ``name`` (id or file, if the data have them), ``label``
+    (likewise), ``score``, ``p_value``, ``outlier``, and ``cause_1``, ``share_1`` to ``cause_3``, ``share_3``:
+    the features whose squared standardised residuals are largest, and their shares in the sum. The picture
+    has the histogram of the scores and, with labels, the ROC and precision-recall curves.
 
     Args:
         model: the trained model.
-        data: a file or folder; see `file_examples`.
-        output: a .csv or .parquet file, which is written atomically.
+        examples: to score.
+        output: a .csv or .parquet file, which is written atomically; the picture has its name with .png.
+        title: of the picture.
         false_alarm_rate: see `TrainedModel.detect`.
         score: see there.
-        options: how to read the data, as the keys of `data` in a config.
+        normal: the classes that are normal; None for those of the training rows.
 
     Raises:
         BadInput: the data cannot be read, or there is no threshold.
@@ -73,7 +90,7 @@ def detect(
     if output.suffix.lower() not in SUFFIXES:
         raise BadInput("--output", output, f"must end in {' or '.join(SUFFIXES)}")
     limit, rate = model.threshold(false_alarm_rate, score=score)
-    examples = model.open_file(data, options=options)
+    known = normal_classes(examples, trained=model.trained_classes, given=normal)
     scores = np.empty(len(examples), np.float32)
     with replacing(output) as beside, _writer(output, beside) as write:
         features = pa.array(model.feature_names())
@@ -83,8 +100,33 @@ def detect(
             scores[start:stop] = part.score
             write(_table(examples, start, part, limit, features))
             start = stop
-    outliers = int((scores > limit).sum())
-    return Found(len(scores), outliers, limit, rate, _auroc(examples, scores), list(examples.remarks))
+    ranked = rankings(examples, scores, known)
+    held_out = model.held_out_scores(score)
+    groups = {"validation rows": held_out}
+    above, false_alarms, hits = scores > limit, (0, 0), (0, 0)
+    if known:
+        own = normal_rows(examples, known)
+        false_alarms, hits = ((int(above[each].sum()), int(each.sum())) for each in (own, ~own))
+        groups |= {"normal": scores[own], "others": scores[~own]}
+    else:
+        groups["scored rows"] = scores
+    figure = draw_scores(
+        output.with_suffix(".png"), groups, ranked, threshold=limit, score=score, title=title
+    )
+    return Found(
+        len(scores),
+        int(above.sum()),
+        limit,
+        rate,
+        rate_interval(len(held_out), rate),
+        len(held_out),
+        known,
+        false_alarms,
+        hits,
+        ranked,
+        figure,
+        list(examples.remarks),
+    )
 
 
 def _table(examples: Examples, start: int, part: Judged, limit: float, features: pa.Array) -> pa.Table:
@@ -93,7 +135,10 @@ def _table(examples: Examples, start: int, part: Judged, limit: float, features:
 
     score, share = part.score, part.share.flatten(1)
     rows = range(start, start + len(score))
-    columns: dict[str, Any] = {"row": np.arange(rows.start, rows.stop)}
+    numbers = np.arange(rows.start, rows.stop)
+    if examples.rows is not None:
+        numbers = examples.rows[rows.start : rows.stop].numpy()
+    columns: dict[str, Any] = {"row": numbers}
     if examples.names is not None:
         columns["name"] = [str(examples.names[row]) for row in rows]
     if examples.labels is not None:
@@ -106,22 +151,6 @@ def _table(examples: Examples, start: int, part: Judged, limit: float, features:
         columns[f"cause_{place + 1}"] = features.take(pa.array(largest.indices[:, place].numpy()))
         columns[f"share_{place + 1}"] = largest.values[:, place].numpy()
     return pa.table(columns)
-
-
-def _auroc(examples: Examples, scores: np.ndarray) -> dict[str, float]:
-    """How well the score tells each class from all others; 0.5 is chance, 1 perfect."""
-    if examples.labels is None:
-        return {}
-    from sklearn.metrics import roc_auc_score
-
-    labels, names = examples.labels.numpy(), examples.label_names
-    present = np.unique(labels)
-    if len(present) < 2:
-        return {}
-    return {
-        str(number if names is None else names[number]): float(roc_auc_score(labels == number, scores))
-        for number in present
-    }
 
 
 @contextmanager

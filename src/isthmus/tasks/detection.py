@@ -86,3 +86,16 @@ def threshold_for(held_out: Tensor, rate: float | None) -> tuple[float, float]:
         fix = f"is too small for {count:,} validation rows, which allow rates from {least:.2g}; use a larger "
         raise BadInput("false_alarm_rate", rate, fix + "one, or train with a larger data.val_size")
     return found, float(rate)
+
+
+def rate_interval(count: int, rate: float) -> tuple[float, float]:
+    """The range of the false alarm rate of a threshold that was set on `count` rows, with 95% probability.
+
+    The rate of the k-th largest of n scores has a beta distribution, B(k, n + 1 - k): Vovk, "Conditional
+    validity of inductive conformal predictors" (2012).
+    """
+    from scipy.stats import beta
+
+    above = count + 1 - math.ceil((count + 1) * (1 - rate) - 1e-9)
+    low, high = beta.ppf((0.025, 0.975), above, count + 1 - above)
+    return float(low), float(high)

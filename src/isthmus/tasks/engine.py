@@ -103,9 +103,8 @@ class Engine:
             own = {name: tensors[name] for name in names}
         except KeyError as error:
             raise BadInput("MODEL", error.args[0], "is missing; is the file damaged?") from error
-        found = Detector(Residuals(**residuals), Mixture(**mixture), **own)
-        fits = found.residuals.mean.numel() == int(np.prod(self.accepted.shape))
-        if not fits or found.mixture.means.shape[1] != self.autoencoder.latent.dim:
+        found = Detector(Residuals(self.accepted.shape, **residuals), Mixture(**mixture), **own)
+        if found.mixture.means.shape[1] != self.autoencoder.latent.dim:
             raise BadInput("MODEL", "detector", "does not fit the model; is the file damaged?")
         return found.to(self.device)
 

@@ -40,6 +40,7 @@ class TrainedModel(Coder):
         latent_dim: D, the size of a code.
         columns: of a table, in the order of training; None for other data.
         label_names: of the classes of the training data, or None.
+        trained_classes: the classes of the rows that were trained on, or None.
         config: what defines the model and its data, in plain types.
         name: of the run or the file that it was opened from.
         info: which checkpoint of the run it is from.
@@ -97,6 +98,10 @@ class TrainedModel(Coder):
         """The score above which an example is an anomaly, and the rate that it was set for; see `detect`."""
         one_of("score", score, SCORES)
         return threshold_for(self._engine.held_out.get(score, torch.empty(0)), false_alarm_rate)
+
+    def held_out_scores(self, score: str = "combined") -> np.ndarray:
+        """Scores of validation rows, sorted; each by a detector not fitted to it. Shape: [N]."""
+        return self._engine.held_out.get(one_of("score", score, SCORES), torch.empty(0)).numpy()
 
     def judged(self, examples: Examples, *, score: str = "combined") -> Iterator[Judged]:
         """Score, p-value and shares of all examples, batch by batch in order."""

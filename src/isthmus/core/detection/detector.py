@@ -1,8 +1,8 @@
 """Anomaly scores of a trained autoencoder: how unlike normal examples a reconstruction and a code are.
 
-The combined score is the larger of two: that of the residual, which is large off the manifold that the
-decoder spans, and that of the code, which is large on it, but far from normal codes. Both are logarithms in
-standard deviations over held-out normal examples, so that they can be compared.
+The combined score is a sum of two: that of the residual, which is large off the manifold that the decoder
+spans, and half that of the code, which is large on it, but far from normal codes. Both are logarithms in
+standard deviations over held-out normal examples, so that they can be added.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from isthmus.core.detection.observed import Observed
 from isthmus.core.detection.residuals import Residuals
 
 SCORES = ("combined", "mse", "likelihood", "whitened", "residual", "code")
+CODE_WEIGHT = 0.5
 TINY = 1e-12
 
 
@@ -26,8 +27,9 @@ class Detector(nn.Module):
 
     - mse: the mean squared error.
     - likelihood: the loss of the reconstruction, which is a negative log-likelihood for bce, gaussian, mixed.
-    - whitened: the mean squared error in standard deviations of each feature over normal examples.
-    - residual: the Mahalanobis distance of the residual, which also knows how errors go together.
+    - whitened: the mean squared error, each feature being in the unit of its spread over normal examples.
+    - residual: the Mahalanobis distance of the residual, which also knows how errors go together; above 100
+      features the same as whitened.
     - code: the negative log density of the code under the Gaussian mixture of normal codes.
     - combined: see the module; the default.
 
@@ -61,13 +63,22 @@ class Detector(nn.Module):
         residual, code = self.residuals.distance(y), self.mixture.energy(observed.codes)
         logs = log_scores(residual, code, self.origin, observed.codes.shape[1])
         return {
-            "combined": ((logs - self.centre) / self.spread).amax(1),
+            "combined": combined((logs - self.centre) / self.spread),
             "mse": observed.mse,
             "likelihood": observed.losses,
             "whitened": y.square().mean(1),
             "residual": residual,
             "code": code,
         }
+
+
+def combined(scores: Tensor) -> Tensor:
+    """The combined score; see the module. A good one does not make up for a bad one: they count from -1.
+
+    Shape: [B, 2] -> [B].
+    """
+    residual, code = scores.clamp(min=-1).unbind(1)
+    return residual + CODE_WEIGHT * code
 
 
 def log_scores(residual: Tensor, energy: Tensor, origin: Tensor, dim: int) -> Tensor:

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from isthmus.core.detection.detector import Detector, log_scores
+from isthmus.core.detection.blur import Blur
+from isthmus.core.detection.detector import Detector, combined, log_scores
 from isthmus.core.detection.mixture import Mixture
 from isthmus.core.detection.observed import Observed
 from isthmus.core.detection.residuals import Residuals
 
-FULL = 100  # features up to which the covariance of residuals is not cut to some directions
-DIRECTIONS = 64  # of residuals with more features
+FULL = 100  # features up to which residuals are decorrelated
 PRIOR_ROWS = 10  # held-out rows that the training rows count as, for the spread of residuals
-FLOOR = 1e-3  # least variance of a feature's residual, as a share of the mean variance
+FLOOR = 1.0  # added to the variance of a feature's residual, as a share of the mean variance
+SIGMA = 1.0  # pixels, of the blur of images
 LARGEST_SPREAD, LEAST_SPREAD = 1e3, 1e-6
 
 
 def fit_detector(
-    trained: Observed, held_out: Observed, mixture: Mixture
+    trained: Observed, held_out: Observed, mixture: Mixture, shape: tuple[int, ...]
 ) -> tuple[Detector, dict[str, Tensor]]:
     """Fit a detector and calibrate it.
 
@@ -32,16 +33,17 @@ def fit_detector(
         trained: training rows.
         held_out: validation rows; may be empty.
         mixture: of the codes of training rows.
+        shape: of an example: (C, H, W) or (F,).
 
     Returns:
         The detector, and the scores of held-out rows by name, sorted; see the module. Shape: [N] each.
     """
-    residuals = fit_residuals(trained.residuals, held_out.residuals)
+    residuals = fit_residuals(trained.residuals, held_out.residuals, shape)
     parts: dict[str, list[Tensor]] = {"residual": [], "code": [], "whitened": []}
     halves = (slice(0, None, 2), slice(1, None, 2)) if len(held_out.codes) > 1 else (slice(None),)
     judged = held_out if len(held_out.codes) else trained
     for own, other in zip(halves, reversed(halves), strict=True):
-        fold = fit_residuals(trained.residuals, held_out.rows(other).residuals)
+        fold = fit_residuals(trained.residuals, held_out.rows(other).residuals, shape)
         y = fold.standardised(judged.rows(own).residuals)
         parts["residual"].append(fold.distance(y))
         parts["whitened"].append(y.square().mean(1))
@@ -51,19 +53,23 @@ def fit_detector(
     logs = log_scores(scores["residual"], scores["code"], origin, judged.codes.shape[1])
     centre = logs.mean(0)
     spread = logs.std(0, correction=0).clamp(LEAST_SPREAD, LARGEST_SPREAD)
-    scores["combined"] = ((logs - centre) / spread).amax(1)
+    scores["combined"] = combined((logs - centre) / spread)
     scores |= {"mse": judged.mse, "likelihood": judged.losses}
     detector = Detector(residuals, mixture, origin=origin, centre=centre, spread=spread)
     return detector, {name: each.sort().values for name, each in scores.items() if len(held_out.codes)}
 
 
-def fit_residuals(trained: Tensor, held_out: Tensor) -> Residuals:
+def fit_residuals(trained: Tensor, held_out: Tensor, shape: tuple[int, ...]) -> Residuals:
     """The distribution of residuals on normal rows. Shapes: [N, F], [M, F]; M may be 0.
+
+    Those of images of `shape` are blurred.
 
     Training residuals are enlarged to the size of held-out ones, and count as `PRIOR_ROWS` of these for the
     variance of each feature.
     """
-    own, new = trained.double(), held_out.double()
+    sigma = SIGMA if len(shape) == 3 else 0.0
+    blur = Blur(shape, sigma) if sigma else nn.Identity()
+    own, new = blur(trained).double(), blur(held_out).double()
     size = own.square().mean().clamp(min=1e-30)
     ratio = max(1.0, float(new.square().mean() / size)) if len(new) else 1.0
     both = torch.cat([own * ratio**0.5, new])
@@ -73,27 +79,18 @@ def fit_residuals(trained: Tensor, held_out: Tensor) -> Residuals:
         found = (new - mean).square().mean(0)
         variance = (len(new) * found + PRIOR_ROWS * variance) / (len(new) + PRIOR_ROWS)
     std = (variance + FLOOR * variance.mean() + 1e-20).sqrt()
-    basis, variances, rest = _directions(((both - mean) / std).numpy())
-    return Residuals(
-        mean=mean, std=std, basis=torch.from_numpy(basis), variances=torch.from_numpy(variances), rest=rest
-    )
+    whitening = torch.from_numpy(_whitening(((both - mean) / std).numpy()))
+    return Residuals(shape, sigma=torch.tensor(sigma), mean=mean, std=std, whitening=whitening)
 
 
-def _directions(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Tensor]:
-    """The principal directions of residuals [N, F], their variances, and that of all others."""
+def _whitening(y: np.ndarray) -> np.ndarray:
+    """See `Residuals`; empty above `FULL` features. Shape: [N, F] -> [F, F] or [F, 0]."""
     features = y.shape[1]
-    if features <= FULL:
-        from sklearn.covariance import ledoit_wolf
+    if features > FULL:
+        return np.empty((features, 0))
+    from sklearn.covariance import ledoit_wolf
 
-        covariance, _ = ledoit_wolf(y, assume_centered=True)
-        regular = covariance + (1e-6 * np.trace(covariance) / features + 1e-12) * np.eye(features)
-        variances, basis = np.linalg.eigh(regular)
-        return basis, variances, torch.tensor(float(variances.min()))
-    rank = max(1, min(DIRECTIONS, len(y) // 4))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        _, sizes, directions = torch.pca_lowrank(torch.from_numpy(y).float(), q=rank, center=False)
-    variances = sizes.square().double().numpy() / len(y)
-    rest = (np.square(y).sum() / len(y) - variances.sum()) / (features - rank)
-    rest = max(float(rest), 1e-6)
-    return directions.double().numpy(), np.maximum(variances, rest), torch.tensor(rest)
+    covariance, _ = ledoit_wolf(y, assume_centered=True)
+    regular = covariance + (1e-6 * np.trace(covariance) / features + 1e-12) * np.eye(features)
+    variances, basis = np.linalg.eigh(regular)
+    return basis / np.sqrt(variances)

@@ -25,7 +25,8 @@ ITERATIONS = 25  # of expectation maximisation
 
 
 def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile:
-    """The model with ``codes.*``, ``detector.*`` and ``held_out.*``: see `tasks.engine.Engine`.
+    """The model with ``codes.*``, ``detector.*`` and ``held_out.*``: see `tasks.engine.Engine`; and with the
+    classes of the training rows.
 
     Args:
         file: the model, with its weights alone.
@@ -38,16 +39,26 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
         _observed(model, data, evenly_spaced(rows, most)) for rows in (data.split.train, data.split.val)
     )
     codes = trained.codes
-    detector, scores = fit_detector(trained, held_out, fit_mixture(codes))
+    detector, scores = fit_detector(trained, held_out, fit_mixture(codes), file.shape)
     tensors = {"codes.mean": codes.mean(0), "codes.std": codes.std(0, correction=0)}
     tensors |= {f"detector.{name}": each for name, each in detector.state_dict().items()}
     tensors |= {f"held_out.{name}": each for name, each in scores.items()}
-    return file._replace(tensors={**file.tensors, **tensors})
+    about = {**file.data, "trained_classes": _classes(data)}
+    return file._replace(tensors={**file.tensors, **tensors}, data=about)
 
 
 def is_fitted(file: ModelFile) -> bool:
     """Whether `fitted` made the model."""
     return bool(file.named("detector."))
+
+
+def _classes(data: DataModule) -> list[str] | None:
+    """The classes of the training rows; None if they have no labels."""
+    source = data.source
+    if source.labels is None:
+        return None
+    present, names = source.labels[data.split.train].unique().tolist(), source.label_names
+    return [str(at if names is None else names[at]) for at in present]
 
 
 def _observed(model: OpenedModel, data: DataModule, rows: Tensor) -> Observed:

@@ -96,7 +96,15 @@ class ModelFile(NamedTuple):
     @property
     def label_names(self) -> list[str] | None:
         """Of the classes of the training data."""
-        names = self.data.get("label_names")
+        return self._names("label_names")
+
+    @property
+    def trained_classes(self) -> list[str] | None:
+        """Those of the classes that training rows have; None if that is not known."""
+        return self._names("trained_classes")
+
+    def _names(self, key: str) -> list[str] | None:
+        names = self.data.get(key)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return None
         return names

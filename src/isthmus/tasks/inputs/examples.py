@@ -94,12 +94,14 @@ class Examples(ABC):
 
     Attributes:
         names: what the user calls each row; None for row numbers.
+        rows: the number of each row in its file; None if they are counted from 0. Shape: [N], int64.
         labels: the class of each row; None if they have none. Shape: [N], int64.
         label_names: of the classes.
         remarks: how they were read: (what, sentence).
     """
 
     names: Sequence[str] | None = None
+    rows: Tensor | None = None
     labels: Tensor | None = None
     label_names: list[str] | None = None
     remarks: Sequence[tuple[str, str]] = ()

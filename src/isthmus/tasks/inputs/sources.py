@@ -18,6 +18,7 @@ class SourceExamples(Examples):
     Args:
         source: of data of the shape that the model accepts.
         accepted: by the model.
+        rows: of the source, in this order; None for all. Shape: [N].
         restore: converts stored values to what `restored` returns; None to return them as an array.
     """
 
@@ -26,18 +27,24 @@ class SourceExamples(Examples):
         source: Source,
         accepted: Accepted,
         *,
+        rows: Tensor | None = None,
         restore: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.source, self.accepted = source, accepted
+        self.rows: Tensor = torch.arange(len(source)) if rows is None else rows
         self._restore = restore or Tensor.numpy
-        self.names, self.labels, self.label_names = source.ids, source.labels, source.label_names
+        self.labels = None if source.labels is None else source.labels[self.rows]
+        self.label_names = source.label_names
+        self.names = source.ids
+        if rows is not None and source.ids is not None:
+            self.names = [source.ids[row] for row in rows.tolist()]
         self.remarks = source.remarks(torch.arange(0))
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.rows)
 
     def take(self, start: int, stop: int) -> Tensor:
-        stored = self.source.take(torch.arange(start, min(stop, len(self))))
+        stored = self.source.take(self.rows[start:stop])
         self.accepted.check(stored, start, scaled=False)
         return self.accepted.scaling(stored)
 
