@@ -82,6 +82,24 @@ def load(folder: RunFolder, checkpoint: str | None = None, *, overrides: Sequenc
     return Loaded(cfg, parts, state.path.stem, damage, state.epoch, state.step, trained_on, leaked)
 
 
+def own_data(folder: RunFolder) -> DataModule:
+    """The data that a run was trained on, in the parts that it drew.
+
+    Raises:
+        BadInput: they are gone, or have changed since.
+    """
+    cfg = folder.read_config()
+    check(cfg)
+    check_opened(cfg)
+    recorded = folder.read_provenance().get("data")
+    trained_on = recorded if isinstance(recorded, dict) else {}
+    data = _data(cfg, trained_on, ())
+    now = data.describe()
+    if any(trained_on.get(key, now[key]) != now[key] for key in ("fingerprint", "split_fingerprint")):
+        raise BadInput("RUN", folder.path, "its data or their split have changed since training; give DATA")
+    return data
+
+
 def _leaked(
     trained: DictConfig,
     cfg: DictConfig,
