@@ -70,7 +70,7 @@ def map_codes(codes: np.ndarray, mse: np.ndarray, *, method: str | None = None, 
     scaled = standard(codes)
     varies = bool(scaled.any())
     if method in ("umap", "tsne") and (count < FEWEST or not varies):
-        why = "needs codes that differ" if varies is False else f"needs at least {FEWEST} rows"
+        why = "needs codes that differ" if not varies else f"needs at least {FEWEST} rows"
         raise BadInput("--map", method, f"{why}; give --map pca")
     chosen = method or (DEFAULT if count >= FEWEST and varies else "pca")
     axes = (f"{TITLES[chosen]} 1", f"{TITLES[chosen]} 2")
@@ -94,7 +94,8 @@ def _pca(x: np.ndarray, seed: int) -> np.ndarray:
 
     xy = np.zeros((len(x), 2), np.float32)
     dims = min(2, *x.shape)
-    xy[:, :dims] = PCA(dims, random_state=seed).fit_transform(x) if len(x) > 1 else 0.0
+    if x.any():
+        xy[:, :dims] = PCA(dims, random_state=seed).fit_transform(x)
     return xy
 
 
