@@ -129,7 +129,7 @@ def test_of_new_data_the_formats_agree_and_a_stratified_split_is_scored(here, ru
         code, out, err = here("embed", run_of("visits"), data, "-o", suffix, "--table", suffix)
         assert code == 0, err
     assert "stratified by class (400 and 100 rows)" in out
-    assert "new.csv" in out
+    assert "new.csv" in content(tmp_path / "csv" / "map.html")["note"]
     codes = model_of("visits").encode(data)
     np.testing.assert_array_equal(np.load(tmp_path / "npy" / "codes.npy"), codes)
     table = parquet.read_table(tmp_path / "parquet" / "codes.parquet").to_pandas()

@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--map",
         choices=("pca", "umap", "tsne"),
-        help="default: the codes themselves if they have two numbers, or else tsne",
+        help="default: the codes themselves if they have one or two numbers, or else tsne",
     )
     parser.add_argument(
         "--table",
@@ -82,12 +82,12 @@ def run(argv: Sequence[str]) -> int:
         model,
         rows,
         folder,
-        data="its own data" if data is None else data,
+        data="the run's own data" if data is None else data,
         method=arguments.map,
         table=arguments.table,
         seed=arguments.seed,
     )
-    print(f"{done.rows:,} codes of {model.latent_dim} numbers; map: {printable(done.map)}\n")
+    print(f"{done.rows:,} codes of {model.latent_dim} numbers; map: {done.map.text}\n")
     if done.quality is not None:
         print(_table(done.quality), end="\n\n")
     print_files(done.files)

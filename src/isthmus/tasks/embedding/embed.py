@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from isthmus.common.atomic_files import write_text
+from isthmus.common.atomic_files import remove, write_text
 from isthmus.common.errors import LARGEST_SEED, check_int, one_of
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.runs.folder.json_text import as_json
 from isthmus.tasks.embedding.colours import classes_of, colouring
-from isthmus.tasks.embedding.division import divide
+from isthmus.tasks.embedding.division import MOST_VALUES, divide
 from isthmus.tasks.embedding.encoded import encode
 from isthmus.tasks.embedding.mapping import MOST_FITTED, Map, check_method, map_codes
 from isthmus.tasks.embedding.page import write_page
@@ -35,13 +36,13 @@ class Embedded(NamedTuple):
 
     Attributes:
         rows: number of rows.
-        map: which map of which rows.
+        map: positions of all rows.
         quality: None if there are too few rows.
         files: that were written.
     """
 
     rows: int
-    map: str
+    map: Map
     quality: Quality | None
     files: list[Path]
 
@@ -73,9 +74,11 @@ def embed(
     one_of("--table", table, FORMATS)
     check_method(method)
     check_int("--seed", seed, least=0, most=LARGEST_SEED)
-    count = len(rows.numbers)
-    division = divide(rows, int(np.prod(model.shape)), seed=seed)
-    drawn_rows = evenly_spaced(torch.arange(count), MOST_FITTED).numpy()
+    count, features = len(rows.numbers), math.prod(model.shape)
+    division = divide(rows, features, seed=seed)
+    # of the rows that a map is fitted to, as many as can be held in memory
+    mapped = evenly_spaced(torch.arange(count), MOST_FITTED)
+    drawn_rows = evenly_spaced(mapped, max(1, MOST_VALUES // features)).numpy()
     needed = [drawn_rows] if division is None else [drawn_rows, division.fitted, division.scored]
     encoded = encode(model, rows, reduce(np.union1d, needed))
     drawn = map_codes(encoded.codes, encoded.mse, method=method, seed=seed)
@@ -83,7 +86,7 @@ def embed(
     colours = colouring(rows, encoded.mse, label if isinstance(label, str) else "class")
     found = None if division is None else quality(encoded, division, *classes_of(rows), seed=seed)
     shown = show(model, encoded.values(drawn_rows))
-    title = f"{model.name}: {model.latent_dim} numbers per code"
+    title = f"{model.name}: {drawn.title}, {model.latent_dim} numbers per code"
     pictured = evenly_spaced(torch.from_numpy(drawn.fitted), MOST_DRAWN).numpy()
     made(folder)
     files = [
@@ -94,7 +97,7 @@ def embed(
             colours,
             pictured,
             title=title,
-            note=_said(drawn, pictured, count, data),
+            note=_of(pictured, count, data),
         ),
         write_page(
             folder / "map.html",
@@ -104,21 +107,23 @@ def embed(
             shown,
             _about(rows, drawn_rows, encoded.mse),
             title=title,
-            note=_said(drawn, drawn_rows, count, data),
+            note=_of(drawn_rows, count, data),
         ),
     ]
     if found is not None:
         about = {"run": model.name, "data": data, "rows": count, "latent_dim": model.latent_dim, "seed": seed}
         write_text(folder / "quality.json", as_json(plain(found, about)))
         files.append(folder / "quality.json")
-    return Embedded(count, _said(drawn, drawn.fitted, count, data), found, files)
+    for name in ("quality.json", *(f"codes.{each}" for each in FORMATS)):
+        if folder / name not in files:
+            remove(folder / name)  # of an earlier call, with other codes
+    return Embedded(count, drawn, found, files)
 
 
-def _said(drawn: Map, shown: np.ndarray, count: int, data: str) -> str:
-    """What a map shows."""
+def _of(shown: np.ndarray, count: int, data: str) -> str:
+    """Which rows are shown."""
     some = "all" if len(shown) == count else f"{len(shown):,} of"
-    method = drawn.title or f"{drawn.axes[1]} over {drawn.axes[0]}"
-    return f"{method} of {some} {count:,} rows of {data}"
+    return f"{some} {count:,} rows of {data}"
 
 
 def _about(rows: Rows, chosen: np.ndarray, mse: np.ndarray) -> list[tuple[str, list[str]]]:

@@ -23,6 +23,7 @@ DEFAULT = "tsne"  # in scikit-learn, so it does not depend on what else is insta
 MOST_FITTED = 5_000  # rows: t-SNE takes 20 seconds for these on two cores
 FEWEST = 10  # rows that UMAP and t-SNE need
 PERPLEXITY = 30.0
+THREADS = 2  # the sum of two partial sums is the same in either order; that of more would not be
 NEIGHBOURS = 5  # that place a row which the map was not fitted to
 
 
@@ -33,13 +34,27 @@ class Map(NamedTuple):
         xy: Shape: [N, 2], float32.
         fitted: positions of the rows that it was fitted to, ascending. Shape: [M].
         axes: the names of x and y.
-        title: of the method; "" if the axes are those of the code.
+        title: of the method; "codes" if the axes are those of the code.
     """
 
     xy: np.ndarray
     fitted: np.ndarray
     axes: tuple[str, str]
     title: str
+
+    @property
+    def text(self) -> str:
+        """What it was fitted to."""
+        count, fitted = len(self.xy), len(self.fitted)
+        if count == fitted:
+            return f"{self.title} of all {count:,} rows"
+        placed = f"each of the others is placed by its {NEIGHBOURS} nearest of these"
+        return f"{self.title} of {fitted:,} of {count:,} rows; {placed}"
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether distances along the axes mean something."""
+        return self.title not in (TITLES["tsne"], TITLES["umap"])
 
 
 def check_method(method: str | None) -> None:
@@ -66,7 +81,7 @@ def map_codes(codes: np.ndarray, mse: np.ndarray, *, method: str | None = None, 
     everyone = np.arange(count)
     if method is None and dim <= 2:
         xy = codes if dim == 2 else np.column_stack([codes[:, 0], mse])
-        return Map(xy, everyone, ("z_0", "z_1" if dim == 2 else "mse"), "")
+        return Map(xy, everyone, ("z_0", "z_1" if dim == 2 else "mse"), "codes")
     scaled = standard(codes)
     varies = bool(scaled.any())
     if method in ("umap", "tsne") and (count < FEWEST or not varies):
@@ -101,10 +116,13 @@ def _pca(x: np.ndarray, seed: int) -> np.ndarray:
 
 def _tsne(x: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     init = "pca" if x.shape[1] > 1 else "random"
     perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
-    found: np.ndarray = TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(x)
+    tsne = TSNE(init=init, perplexity=perplexity, random_state=seed)
+    with threadpool_limits(THREADS, user_api="openmp"):
+        found: np.ndarray = tsne.fit_transform(x)
     return found
 
 

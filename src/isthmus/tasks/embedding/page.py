@@ -58,7 +58,7 @@ def write_page(
         "title": title,
         "note": note,
         "axes": drawn.axes,
-        "ticks": drawn.title not in ("t-SNE", "UMAP"),
+        "ticks": drawn.has_scale,
         "x": _numbers(x),
         "y": _numbers(y),
         "value": _numbers(values),

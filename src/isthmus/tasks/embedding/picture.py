@@ -52,7 +52,7 @@ def write_picture(
     axes.set_title(_text(note, 120), loc="left", fontsize=9, color="#555555")
     axes.set(xlabel=drawn.axes[0], ylabel=drawn.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
-    if drawn.title in ("t-SNE", "UMAP"):  # distances and directions mean nothing; neighbourhoods do
+    if not drawn.has_scale:
         axes.set(xticks=[], yticks=[])
     with replacing(path) as beside, warnings.catch_warnings(action="ignore"):  # a letter the font lacks
         figure.savefig(beside, format="png")
