@@ -82,7 +82,7 @@ def map_codes(codes: np.ndarray, mse: np.ndarray, *, method: str | None = None, 
     if method is None and dim <= 2:
         xy = codes if dim == 2 else np.column_stack([codes[:, 0], mse])
         return Map(xy, everyone, ("z_0", "z_1" if dim == 2 else "mse"), "codes")
-    scaled = standard(codes)
+    scaled, unit = standard(codes)
     varies = bool(scaled.any())
     if method in ("umap", "tsne") and (count < FEWEST or not varies):
         why = "needs codes that differ" if not varies else f"needs at least {FEWEST} rows"
@@ -90,18 +90,18 @@ def map_codes(codes: np.ndarray, mse: np.ndarray, *, method: str | None = None, 
     chosen = method or (DEFAULT if count >= FEWEST and varies else "pca")
     axes = (f"{TITLES[chosen]} 1", f"{TITLES[chosen]} 2")
     if chosen == "pca":
-        return Map(_pca(scaled, seed), everyone, axes, TITLES[chosen])
+        return Map(_pca(scaled, seed) * np.float32(unit), everyone, axes, TITLES[chosen])
     fitted = evenly_spaced(torch.arange(count), MOST_FITTED).numpy()
     with warnings.catch_warnings(action="ignore"):  # UMAP says that a seed makes it use one thread
         own = (_umap if chosen == "umap" else _tsne)(scaled[fitted], seed)
     return Map(own if len(fitted) == count else _placed(scaled, fitted, own), fitted, axes, TITLES[chosen])
 
 
-def standard(x: np.ndarray) -> np.ndarray:
-    """Rows minus their mean, divided by one number, so that squares do not overflow. Shape: [N, D]."""
+def standard(x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Rows minus their mean, divided by one number, which is returned, so that squares do not overflow."""
     centred = x - x.mean(0, dtype=np.float64)
-    largest = np.abs(centred).max()
-    return (centred / (largest if largest > 0 else 1.0)).astype(np.float32)
+    unit = float(np.abs(centred).max()) or 1.0
+    return (centred / unit).astype(np.float32), unit
 
 
 def _pca(x: np.ndarray, seed: int) -> np.ndarray:

@@ -20,6 +20,7 @@ SIZE = (8.0, 6.5)  # inches
 RESOLUTION = 150  # dots per inch
 LONGEST = 28  # characters of the name of a class
 SHAPES = {"circle": "o", "triangle-up": "^", "circle-open": "."}  # Plotly's names of markers
+APART = 0.04  # of the map's sides: names of classes whose middles are nearer would cover each other
 INK = 25_000  # square points of all markers together
 
 
@@ -62,6 +63,7 @@ def write_picture(
 def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
+    from scipy.spatial.distance import pdist  # type: ignore[import-untyped]
 
     assert colours.classes is not None
     place = colours.values[order].astype(int)
@@ -72,11 +74,13 @@ def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size
         x, y = drawn.xy[rows].T
         axes.scatter(x, y, s=size, c=tints[colours.values[rows].astype(int)], marker=shape, lw=0, alpha=0.8)
     names = [_text(name, LONGEST) for name in colours.classes]
-    outline = [withStroke(linewidth=3, foreground="white")]
-    for number, name in enumerate(names):
-        if len(rows := order[place == number]) and not colours.is_other(number):
-            x, y = np.median(drawn.xy[rows], axis=0)
-            axes.text(x, y, name, ha="center", va="center", fontsize=9, path_effects=outline)
+    named = [each for each in np.unique(place) if not colours.is_other(each)]
+    middles = np.array([np.median(drawn.xy[order[place == each]], axis=0) for each in named])
+    span = np.ptp(drawn.xy[order], axis=0) + 1e-30
+    if len(named) > 1 and pdist(middles / span).min() > APART:
+        outline = [withStroke(linewidth=3, foreground="white")]
+        for each, (x, y) in zip(named, middles, strict=True):
+            axes.text(x, y, names[each], ha="center", va="center", fontsize=9, path_effects=outline)
     handles = [
         Line2D([], [], ls="", marker=SHAPES[str(marker)], color=str(tint))
         for marker, tint in zip(markers, tints, strict=True)

@@ -65,7 +65,7 @@ def quality(
         {"mse": float(encoded.mse[scored].mean(dtype=np.float64))},
         {"mse": float(error)},
     ]
-    own_codes = standard(encoded.codes[np.append(fitted, scored)])
+    own_codes, _ = standard(encoded.codes[np.append(fitted, scored)])
     spaces = ((own_codes[: len(fitted)], own_codes[len(fitted) :]), codes)
     text = [f"PCA, kNN and linear probe: fitted on {division.text}"]
     classes = None if labels is None else (labels[fitted], labels[scored])
