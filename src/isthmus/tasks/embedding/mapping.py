@@ -20,10 +20,9 @@ from isthmus.data.loading.splits import evenly_spaced
 METHODS = ("pca", "umap", "tsne")
 TITLES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 DEFAULT = "tsne"  # in scikit-learn, so it does not depend on what else is installed
-MOST_FITTED = 5_000  # rows: t-SNE takes 20 seconds for these on two cores
+MOST_FITTED = 5_000  # rows: t-SNE takes about 20 seconds for these on one core
 FEWEST = 10  # rows that UMAP and t-SNE need
 PERPLEXITY = 30.0
-THREADS = 2  # the sum of two partial sums is the same in either order; that of more would not be
 NEIGHBOURS = 5  # that place a row which the map was not fitted to
 
 
@@ -121,7 +120,7 @@ def _tsne(x: np.ndarray, seed: int) -> np.ndarray:
     init = "pca" if x.shape[1] > 1 else "random"
     perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
     tsne = TSNE(init=init, perplexity=perplexity, random_state=seed)
-    with threadpool_limits(THREADS, user_api="openmp"):
+    with threadpool_limits(1, user_api="openmp"):  # threads may add up in any order
         found: np.ndarray = tsne.fit_transform(x)
     return found
 
