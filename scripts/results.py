@@ -55,7 +55,7 @@ def trained(folder: Path, *overrides: str) -> Path:
 def one_class(base: Path, seed: int) -> float:
     """Mean area under the ROC curve, each class in turn being the normal one; all test images are scored."""
     import isthmus
-    from isthmus.tasks.inputs.run_data import open_run_data, part_examples
+    from isthmus.tasks.inputs.run_data import open_run_data, test_examples
     from isthmus.tasks.ranking import normal_classes, rankings
 
     areas = []
@@ -64,7 +64,7 @@ def one_class(base: Path, seed: int) -> float:
         folder = base / f"one_class_{CLASSES.index(name)}_{seed}"
         run = trained(folder, "experiment=fashion_one_class", where, f"seed={seed}")
         model = isthmus.load(run)
-        examples = part_examples(open_run_data(run), model.accepted, "test")
+        examples = test_examples(open_run_data(run), model.accepted)
         scores = np.concatenate([part.score for part in model.judged(examples)])
         normal = normal_classes(examples, trained=model.trained_classes, given=None)
         (ranking,) = rankings(examples, scores, normal)

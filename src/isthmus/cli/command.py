@@ -37,16 +37,16 @@ def add_model(parser: ArgumentParser) -> None:
     )
 
 
-def add_data(parser: ArgumentParser) -> None:
+def add_data(parser: ArgumentParser, *, otherwise: str) -> None:
     """Add the arguments ``data`` and ``overrides`` of a command that reads new rows, or those of the run.
 
-    `data_of` reads them.
+    `data_of` reads them. `otherwise` says what is read if DATA is left out.
     """
     parser.add_argument(
         "data",
         nargs="?",
         metavar="DATA",
-        help="a file, or a folder of images, like those of training; default: the test rows of the run",
+        help=f"a file, or a folder of images, like those of training; default: {otherwise}",
     )
     add_overrides(parser, "how to read the data, where that differs from training: data.missing=mean")
 

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         "curves.",
     )
     add_model(parser)
-    add_data(parser)
+    add_data(parser, otherwise="the test rows of the run")
     parser.add_argument(
         "-o",
         "--output",
@@ -63,10 +63,10 @@ def run(argv: Sequence[str]) -> int:
     """Detect; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
     data, overrides = data_of(arguments)
-    options = _options(overrides) if data is not None else {}
+    options = data_options(overrides) if data is not None else {}
 
     from isthmus.tasks.detect import detect
-    from isthmus.tasks.inputs.run_data import open_run_data, part_examples
+    from isthmus.tasks.inputs.run_data import open_run_data, test_examples
     from isthmus.tasks.outputs.places import check_free, made, results_folder
     from isthmus.tasks.trained_model import load_model
 
@@ -75,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
     output, overwrite = arguments.output, arguments.overwrite
     if data is None:
         opened = open_run_data(find_run(arguments.run), overrides=overrides)
-        examples: Any = part_examples(opened, model.accepted, "test")
+        examples: Any = test_examples(opened, model.accepted)
         if output is None:
             output, overwrite = (
                 made(results_folder(None, arguments.run, "detect", "")) / "test_scores.csv",
@@ -138,7 +138,7 @@ def _say(found: Found, score: str) -> None:
         print()
 
 
-def _options(overrides: Sequence[str]) -> dict[str, Any]:
+def data_options(overrides: Sequence[str]) -> dict[str, Any]:
     """The keys of the data that are given as data.KEY=VALUE, nested where they have dots."""
     import yaml
     from omegaconf import OmegaConf

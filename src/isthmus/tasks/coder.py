@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
+from isthmus.core.detection.observed import observe
 from isthmus.runs.packed.opening import OpenedModel
 from isthmus.tasks.engine import Engine
 from isthmus.tasks.inputs.examples import Accepted, Examples
 from isthmus.tasks.inputs.sources import SourceExamples
+
+
+class Coded(NamedTuple):
+    """A batch of examples.
+
+    Attributes:
+        codes: Shape: [B, D], float32.
+        mse: mean squared error of the reconstructions, per feature. Shape: [B].
+        x: the examples as values of the model, on the CPU. Shape: [B, ...].
+    """
+
+    codes: Tensor
+    mse: Tensor
+    x: Tensor
 
 
 class Coder:
@@ -62,6 +78,16 @@ class Coder:
         codes = self._engine.gathered(self._engine.examples(x), self._code, batch_size)["z"]
         return codes.to(x.device) if isinstance(x, Tensor) else codes.numpy()
 
+    def coded(self, examples: Examples) -> Iterator[Coded]:
+        """Codes and errors of all examples, batch by batch in order."""
+
+        def compute(x: Tensor) -> dict[str, Tensor]:
+            observed = observe(self._engine.autoencoder, x)
+            return {"codes": observed.codes, "mse": observed.mse, "x": x}
+
+        for found in self._engine.streamed(examples, compute):
+            yield Coded(**found)
+
     def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
         """Examples from codes [N, D].
 
@@ -71,7 +97,7 @@ class Coder:
         codes = self._codes(z)
         step = batch_size or self._engine.batch_size
         made = torch.cat([self._decoded(part.to(self.device)).cpu() for part in codes.split(step)])
-        return self._given_back(made, z)
+        return self.given_back(made, like=z)
 
     def reconstruct(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Decode the codes of examples. What comes back is like `x`."""
@@ -131,8 +157,11 @@ class Coder:
             raise BadInput("z", "NaN or infinite", "must be finite")
         return codes
 
-    def _given_back(self, x: Tensor, like: Any) -> Any:
-        """New examples [N, ...]: a tensor if `like` is one, or else an array or a table."""
+    def given_back(self, x: Tensor, *, like: Any = None) -> Any:
+        """Values of the model [N, ...] in the unit of the data; see `decode`.
+
+        A tensor if `like` is one, or else an array or a table.
+        """
         accepted = self._accepted
         stored = x if accepted.pixel_unit is not None else accepted.scaling.invert(x)
         if accepted.record is not None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, rate_interval
 from isthmus.tasks.inputs.examples import Examples
+from isthmus.tasks.outputs.files import label_column, table_writer
 from isthmus.tasks.outputs.score_figure import draw_scores
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
 from isthmus.tasks.trained_model import TrainedModel
@@ -92,7 +91,7 @@ def detect(
     limit, rate = model.threshold(false_alarm_rate, score=score)
     known = normal_classes(examples, trained=model.trained_classes, given=normal)
     scores = np.empty(len(examples), np.float32)
-    with replacing(output) as beside, _writer(output, beside) as write:
+    with table_writer(output) as write:
         features = pa.array(model.feature_names())
         start = 0
         for part in model.judged(examples, score=score):
@@ -142,30 +141,10 @@ def _table(examples: Examples, start: int, part: Judged, limit: float, features:
     if examples.names is not None:
         columns["name"] = [str(examples.names[row]) for row in rows]
     if examples.labels is not None:
-        labels = examples.labels[rows.start : rows.stop].numpy()
-        names = examples.label_names
-        columns["label"] = labels if names is None else pa.array(names).take(pa.array(labels))
+        columns["label"] = label_column(examples.labels[rows.start : rows.stop], examples.label_names)
     columns |= {"score": score, "p_value": part.p_value, "outlier": score > limit}
     largest = share.topk(min(CAUSES, share.shape[1]), dim=1)
     for place in range(largest.values.shape[1]):
         columns[f"cause_{place + 1}"] = features.take(pa.array(largest.indices[:, place].numpy()))
         columns[f"share_{place + 1}"] = largest.values[:, place].numpy()
     return pa.table(columns)
-
-
-@contextmanager
-def _writer(output: Path, beside: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """A function that writes tables one below the other to `beside`, in the format of `output`."""
-    from pyarrow import csv, parquet
-
-    make: Any = parquet.ParquetWriter if output.suffix.lower() == ".parquet" else csv.CSVWriter
-    with ExitStack() as stack:
-        file: Any = None
-
-        def write(table: pa.Table) -> None:
-            nonlocal file
-            if file is None:
-                file = stack.enter_context(make(beside, table.schema))
-            file.write_table(table)
-
-        yield write

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from isthmus.common.errors import BadInput
-from isthmus.data.loading.splits import Split
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.loading import RunData, load_data
 from isthmus.tasks.inputs.examples import Accepted
@@ -31,17 +32,27 @@ def open_run_data(place: Path, *, overrides: Sequence[str] = ()) -> RunData:
     return load_data(RunFolder.open(place), overrides=overrides)
 
 
-def part_examples(opened: RunData, accepted: Accepted, part: str) -> SourceExamples:
-    """The rows of one part.
+def run_examples(opened: RunData, accepted: Accepted, rows: Tensor) -> SourceExamples:
+    """Rows of the data of a run.
 
     Args:
         opened: from `open_run_data`.
         accepted: by the model of the run.
-        part: train, val or test.
+        rows: their numbers. Shape: [N].
     """
-    assert part in Split._fields
     restore = None
     if accepted.record is not None:
         restore = partial(decoded, accepted.record.preparation)
-    rows = getattr(opened.data.split, part)
     return SourceExamples(opened.data.source, accepted, rows=rows, restore=restore)
+
+
+def test_examples(opened: RunData, accepted: Accepted) -> SourceExamples:
+    """The test rows of a run; see `run_examples`.
+
+    Raises:
+        BadInput: there are none.
+    """
+    rows = opened.data.split.test
+    if not len(rows):
+        raise BadInput("DATA", "", "the run has no test rows; give DATA")
+    return run_examples(opened, accepted, rows)

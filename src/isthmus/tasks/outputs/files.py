@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +33,31 @@ def write_csv(path: Path, table: pa.Table) -> Path:
     with replacing(path) as beside:
         csv.write_csv(table, beside)
     return path
+
+
+@contextmanager
+def table_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that writes tables one below the other to a .csv or .parquet file."""
+    from pyarrow import csv, parquet
+
+    make: Any = parquet.ParquetWriter if path.suffix.lower() == ".parquet" else csv.CSVWriter
+    with replacing(path) as beside, ExitStack() as stack:
+        file: Any = None
+
+        def write(table: pa.Table) -> None:
+            nonlocal file
+            if file is None:
+                file = stack.enter_context(make(beside, table.schema))
+            file.write_table(table)
+
+        yield write
+
+
+def label_column(labels: Tensor, names: list[str] | None) -> Any:
+    """The names of the classes of rows, or their numbers if they have no names. Shape: [N]."""
+    import pyarrow as pa
+
+    return labels.numpy() if names is None else pa.array(names).take(pa.array(labels.numpy()))
 
 
 def write_grid(

@@ -1,0 +1,61 @@
+"""The rows that are embedded: those of any data, or those that a run was trained, validated and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from isthmus.common.errors import BadInput
+from isthmus.tasks.inputs.examples import Examples
+from isthmus.tasks.inputs.run_data import open_run_data, run_examples
+from isthmus.tasks.trained_model import TrainedModel
+
+PARTS = ("train", "val", "test")
+
+
+class Rows(NamedTuple):
+    """Examples and where they are from.
+
+    Attributes:
+        examples: N of them.
+        numbers: the row of each in its data, from 0. Shape: [N], int64.
+        parts: the part of the run's data that each is in, as an index of `PARTS`; None for other data.
+            Shape: [N], int8.
+    """
+
+    examples: Examples
+    numbers: np.ndarray
+    parts: np.ndarray | None
+
+
+def rows_of(model: TrainedModel, data: str, options: Mapping[str, Any] | None = None) -> Rows:
+    """The rows of a file or a folder; see `TrainedModel.open_file`."""
+    examples = model.open_file(data, options=options)
+    return Rows(examples, np.arange(len(examples)), None)
+
+
+def own_rows(model: TrainedModel, run: Path, overrides: Sequence[str] = ()) -> Rows:
+    """The rows of the run's own data that are in one of its parts, in the order of the data.
+
+    Args:
+        model: of the run.
+        run: its folder.
+        overrides: such as ``data.path=...``, where the data are elsewhere now.
+
+    Raises:
+        BadInput: it is no run, or its data are gone or have changed.
+    """
+    opened = open_run_data(run, overrides=overrides)
+    now, before = opened.data.describe(), opened.trained_on
+    if any(before.get(key, now[key]) != now[key] for key in ("fingerprint", "split_fingerprint")):
+        raise BadInput("RUN", run, "its data or their split have changed since training; give DATA")
+    part = np.full(len(opened.data.source), -1, np.int8)
+    for number, rows in enumerate(opened.data.split):
+        part[rows.numpy()] = number
+    numbers = np.flatnonzero(part >= 0)
+    examples = run_examples(opened, model.accepted, torch.from_numpy(numbers))
+    return Rows(examples, numbers, part[numbers])
