@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Detect; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
-    options = _options(arguments.overrides)
+    options = data_options(arguments.overrides)
 
     from isthmus.tasks.detect import detect
     from isthmus.tasks.outputs.places import check_free
@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _options(overrides: Sequence[str]) -> dict[str, Any]:
+def data_options(overrides: Sequence[str]) -> dict[str, Any]:
     """The keys of the data that are given as data.KEY=VALUE, nested where they have dots."""
     import yaml
     from omegaconf import OmegaConf

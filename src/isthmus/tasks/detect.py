@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged
 from isthmus.tasks.inputs.examples import Examples
+from isthmus.tasks.outputs.files import TABLES, table_writer
 from isthmus.tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 CAUSES = 3  # features that are named for each row
-SUFFIXES = (".csv", ".parquet")
 
 
 class Found(NamedTuple):
@@ -70,12 +68,12 @@ def detect(
     """
     import pyarrow as pa
 
-    if output.suffix.lower() not in SUFFIXES:
-        raise BadInput("--output", output, f"must end in {' or '.join(SUFFIXES)}")
+    if output.suffix.lower() not in TABLES:
+        raise BadInput("--output", output, f"must end in {' or '.join(TABLES)}")
     limit, rate = model.threshold(false_alarm_rate, score=score)
     examples = model.open_file(data, options=options)
     scores = np.empty(len(examples), np.float32)
-    with replacing(output) as beside, _writer(output, beside) as write:
+    with table_writer(output) as write:
         features = pa.array(model.feature_names())
         start = 0
         for part in model.judged(examples, score=score):
@@ -122,21 +120,3 @@ def _auroc(examples: Examples, scores: np.ndarray) -> dict[str, float]:
         str(number if names is None else names[number]): float(roc_auc_score(labels == number, scores))
         for number in present
     }
-
-
-@contextmanager
-def _writer(output: Path, beside: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """A function that writes tables one below the other to `beside`, in the format of `output`."""
-    from pyarrow import csv, parquet
-
-    make: Any = parquet.ParquetWriter if output.suffix.lower() == ".parquet" else csv.CSVWriter
-    with ExitStack() as stack:
-        file: Any = None
-
-        def write(table: pa.Table) -> None:
-            nonlocal file
-            if file is None:
-                file = stack.enter_context(make(beside, table.schema))
-            file.write_table(table)
-
-        yield write

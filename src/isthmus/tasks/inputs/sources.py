@@ -28,7 +28,7 @@ class SourceExamples(Examples):
         *,
         restore: Callable[[Tensor], Any] | None = None,
     ) -> None:
-        self.source, self.accepted = source, accepted
+        self.source, self.accepted, self.shape = source, accepted, accepted.shape
         self._restore = restore or Tensor.numpy
         self.names, self.labels, self.label_names = source.ids, source.labels, source.label_names
         self.remarks = source.remarks(torch.arange(0))

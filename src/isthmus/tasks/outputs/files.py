@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import torch
+from numpy.lib import format as npy_format
 from torch import Tensor
 
 from isthmus.common.atomic_files import replacing
@@ -15,6 +19,8 @@ from isthmus.training.writers.image_grid import image_grid, save_png
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+TABLES = (".csv", ".parquet")
 
 
 def write_array(path: Path, array: np.ndarray) -> Path:
@@ -31,6 +37,48 @@ def write_csv(path: Path, table: pa.Table) -> Path:
     with replacing(path) as beside:
         csv.write_csv(table, beside)
     return path
+
+
+@contextmanager
+def table_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that writes tables one below the other to a .csv or .parquet file, which is atomic."""
+    from pyarrow import csv, parquet
+
+    make: Any = parquet.ParquetWriter if path.suffix.lower() == ".parquet" else csv.CSVWriter
+    with replacing(path) as beside, ExitStack() as stack:
+        file: Any = None
+
+        def write(table: pa.Table) -> None:
+            nonlocal file
+            if file is None:
+                file = stack.enter_context(make(beside, table.schema))
+            file.write_table(table)
+
+        yield write
+
+
+@contextmanager
+def array_writer(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that writes the rows of an array in order to a .npy file, or as ``x`` to an .npz file.
+
+    The file appears at the end, and the array is never in memory.
+
+    Args:
+        path: see above.
+        shape: of the array.
+        dtype: of the array.
+    """
+    with replacing(path) as beside, ExitStack() as stack:
+        if path.suffix.lower() == ".npz":
+            archive = stack.enter_context(ZipFile(beside, "w", ZIP_DEFLATED))
+            file: Any = stack.enter_context(archive.open("x.npy", "w", force_zip64=True))
+        else:
+            file = stack.enter_context(beside.open("wb"))
+        header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        npy_format.write_array_header_2_0(file, header)
+        yield lambda rows: file.write(np.ascontiguousarray(rows, dtype).data.cast("B")) and None
 
 
 def write_grid(
