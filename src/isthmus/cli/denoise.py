@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.cli.command import Command, add_device, add_model, add_overrides, run_folders
+from isthmus.cli.command import Command, add_device, add_model, add_output, add_overrides, run_folders
 from isthmus.cli.detect import data_options
 from isthmus.cli.evaluate import SAID
 from isthmus.cli.tables import aligned, print_files, printable
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "input", metavar="INPUT", nargs="?", help="a file, or a folder of images; these may have any size"
     )
     parser.add_argument(
-        "output",
+        "target",
         metavar="OUTPUT",
         nargs="?",
         help=".npy or .npz for an array, .csv or .parquet for a table, .png for an image, a new folder for a "
@@ -61,14 +61,7 @@ def parser() -> argparse.ArgumentParser:
         help="test images that classical filters are measured on; default: 500",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the noise; default: 0")
-    parser.add_argument(
-        "-o",
-        "--output-folder",
-        dest="folder",
-        type=Path,
-        metavar="FOLDER",
-        help="a new folder for what is measured; default: denoise/test/ in the run folder",
-    )
+    add_output(parser, "denoise")
     add_device(parser)
     return parser
 
@@ -76,11 +69,13 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Denoise or evaluate; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
-    words = [word for word in (arguments.input, arguments.output, *arguments.overrides) if word is not None]
+    words = [word for word in (arguments.input, arguments.target, *arguments.overrides) if word is not None]
     overrides = [word for word in words if word.startswith("data.") and "=" in word]
     places = [word for word in words if word not in overrides]
     if not places:
         return _evaluate(arguments, overrides)
+    if arguments.output is not None:
+        raise BadInput("--output", arguments.output, "is for what is measured, without INPUT; give OUTPUT")
     if len(places) != 2:
         what = "OUTPUT is missing" if len(places) == 1 else "there are too many"
         raise BadInput("INPUT OUTPUT", " ".join(places), f"{what}; give one INPUT and one OUTPUT, or neither")
@@ -116,7 +111,7 @@ def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)
-    folder = results_folder(arguments.folder, arguments.run, "denoise", "test")
+    folder = results_folder(arguments.output, arguments.run, "denoise", "test")
     done = measure(
         model,
         arguments.run,

@@ -20,13 +20,14 @@ from isthmus.data.formats.image_file import (
     decode,
     head_of,
 )
-from isthmus.data.memory import check_room
+from isthmus.data.memory import NoRoom, check_room
 from isthmus.tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from PIL import Image
 
 BYTE = 255
+HELD = 64  # bytes of memory for a pixel of an image of any size: three channels, in float32, five times
 
 
 def check_reads_images(model: TrainedModel) -> None:
@@ -58,11 +59,14 @@ def denoise_image(model: TrainedModel, source: Path, target: Path, name: str, *,
         check_room(source.stat().st_size, name)
         content = source.read_bytes()
         head = head_of(io.BytesIO(content))
+        check_room(head.pixels * HELD, name)
         pixels = decode(content, channels=1 if head.grey else 3, deep=head.deep)
         alpha, binary = _rest(content, head.transparent)
     except TooLarge as error:
         fix = f"has more than {error.limit // 10**6} megapixels; make it smaller"
         raise BadInput("INPUT", name, fix) from error
+    except NoRoom as error:
+        raise BadInput("INPUT", name, str(error)) from error
     except UNREADABLE as error:
         raise BadInput("INPUT", name, f"cannot be read as an image ({error})") from error
     trained = model.largest_pixel or 0  # of images of 10 to 16 bits, it is that of training

@@ -43,7 +43,7 @@ def measure(
         images: see `Evaluation`.
         seed: see `Evaluation`.
         overrides: where the data are now: ``data.path=...``.
-        said: takes a line for the user for each method that is left out.
+        said: takes a line for the user for each method that is left out, and for each level.
 
     Raises:
         BadInput: the run or its data are not there, or the data or the split are not those of training.
@@ -61,10 +61,11 @@ def measure(
         said(f"skipped    {TITLES[name]}: {why}")
     scores: list[Score] = []
     pictures: list[Shown] = []
-    for level in levels:
+    for number, level in enumerate(levels, 1):
         own, shown = evaluation.at(level)
+        said(f"measured   noise of {level:g}, {number} of {len(levels)}")
         scores += own
         pictures += [] if shown is None else [shown]
     trained = float(loaded.cfg.noise.get("std", 0.0))
     chosen = min(pictures, key=lambda shown: abs(shown.level - trained), default=None)
-    return Measured(scores, write_report(folder, scores, chosen, model.displayed_range))
+    return Measured(scores, write_report(folder, scores, chosen, model.value_range))

@@ -36,7 +36,7 @@ def write_report(
         folder: made if it is missing.
         scores: of all levels and methods.
         shown: images at a level.
-        value_range: the values shown as black and white.
+        value_range: the values shown as black and white; infinite ends are taken from the clean images.
 
     Returns:
         The files.
@@ -80,6 +80,8 @@ def _picture(shown: Shown, value_range: tuple[float, float]) -> Figure:
 
     rows = shown.images
     columns = len(rows["clean"])
+    if not math.isfinite(value_range[1] - value_range[0]):
+        value_range = rows["clean"].min().item(), rows["clean"].max().item()
     figure = Figure(figsize=(INCH * columns + 1.6, INCH * len(rows) + 0.4), layout="constrained")
     figure.suptitle(f"Gaussian noise of standard deviation {shown.level:g}", fontsize=10)
     places = figure.subplots(len(rows), columns, squeeze=False)
