@@ -16,6 +16,7 @@ from pyarrow import parquet
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
+import isthmus
 from isthmus.cli import embed as command
 from isthmus.cli.main import main
 from isthmus.common.errors import BadInput

@@ -52,7 +52,7 @@ class Images(EncodedImages):
             fix = "give data.path=FOLDER, a folder of image files (or example:photos)"
             raise BadInput("path", path, fix)
         self.folder = locate(str(path))
-        names, self.skipped = _find(self.folder, str(path))
+        names, self.skipped = find_images(self.folder, str(path))
         super().__init__(str(path), names, size=size, resize=resize, channels=channels, in_memory=in_memory)
         self.ids = names
         self.parts, self.labels, self.label_names = _parts_and_classes(names)
@@ -85,7 +85,7 @@ class Images(EncodedImages):
         return {**super().describe(), "files": len(self.names), "skipped": self.skipped}
 
 
-def _find(folder: Path, path: str) -> tuple[list[str], dict[str, int]]:
+def find_images(folder: Path, path: str) -> tuple[list[str], dict[str, int]]:
     """Relative paths of the image files in `folder`, sorted, and the number of other files by suffix."""
     if not folder.is_dir():
         fix = "is a file; give the folder it is in" if folder.exists() else "there is no such folder"

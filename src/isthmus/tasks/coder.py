@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import BadInput, check_float
+from isthmus.core.denoising.tiles import in_tiles
 from isthmus.core.detection.observed import observe
 from isthmus.runs.packed.opening import OpenedModel
-from isthmus.tasks.engine import Engine
+from isthmus.tasks.engine import BATCH_BYTES, Engine, Function
 from isthmus.tasks.inputs.examples import Accepted, Examples
 from isthmus.tasks.inputs.sources import SourceExamples
 
@@ -104,6 +106,53 @@ class Coder:
         examples = self._engine.examples(x)
         return examples.restored(self._engine.gathered(examples, self._reconstruction, batch_size)["x"])
 
+    def denoise(self, x: Any, *, overlap: float = 0.5, batch_size: int | None = None) -> Any:
+        """Remove noise: the reconstruction, of images clipped to their range. What comes back is like `x`.
+
+        The model should be trained with noise; see the group `noise` of configs.
+
+        Args:
+            x: noisy examples; see the class. Noise may lead out of the range: it is not clipped in training.
+                Arrays of images may have any size: where it is not that of training, overlapping tiles of
+                that size are denoised and blended (see `core.denoising.tiles`). Images in files are resized
+                as in training.
+            overlap: part of a tile's height and width that its neighbours share, in [0, 1).
+            batch_size: see `encode`.
+
+        Raises:
+            BadInput: see `encode`; or the mean of pixels is so far out of their range that they must have
+                another unit.
+        """
+        examples = self._engine.examples(x, noisy=True)
+        function, size = self._denoising(examples, overlap, batch_size)
+        return examples.restored(self._engine.gathered(examples, function, size)["x"])
+
+    def denoised(
+        self, examples: Examples, *, overlap: float = 0.5, batch_size: int | None = None
+    ) -> Iterator[Any]:
+        """As `denoise`, batch by batch in order."""
+        function, size = self._denoising(examples, overlap, batch_size)
+        for found in self._engine.streamed(examples, function, size):
+            yield examples.restored(found["x"])
+
+    @torch.inference_mode()
+    def denoise_values(self, x: Tensor, *, overlap: float = 0.5) -> Tensor:
+        """As `denoise`, of values of the model on any device. Shapes: [B, ...] -> the same, float32."""
+        values = x.to(self.device, self._engine.dtype)
+        if x.shape[1:] == self.shape:
+            made = self._engine.autoencoder.reconstruct(values)
+        else:
+            reconstruct, size = self._engine.autoencoder.reconstruct, (self.shape[1], self.shape[2])
+            made = in_tiles(reconstruct, values, size, overlap=overlap, batch=self._engine.batch_size)
+        made = made.float().to(x.device)
+        return made.clamp(*self.value_range) if self._accepted.is_image else made
+
+    @property
+    def largest_pixel(self) -> float | None:
+        """The stored value that becomes 1, of data whose 0 is 0 in the model, such as 255; else None."""
+        scaling = self._accepted.scaling
+        return None if scaling.shift is not None or scaling.scale.ndim else 1 / scaling.scale.item()
+
     @property
     def accepted(self) -> Accepted:
         """What the model accepts."""
@@ -133,6 +182,19 @@ class Coder:
             f"row {row} column {column}" + (f" channel {channel}" if self.shape[0] > 1 else "")
             for channel, row, column in np.ndindex(*self.shape)
         ]
+
+    def _denoising(
+        self, examples: Examples, overlap: float, batch_size: int | None
+    ) -> tuple[Function, int | None]:
+        """The function that denoises a batch, and the size of a batch."""
+        check_float("overlap", overlap, least=0.0, below=1.0)
+
+        def compute(x: Tensor) -> dict[str, Tensor]:
+            return {"x": self.denoise_values(x, overlap=overlap)}
+
+        # of large images few are in memory together
+        most = max(1, BATCH_BYTES // (4 * math.prod(examples.shape)))
+        return compute, batch_size or min(most, self._engine.batch_size)
 
     def _code(self, x: Tensor) -> dict[str, Tensor]:
         return {"z": self._engine.autoencoder.encode(x).z}

@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, rate_interval
 from isthmus.tasks.inputs.examples import Examples
-from isthmus.tasks.outputs.files import label_column, table_writer
+from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
 from isthmus.tasks.outputs.score_figure import draw_scores
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
 from isthmus.tasks.trained_model import TrainedModel
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CAUSES = 3  # features that are named for each row
-SUFFIXES = (".csv", ".parquet")
 
 
 class Found(NamedTuple):
@@ -86,8 +85,8 @@ def detect(
     """
     import pyarrow as pa
 
-    if output.suffix.lower() not in SUFFIXES:
-        raise BadInput("--output", output, f"must end in {' or '.join(SUFFIXES)}")
+    if output.suffix.lower() not in TABLES:
+        raise BadInput("--output", output, f"must end in {' or '.join(TABLES)}")
     limit, rate = model.threshold(false_alarm_rate, score=score)
     known = normal_classes(examples, trained=model.trained_classes, given=normal)
     scores = np.empty(len(examples), np.float32)

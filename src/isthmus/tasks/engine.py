@@ -46,9 +46,9 @@ class Engine:
         """The model itself."""
         return self.opened.autoencoder
 
-    def examples(self, x: Any) -> Examples:
-        """See `examples_of`."""
-        return x if isinstance(x, Examples) else examples_of(x, self.accepted)
+    def examples(self, x: Any, *, noisy: bool = False) -> Examples:
+        """See `examples_of`, and `Accepted` for `noisy`."""
+        return x if isinstance(x, Examples) else examples_of(x, self.accepted._replace(noisy=noisy))
 
     @property
     def batch_size(self) -> int:

@@ -115,11 +115,13 @@ class TrainedModel(Coder):
         for found in engine.streamed(examples, compute):
             yield Judged(found[score].numpy(), p_values(found[score], held_out), found["share"])
 
-    def open_file(self, path: str, *, options: Mapping[str, Any] | None = None) -> Examples:
-        """The examples in a file or a folder; see `inputs.files.file_examples`."""
+    def open_file(
+        self, path: str, *, options: Mapping[str, Any] | None = None, noisy: bool = False
+    ) -> Examples:
+        """The examples in a file or a folder; see `inputs.files.file_examples`, and `Accepted`."""
         from isthmus.tasks.inputs.files import file_examples
 
-        return file_examples(path, self._accepted, options=options)
+        return file_examples(path, self._accepted._replace(noisy=noisy), options=options)
 
     def explain(self, x: Any, *, batch_size: int | None = None) -> Any:
         """How much each feature of an example departs from its reconstruction.

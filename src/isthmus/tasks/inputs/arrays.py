@@ -15,7 +15,7 @@ from isthmus.tasks.inputs.examples import Accepted, Examples
 
 class ArrayExamples(Examples):
     """Images [N, C, H, W], [N, H, W, C], [N, H, W] if they are grey, or flat [N, C * H * W] if they are grey;
-    features [N, F].
+    features [N, F]. If the model accepts noisy examples, images may have any size.
 
     Whole numbers are values as stored: pixels from 0 to 255. Decimal numbers are pixels in [0, 1]. Data that
     were standardised, or not scaled, in training are taken in their own unit.
@@ -32,7 +32,8 @@ class ArrayExamples(Examples):
         self.accepted = accepted
         self.tensor = x if isinstance(x, Tensor) else None
         self.x = _as_array(x)
-        self.axes = _axes(tuple(self.x.shape), accepted.shape)
+        self.axes = _axes(tuple(self.x.shape), accepted.shape, any_size=accepted.noisy)
+        self.shape = _shape(tuple(self.x.shape), self.axes, accepted.shape)
         # decimal pixels are those of the model already
         self.scaled = accepted.pixel_unit is not None and self.x.dtype.kind == "f"
 
@@ -45,7 +46,7 @@ class ArrayExamples(Examples):
             stored = torch.from_numpy(np.array(part, np.uint8 if part.dtype == np.uint8 else np.float32))
         if self.axes == "NHWC":
             stored = stored.permute(0, 3, 1, 2)
-        stored = stored.reshape(len(stored), *self.accepted.shape)
+        stored = stored.reshape(len(stored), *self.shape)
         self.accepted.check(stored, start, scaled=self.scaled)
         return stored.float() if self.scaled else self.accepted.scaling(stored)
 
@@ -79,7 +80,7 @@ def _as_array(x: Any) -> np.ndarray | MappedArray:
     return array
 
 
-def _axes(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def _axes(given: tuple[int, ...], shape: tuple[int, ...], *, any_size: bool = False) -> str:
     """What the axes are: NF, NHW, NCHW or NHWC."""
     if not given or not given[0]:
         raise BadInput("x", f"shape {list(given)}", "is empty; give at least one example")
@@ -92,9 +93,33 @@ def _axes(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
             accepted |= {(height, width): "NHW", (flat,): "NF"}
     if given[1:] in accepted:
         return accepted[given[1:]]
+    if any_size and len(shape) == 3 and 0 not in given:
+        found = _image_axes(given, shape[0])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            fix = f"can be {' or '.join(found)}; move the axes, so that one alone has {shape[0]} channels"
+            raise BadInput("x", f"shape {list(given)}", fix)
     wanted = ", ".join(str(["N", *each]).replace("'", "") for each in accepted)
     if given in accepted:
         raise BadInput("x", f"shape {list(given)}", "is one example; give a batch: x[None]")
     raise BadInput(
         "x", f"shape {list(given)}", f"must be {wanted}, as the model was trained on {list(shape)}"
     )
+
+
+def _image_axes(given: tuple[int, ...], channels: int) -> list[str]:
+    """What the axes of images of any size can be."""
+    if len(given) == 3 and channels == 1:
+        return ["NHW"]
+    if len(given) != 4:
+        return []
+    return [axes for axes, place in (("NCHW", 1), ("NHWC", 3)) if given[place] == channels]
+
+
+def _shape(given: tuple[int, ...], axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one example: (C, H, W) or (F,)."""
+    if axes == "NF":
+        return shape
+    sizes = dict(zip(axes, given, strict=True))
+    return sizes.get("C", 1), sizes["H"], sizes["W"]

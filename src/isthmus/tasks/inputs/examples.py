@@ -16,6 +16,7 @@ from isthmus.data.tables.record import Record
 from isthmus.runs.packed.opening import OpenedModel
 
 ROUNDING = 1e-3  # by which pixels may exceed their range, of its width
+NOISY = 1.0  # by which the mean of noisy pixels may do so: it is farther out for pixels in another unit
 
 
 class Accepted(NamedTuple):
@@ -27,6 +28,8 @@ class Accepted(NamedTuple):
         scaling: maps stored values to those of the model; on the CPU.
         record: how the columns of a table are prepared; None for other data.
         data: the config of the data, without places.
+        noisy: whether examples are to be denoised: values may lie outside the range, as noise is not clipped
+            in training, and images may have any size.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +37,7 @@ class Accepted(NamedTuple):
     scaling: Scaling
     record: Record | None
     data: Mapping[str, Any]
+    noisy: bool = False
 
     @classmethod
     def by(cls, model: OpenedModel) -> Accepted:
@@ -73,6 +77,11 @@ class Accepted(NamedTuple):
         if not (low >= 0 and high <= 1) or self.scaling.shift is not None:
             return
         top = 1.0 if scaled or self.pixel_unit is None else self.pixel_unit
+        if self.noisy:
+            mean = x.double().mean().item()
+            if not -NOISY * top <= mean <= (1 + NOISY) * top:
+                raise BadInput("x", f"values with the mean {mean:g}", self._range_fix(scaled))
+            return
         lowest, highest = x.min().item(), x.max().item()
         if lowest < -ROUNDING * top or highest > (1 + ROUNDING) * top:
             raise BadInput("x", f"values from {lowest:g} to {highest:g}", self._range_fix(scaled))
@@ -93,6 +102,7 @@ class Examples(ABC):
     """Rows in a fixed order.
 
     Attributes:
+        shape: of one example.
         names: what the user calls each row; None for row numbers.
         rows: the number of each row in its file; None if they are counted from 0. Shape: [N], int64.
         labels: the class of each row; None if they have none. Shape: [N], int64.
@@ -100,6 +110,7 @@ class Examples(ABC):
         remarks: how they were read: (what, sentence).
     """
 
+    shape: tuple[int, ...]
     names: Sequence[str] | None = None
     rows: Tensor | None = None
     labels: Tensor | None = None

@@ -30,7 +30,7 @@ class SourceExamples(Examples):
         rows: Tensor | None = None,
         restore: Callable[[Tensor], Any] | None = None,
     ) -> None:
-        self.source, self.accepted = source, accepted
+        self.source, self.accepted, self.shape = source, accepted, accepted.shape
         self.rows: Tensor = torch.arange(len(source)) if rows is None else rows
         self._restore = restore or Tensor.numpy
         self.labels = None if source.labels is None else source.labels[self.rows]

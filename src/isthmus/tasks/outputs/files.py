@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import torch
+from numpy.lib import format as npy_format
 from torch import Tensor
 
 from isthmus.common.atomic_files import replacing
@@ -17,6 +19,8 @@ from isthmus.training.writers.image_grid import image_grid, save_png
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+TABLES = (".csv", ".parquet")
 
 
 def write_array(path: Path, array: np.ndarray) -> Path:
@@ -37,7 +41,7 @@ def write_csv(path: Path, table: pa.Table) -> Path:
 
 @contextmanager
 def table_writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """A function that writes tables one below the other to a .csv or .parquet file."""
+    """A function that writes tables one below the other to a .csv or .parquet file, which is atomic."""
     from pyarrow import csv, parquet
 
     make: Any = parquet.ParquetWriter if path.suffix.lower() == ".parquet" else csv.CSVWriter
@@ -58,6 +62,30 @@ def label_column(labels: Tensor, names: list[str] | None) -> Any:
     import pyarrow as pa
 
     return labels.numpy() if names is None else pa.array(names).take(pa.array(labels.numpy()))
+
+
+@contextmanager
+def array_writer(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that writes the rows of an array in order to a .npy file, or as ``x`` to an .npz file.
+
+    The file appears at the end, and the array is never in memory.
+
+    Args:
+        path: see above.
+        shape: of the array.
+        dtype: of the array.
+    """
+    with replacing(path) as beside, ExitStack() as stack:
+        if path.suffix.lower() == ".npz":
+            archive = stack.enter_context(ZipFile(beside, "w", ZIP_DEFLATED))
+            file: Any = stack.enter_context(archive.open("x.npy", "w", force_zip64=True))
+        else:
+            file = stack.enter_context(beside.open("wb"))
+        header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        npy_format.write_array_header_2_0(file, header)
+        yield lambda rows: file.write(np.ascontiguousarray(rows, dtype).data.cast("B")) and None
 
 
 def write_grid(
