@@ -212,6 +212,13 @@ def test_mistakes(parameters, message):
         isthmus.Autoencoder(**{**QUICK, **parameters}).fit(X)
 
 
+@pytest.mark.parametrize("size", [1e300, 1e60])
+def test_values_that_cannot_be_scaled(size):
+    estimator = isthmus.Autoencoder(**QUICK, random_state=0)
+    with pytest.raises(BadInput, match="are too large to be scaled"):
+        estimator.fit(X * 1e300) if size == 1e300 else estimator.fit(X).predict(X * size)
+
+
 def test_a_variational_one_has_a_prior():
     fitted = isthmus.Autoencoder(**QUICK, random_state=0, overrides=["model=vae"]).fit(X)
     assert fitted.model_.has_prior

@@ -124,7 +124,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         split = split_in_memory(len(X), fraction, seed=seed)
         bounded = self.loss == "bce"
         scaler = MinMaxScaler(clip=True) if bounded else StandardScaler()
-        self.scaler_ = scaler.fit(X[split.train.numpy()])
+        with np.errstate(over="ignore", invalid="ignore"):  # what cannot be scaled is refused
+            self.scaler_ = scaler.fit(X[split.train.numpy()])
         self._file, history = train_in_memory(
             cfg,
             self._scaled(X),
@@ -197,8 +198,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         return self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
-        with np.errstate(over="ignore"):  # the model refuses what is infinite
-            return self.scaler_.transform(X).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = self.scaler_.transform(X).astype(np.float32)
+        if not np.isfinite(x).all():
+            size = f"values up to {np.abs(X).max():.3g}"
+            raise BadInput("X", size, "are too large to be scaled by those of training; leave such rows out")
+        return x
 
     def _config(self, features: int, seed: int) -> DictConfig:
         one_of("loss", self.loss, LOSSES)
