@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus.api import load as load
+    from isthmus.api import open_run as open_run
+    from isthmus.api import train as train
+    from isthmus.estimator import Autoencoder as Autoencoder
 
 __version__ = "0.1.0"
-__all__ = ["load"]
+__all__ = ["Autoencoder", "load", "open_run", "train"]
 
 
 def __getattr__(name: str) -> Any:
     # imported on first use, so that the command line starts without torch
+    if name == "Autoencoder":
+        from isthmus.estimator import Autoencoder
+
+        return Autoencoder
     if name in __all__:
         from isthmus import api
 

@@ -1,4 +1,4 @@
-"""Signals are remembered, handed back, and the second Ctrl+C is the system's."""
+"""Signals are remembered, handed back, and the second Ctrl+C is the system's, or that of Python code."""
 
 from __future__ import annotations
 
@@ -35,10 +35,23 @@ def test_the_first_signal_counts(number, capfd):
     assert ("Ctrl+C once more" in capfd.readouterr().err) == (number == signal.SIGINT)
 
 
-def test_the_second_interrupt_is_the_systems():
+def test_the_second_interrupt_of_a_command_is_the_systems():
+    signal.signal(signal.SIGINT, lambda *_: None)  # a command has a handler of its own
     with StopRequests().listening():
         send(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+
+
+def test_the_second_interrupt_in_python_does_not_end_the_process():
+    def twice():
+        with StopRequests().listening():
+            send(signal.SIGINT)
+            send(signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_a_shell_told_to_ignore_stays_ignored():

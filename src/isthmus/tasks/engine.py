@@ -39,7 +39,7 @@ class Engine:
     def __init__(self, opened: OpenedModel, device: torch.device) -> None:
         self.opened, self.device = opened, device
         self.accepted = Accepted.by(opened)
-        self.dtype = opened.scaling.scale.dtype
+        self.dtype = opened.dtype
 
     @property
     def autoencoder(self) -> Autoencoder:
@@ -106,7 +106,7 @@ class Engine:
         found = Detector(Residuals(self.accepted.shape, **residuals), Mixture(**mixture), **own)
         if found.mixture.means.shape[1] != self.autoencoder.latent.dim:
             raise BadInput("MODEL", "detector", "does not fit the model; is the file damaged?")
-        return found.to(self.device)
+        return found.to(self.device, self.dtype)
 
     @cached_property
     def held_out(self) -> dict[str, Tensor]:

@@ -38,11 +38,14 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.signum = 0
+        self._in_python = False  # called from Python code, which handles Ctrl+C itself
 
     @contextmanager
     def listening(self) -> Iterator[StopRequests]:
         """Install the signal handlers; restores the previous ones."""
         in_main = threading.current_thread() is threading.main_thread()  # other threads cannot set handlers
+        handler = signal.getsignal(signal.SIGINT)
+        self._in_python = handler is signal.default_int_handler and "RANK" not in os.environ
         before = {number: signal.signal(number, self._asked) for number in stop_signals() if in_main}
         try:
             yield self
@@ -53,8 +56,9 @@ class StopRequests:
     def _asked(self, signum: int, frame: FrameType | None) -> None:
         self.signum = self.signum or signum
         if signum == signal.SIGINT:
-            # the next Ctrl+C ends the process, even in the middle of a long call
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            # the next Ctrl+C ends the process, even in the middle of a long call; but not a notebook's
+            following = signal.default_int_handler if self._in_python else signal.SIG_DFL
+            signal.signal(signal.SIGINT, following)
             if os.environ.get("RANK", "0") == "0":  # only one of several processes prints
                 with contextlib.suppress(OSError):  # stderr may be closed
                     os.write(2, MESSAGE)

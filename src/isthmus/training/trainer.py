@@ -17,7 +17,7 @@ from lightning_fabric.plugins.environments import (
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from isthmus.training.callbacks.progress_bar import Bar
+from isthmus.training.callbacks.progress_bar import Bar, NotebookBar, in_notebook
 from isthmus.training.checkpoint.io import AtomicCheckpointIO
 from isthmus.training.distributed import started_by_srun
 from isthmus.training.module import AutoencoderModule
@@ -79,8 +79,10 @@ def build_trainer(
     """
     quiet()
     bar = keys["progress_bar"]
-    shows_bar = sys.stderr.isatty() if bar == "auto" else bar is True
-    if shows_bar:
+    shows_bar = sys.stderr.isatty() or in_notebook() if bar == "auto" else bar is True
+    if shows_bar and in_notebook():
+        callbacks = [*callbacks, NotebookBar()]
+    elif shows_bar:
         callbacks = [*callbacks, shown := Bar()]
         loggers = [*loggers, ConsoleLines(keys["max_epochs"], shown.write)]
     elif bar != "none":

@@ -19,7 +19,7 @@ from isthmus.cli.choices import config_dirs, groups
 from isthmus.cli.hydra.config_files import misread_by_hydra
 from isthmus.common.errors import LONGEST_FIX, BadInput
 from isthmus.common.messages import did_you_mean, first_line
-from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.compose import Wanted, compose, compose_run, conf_dir, quoted
 from isthmus.runs.config.keys import flat
 
 FREE_TEXT = ("data.train_where", "data.path", "data.val_path", "data.test_path", "data.date_format")
@@ -49,9 +49,19 @@ def _quoted(override: str) -> str:
     try:
         OverridesParser.create().parse_override(override)
     except (HydraException, ValueError):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{key}="{escaped}"'
+        return f"{key}={quoted(value)}"
     return override
+
+
+def composed(overrides: Sequence[str]) -> Wanted:
+    """The run that `isthmus train OVERRIDES` would make.
+
+    Raises:
+        BadInput: an override is invalid.
+    """
+    arguments = [_quoted(override) for override in overrides]
+    with explained(arguments):
+        return compose_run(arguments)
 
 
 @contextmanager

@@ -74,6 +74,6 @@ class Mixture(nn.Module):
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` codes; the generator is on the CPU. Shape: [count, D]."""
         chosen = torch.multinomial(self.weights.cpu(), count, replacement=True, generator=generator)
-        noise = torch.randn(count, self.means.shape[1], generator=generator).to(self.means.device)
+        noise = torch.randn(count, self.means.shape[1], generator=generator).to(self.means)
         chosen = chosen.to(self.means.device)
         return self.means[chosen] + (self.factors[chosen] @ noise[..., None])[..., 0]

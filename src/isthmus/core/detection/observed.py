@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
@@ -13,7 +14,7 @@ class Observed(NamedTuple):
     """Clean examples through an autoencoder.
 
     Attributes:
-        codes: Shape: [B, D], float32.
+        codes: Shape: [B, D], float32; of a model in float64, all are float64.
         residuals: x minus its reconstruction. Shape: [B, F], float32.
         losses: of the reconstructions. Shape: [B], float32.
     """
@@ -37,4 +38,5 @@ def observe(autoencoder: Autoencoder, x: Tensor) -> Observed:
     z = autoencoder.encode(x).z
     raw = autoencoder.decoder(z)
     residuals = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
-    return Observed(z.float(), residuals.float(), autoencoder.loss(raw, x).float())
+    found = (z, residuals, autoencoder.loss(raw, x))
+    return Observed(*(each if each.dtype is torch.float64 else each.float() for each in found))

@@ -6,9 +6,9 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.resolvers import oc
 
 import isthmus
@@ -73,10 +73,43 @@ def compose(overrides: Sequence[str] = (), *, config_dirs: Sequence[str | Path] 
         overrides: as typed on the command line.
         config_dirs: folders with additional configs, searched first.
     """
+    search = [f"hydra.searchpath=[{','.join(f'file://{Path(d).resolve()}' for d in config_dirs)}]"]
+    return _composed([*(search if config_dirs else []), *overrides])
+
+
+class Wanted(NamedTuple):
+    """A run as `isthmus train` would make it.
+
+    Attributes:
+        cfg: the config, without the hydra section.
+        path: the run folder.
+        experiment: its name.
+    """
+
+    cfg: DictConfig
+    path: Path
+    experiment: str
+
+
+def compose_run(overrides: Sequence[str]) -> Wanted:
+    """The config, the folder and the experiment of `isthmus train OVERRIDES`."""
+    cfg = _composed(overrides, return_hydra_config=True)
+    path, experiment = Path(cfg.hydra.run.dir), experiment_name(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return Wanted(cfg, path, experiment)
+
+
+def quoted(text: object) -> str:
+    """Text in quotes, as the value of an override may be: Hydra reads any characters in it."""
+    escaped = str(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _composed(overrides: Sequence[str], **options: Any) -> DictConfig:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
     register_resolvers()
-    search = [f"hydra.searchpath=[{','.join(f'file://{Path(d).resolve()}' for d in config_dirs)}]"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose(CONFIG_NAME, overrides=[*(search if config_dirs else []), *overrides])
+        return hydra_compose(CONFIG_NAME, overrides=list(overrides), **options)

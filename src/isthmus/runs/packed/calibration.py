@@ -38,12 +38,13 @@ def fit_detector(
     Returns:
         The detector, and the scores of held-out rows by name, sorted; see the module. Shape: [N] each.
     """
-    residuals = fit_residuals(trained.residuals, held_out.residuals, shape)
+    dtype = trained.codes.dtype
+    residuals, mixture = fit_residuals(trained.residuals, held_out.residuals, shape), mixture.to(dtype)
     parts: dict[str, list[Tensor]] = {"residual": [], "code": [], "whitened": []}
     halves = (slice(0, None, 2), slice(1, None, 2)) if len(held_out.codes) > 1 else (slice(None),)
     judged = held_out if len(held_out.codes) else trained
     for own, other in zip(halves, reversed(halves), strict=True):
-        fold = fit_residuals(trained.residuals, held_out.rows(other).residuals, shape)
+        fold = fit_residuals(trained.residuals, held_out.rows(other).residuals, shape).to(dtype)
         y = fold.standardised(judged.rows(own).residuals)
         parts["residual"].append(fold.distance(y))
         parts["whitened"].append(y.square().mean(1))

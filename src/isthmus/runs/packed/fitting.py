@@ -42,7 +42,8 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
     detector, scores = fit_detector(trained, held_out, fit_mixture(codes), file.shape)
     tensors = {"codes.mean": codes.mean(0), "codes.std": codes.std(0, correction=0)}
     tensors |= {f"detector.{name}": each for name, each in detector.state_dict().items()}
-    tensors |= {f"held_out.{name}": each for name, each in scores.items()}
+    # float32, as new scores are
+    tensors |= {f"held_out.{name}": each.float() for name, each in scores.items()}
     about = {**file.data, "trained_classes": _classes(data)}
     return file._replace(tensors={**file.tensors, **tensors}, data=about)
 
@@ -67,7 +68,7 @@ def _observed(model: OpenedModel, data: DataModule, rows: Tensor) -> Observed:
     parts = [Observed(torch.empty(0, model.autoencoder.latent.dim), torch.empty(0, features), torch.empty(0))]
     with torch.inference_mode():
         for batch in data.whole_loader(rows) if len(rows) else ():
-            x = model.scaling(batch.x.to(model.scaling.scale.device))
+            x = model.scaling(batch.x.to(model.scaling.scale.device)).to(model.dtype)
             parts.append(Observed(*(each.cpu() for each in observe(model.autoencoder, x))))
     return Observed(*(torch.cat(each) for each in zip(*parts, strict=True)))
 

@@ -35,6 +35,11 @@ class OpenedModel(NamedTuple):
     record: Record | None
     file: ModelFile
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """float64 if the model was trained in it, or else float32."""
+        return _dtype(self.file)
+
 
 def open_model(file: ModelFile, device: torch.device) -> OpenedModel:
     """Build the model.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from isthmus.common.errors import BadInput
 from isthmus.runs.config.build import plain
 from isthmus.runs.config.keys import check_trained
@@ -26,15 +28,22 @@ def pack(config: Mapping[str, Any], data: Mapping[str, Any], checkpoint: Checkpo
         data: their description in the run's provenance.
         checkpoint: with the weights.
     """
-    own = {group: config[group] for group in GROUPS}
-    own["data"] = {key: value for key, value in config["data"].items() if key not in PLACES}
     run = {
         "checkpoint": checkpoint.path.stem,
         "epoch": checkpoint.epoch,
         "step": checkpoint.step,
         "checksum": checksum(checkpoint.path),
     }
-    return ModelFile(dict(checkpoint.weights), own, data, run)
+    return model_file(config, data, checkpoint.weights, run)
+
+
+def model_file(
+    config: Mapping[str, Any], data: Mapping[str, Any], weights: Mapping[str, Tensor], run: Mapping[str, Any]
+) -> ModelFile:
+    """The model that a config and weights make; see `ModelFile` for the arguments."""
+    own = {group: config[group] for group in GROUPS}
+    own["data"] = {key: value for key, value in config["data"].items() if key not in PLACES}
+    return ModelFile(dict(weights), own, data, run)
 
 
 def pack_folder(folder: RunFolder) -> ModelFile:

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.lookup import find_run
-from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.loading import load
 from isthmus.tasks.denoising.evaluation import TITLES, Evaluation, Score, Shown
 from isthmus.tasks.denoising.report import write_report
+from isthmus.tasks.inputs.run_data import open_run_data
 from isthmus.tasks.trained_model import TrainedModel
 
 
@@ -49,14 +48,12 @@ def measure(
         BadInput: the run or its data are not there, or the data or the split are not those of training.
     """
     place = find_run(run)
-    if place.is_file():
-        raise BadInput("RUN", place, "has no test set, as a packed model; give its run, or INPUT and OUTPUT")
-    loaded = load(RunFolder.open(place), overrides=overrides)
-    now = loaded.parts.data.describe()
-    if any(loaded.trained_on.get(key) != now[key] for key in ("fingerprint", "split_fingerprint")):
+    opened = open_run_data(place, overrides=overrides)
+    now = opened.data.describe()
+    if any(opened.trained_on.get(key) != now[key] for key in ("fingerprint", "split_fingerprint")):
         fix = "are not the data and the split of the run; give INPUT and OUTPUT for other data"
         raise BadInput("data", " ".join(overrides) or "as in the config", fix)
-    evaluation = Evaluation(model, loaded.parts.data, images=images, seed=seed)
+    evaluation = Evaluation(model, opened.data, images=images, seed=seed)
     for name, why in evaluation.skipped.items():
         said(f"skipped    {TITLES[name]}: {why}")
     scores: list[Score] = []
@@ -66,6 +63,6 @@ def measure(
         said(f"measured   noise of {level:g}, {number} of {len(levels)}")
         scores += own
         pictures += [] if shown is None else [shown]
-    trained = float(loaded.cfg.noise.get("std", 0.0))
+    trained = float(opened.cfg.noise.get("std", 0.0))
     chosen = min(pictures, key=lambda shown: abs(shown.level - trained), default=None)
     return Measured(scores, write_report(folder, scores, chosen, model.value_range))

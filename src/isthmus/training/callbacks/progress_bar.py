@@ -1,4 +1,4 @@
-"""A progress bar for terminals."""
+"""A progress bar for terminals, and one for notebooks."""
 
 from __future__ import annotations
 
@@ -66,6 +66,22 @@ class Bar(TQDMProgressBar):
         if "val/loss" in trainer.callback_metrics:
             shown["val/loss"] = f"{trainer.callback_metrics['val/loss'].item():.4g}"
         return shown
+
+
+class NotebookBar(Bar):
+    """One bar, which shows the epoch: a notebook keeps the place of each bar that is closed."""
+
+    def init_validation_tqdm(self) -> Tqdm:
+        return Tqdm(disable=True)
+
+    def init_test_tqdm(self) -> Tqdm:
+        return Tqdm(disable=True)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and hasattr(shell, "kernel")
 
 
 def _unescaped(make: Callable[[], Tqdm]) -> Tqdm:
