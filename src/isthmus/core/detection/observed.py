@@ -27,6 +27,12 @@ class Observed(NamedTuple):
         """The mean squared error of each example. Shape: [B]."""
         return self.residuals.square().mean(1)
 
+    @classmethod
+    def of(cls, autoencoder: Autoencoder, x: Tensor, z: Tensor, raw: Tensor) -> Observed:
+        """Examples, their codes [B, D] and the raw outputs of the decoder [B, ...]."""
+        residuals = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
+        return cls(z.float(), residuals.float(), autoencoder.loss(raw, x).float())
+
     def rows(self, chosen: slice) -> Observed:
         """Some of the rows."""
         return Observed(*(each[chosen] for each in self))
@@ -35,6 +41,4 @@ class Observed(NamedTuple):
 def observe(autoencoder: Autoencoder, x: Tensor) -> Observed:
     """Pass a batch through the autoencoder. Shape: [B, ...]."""
     z = autoencoder.encode(x).z
-    raw = autoencoder.decoder(z)
-    residuals = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
-    return Observed(z.float(), residuals.float(), autoencoder.loss(raw, x).float())
+    return Observed.of(autoencoder, x, z, autoencoder.decoder(z))

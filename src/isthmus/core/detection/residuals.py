@@ -50,5 +50,5 @@ class Residuals(nn.Module):
     def distance(self, y: Tensor) -> Tensor:
         """Squared Mahalanobis distance of standardised residuals. Shapes: [B, F] -> [B]."""
         along = y @ self.basis
-        beside = (y.square().sum(1) - along.square().sum(1)).clamp(min=0)
+        beside = (y - along @ self.basis.T).square().sum(1)  # a difference of squares would cancel
         return (along.square() / self.variances).sum(1) + beside / self.rest

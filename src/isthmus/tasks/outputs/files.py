@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.common.atomic_files import replacing
+from isthmus.common.atomic_files import UNFINISHED, discard_empty, replacing
+from isthmus.tasks.outputs.places import made
 from isthmus.training.writers.image_grid import image_grid, save_png
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@contextmanager
+def moving_into(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, whose files are moved to `folder` on success; if not, nothing is left."""
+    absent = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        with TemporaryDirectory(prefix=".", suffix=UNFINISHED, dir=made(folder)) as beside:
+            yield Path(beside)
+            for file in sorted(Path(beside).iterdir()):
+                os.replace(file, folder / file.name)
+    finally:
+        discard_empty(*absent)
 
 
 def write_array(path: Path, array: np.ndarray) -> Path:
