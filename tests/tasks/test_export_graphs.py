@@ -46,7 +46,7 @@ CASES = [(*PAIRS[at % len(PAIRS)], LOSSES[at % len(LOSSES)]) for at in range(max
 
 @pytest.mark.parametrize(("architecture", "latent", "loss"), CASES)
 def test_onnx_runtime_computes_what_pytorch_does(architecture, latent, loss, tmp_path):
-    """Codes, reconstructions and scores within 1e-4, of 1 row and of 7, near normal rows and far from them."""
+    """Codes, reconstructions and scores within 1e-4, of 1 row and of 7, normal rows and others."""
     torch.manual_seed(0)
     cfg = compose([f"architecture={architecture}", f"latent={latent}", f"loss={loss}", "latent.dim=3"])
     autoencoder = make_autoencoder(plain(cfg), SHAPE, (0.0, 1.0)).eval()

@@ -130,6 +130,5 @@ def difference(found: np.ndarray, truth: np.ndarray, unit: np.ndarray) -> float:
 
 def _differs(path: Path, output: str, apart: float, allowed: float) -> BadInput:
     size = f"{apart:.2g} apart, {allowed:.2g} allowed"
-    return BadInput(
-        "--format", path.suffix, f"gives another {output} than isthmus ({size}); nothing is written"
-    )
+    fix = f"gives another {output} than isthmus ({size}); nothing is written"
+    return BadInput("--format", path.suffix, fix)
