@@ -5,6 +5,7 @@ Text is given as positions of categories, as PyTorch has no tensors of text.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def write(path: Path, graph: Graph, about: str) -> None:
         graph: what it computes.
         about: JSON for the file ``isthmus`` among the extra files.
     """
-    torch.export.save(trace(graph), path, extra_files={"isthmus": about})
+    with warnings.catch_warnings(action="ignore"):  # of weights that share their storage; the file is checked
+        torch.export.save(trace(graph), path, extra_files={"isthmus": about})
 
 
 def run(path: Path, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
