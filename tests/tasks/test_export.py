@@ -308,15 +308,15 @@ def test_the_check_notices_each_output(run_of, exported, model_of):
     model = model_of("visits")
     engine, preprocessing = model._engine, preprocessing_of(model._engine.accepted)
     rows = model.generate(200)
-    truth = checking.expected(engine, preprocessing, rows, "combined")
-    assert checking._difference(truth["code"], truth["code"], np.ones(1)) == 0
+    truth = checking.Truth.of(engine, preprocessing, rows, "combined").outputs
+    assert checking.difference(truth["code"], truth["code"], np.ones(1)) == 0
     numbers = truth["reconstructed_numbers"]
     unit = preprocessing.units()[0]
     moved = numbers + np.array([0, 1e-3 * unit[1], 0])
-    assert checking._difference(moved, numbers, unit) == pytest.approx(1e-3, rel=1e-3)
+    assert checking.difference(moved, numbers, unit) == pytest.approx(1e-3, rel=1e-3)
     text = truth["reconstructed_text"]
     other = text.copy()
     other[0, 0] = "?"
-    assert checking._difference(other, text, preprocessing.units()[1]) == 0
+    assert checking.difference(other, text, preprocessing.units()[1]) == 0
     other[:10, 0] = "?"
-    assert checking._difference(other, text, preprocessing.units()[1]) == np.inf
+    assert checking.difference(other, text, preprocessing.units()[1]) == np.inf
