@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -232,7 +233,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         from isthmus.tasks.trained_model import TrainedModel
 
         device = _device(self.device)
-        return TrainedModel(open_model(self._file, device), device, type(self).__name__)
+        return TrainedModel(open_model(self._file, device), device, Path(type(self).__name__))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "model_"}

@@ -12,6 +12,9 @@ from isthmus.common.atomic_files import create_text, remove, replacing, same_con
 from isthmus.common.held_folder import holding
 
 
+NAMES = ("step=1", "metrics.csv")
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -70,20 +73,20 @@ def test_a_folder_that_takes_the_place_of_a_held_one_keeps_its_files(monkeypatch
     monkeypatch.setattr(atomic_files, "check_held", lambda path: None)
     run = tmp_path / "run"
     run.mkdir()
-    for name in ("step=1", "metrics.csv"):
+    for name in NAMES:
         (run / name).write_text("old")
     with holding(run):
         with replacing(run / "metrics.csv") as beside:
             beside.write_text("new")
             run.rename(tmp_path / "renamed")
             run.mkdir()
-            for name in ("step=1", "metrics.csv"):
+            for name in NAMES:
                 (run / name).write_text("of another run")
+            (run / beside.name).write_text("of another run")
         remove(run / "step=1")
         remove(run / "absent")
-    assert {path.name: path.read_text() for path in run.iterdir()} == dict.fromkeys(
-        ("step=1", "metrics.csv"), "of another run"
-    )
+    there = {path.name: path.read_text() for path in run.iterdir()}
+    assert there == dict.fromkeys((*NAMES, beside.name), "of another run")
     assert {path.name: path.read_text() for path in (tmp_path / "renamed").iterdir()} == {
         "metrics.csv": "new"
     }

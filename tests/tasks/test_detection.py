@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 import isthmus
 from isthmus.common.errors import BadInput
 from isthmus.core.detection.detector import SCORES, threshold
+from isthmus.core.detection.residuals import Residuals
 from isthmus.runs.config.compose import compose
 from isthmus.runs.packed.calibration import fit_residuals
 from isthmus.runs.train import train
@@ -135,3 +138,19 @@ def test_a_run_without_validation_rows_scores_and_says_that_it_has_no_threshold(
     assert np.isfinite(model.score(digits)).all()
     with pytest.raises(BadInput, match="had no validation rows"):
         model.detect(digits)
+
+
+def test_the_distance_of_residuals_is_that_of_float64():
+    """Large residuals in the directions of normal ones: a difference of squares would lose the rest."""
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(1000, 4))[0]
+    residuals = Residuals(
+        mean=torch.zeros(1000),
+        std=torch.ones(1000),
+        basis=basis,
+        variances=torch.full((4,), 1e6),
+        rest=torch.tensor(1e-4),
+    )
+    y = 1e3 * torch.randn(50, 4) @ basis.T + 1e-2 * torch.randn(50, 1000)
+    exact = deepcopy(residuals).double().distance(y.double())
+    np.testing.assert_allclose(residuals.distance(y), exact, rtol=2e-3)

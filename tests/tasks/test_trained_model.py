@@ -17,8 +17,10 @@ from sklearn.datasets import load_breast_cancer, load_digits
 import isthmus
 from isthmus.common.errors import BadInput
 from isthmus.data.examples import locate
+from isthmus.runs.config.compose import compose
+from isthmus.runs.train import train
 
-from .conftest import KINDS, write_visits
+from .conftest import KINDS, SHORT, write_visits
 
 
 def recorded(run):
@@ -225,3 +227,12 @@ def test_an_unfinished_run_opens_too(run_of, tmp_path):
 def test_a_device_that_is_not_there_is_refused(device, run_of):
     with pytest.raises(BadInput, match="device"):
         isthmus.load(run_of("digits"), device=device)
+
+
+def test_a_run_in_double_precision_opens(tmp_path):
+    train(compose([*SHORT, "trainer.max_steps=2", "trainer.precision=64-true"]), tmp_path / "run")
+    model = isthmus.load(tmp_path / "run", device="cpu")
+    x = load_digits().images.astype(np.uint8)[:5]
+    assert model.encode(x).dtype == model.decode(model.encode(x)).dtype == np.float32
+    assert np.isfinite(model.detect(x, false_alarm_rate=0.1).score).all()
+    assert len(model.export(tmp_path / "out")) == 5

@@ -21,7 +21,7 @@ from isthmus.runs.execution.guarded_streams import guard_streams, write_error
 
 COMMANDS = (
     *("train", "evaluate", "resume", "reproduce", "show", "board"),
-    *("embed", "detect", "denoise", "generate", "pack", "completion"),
+    *("embed", "detect", "denoise", "generate", "export", "pack", "completion"),
 )
 
 # options with which a training command prints text instead of training

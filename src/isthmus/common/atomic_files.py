@@ -130,7 +130,7 @@ def _temporary(path: Path) -> Iterator[Path]:
         raise
     finally:
         with contextlib.suppress(OSError):  # if the disk is read-only now, the first error is reported
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
 
 
 def _temporary_path(path: Path) -> Path:

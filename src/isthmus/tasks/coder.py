@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,11 +40,11 @@ class Coder:
     Args:
         opened: the model.
         device: where it computes.
-        name: of the run or the file that it was opened from.
+        path: of the run or the file that it was opened from.
     """
 
-    def __init__(self, opened: OpenedModel, device: torch.device, name: str) -> None:
-        file, self.name = opened.file, name
+    def __init__(self, opened: OpenedModel, device: torch.device, path: Path) -> None:
+        file, self.path, self.name = opened.file, path, path.absolute().stem
         self.device = device
         self.shape, self.value_range = file.shape, file.value_range
         self.config, self.info, self.label_names = dict(file.config), dict(file.run), file.label_names
@@ -224,10 +225,6 @@ class Coder:
 
         A tensor if `like` is one, or else an array or a table.
         """
-        accepted = self._accepted
-        stored = x if accepted.pixel_unit is not None else accepted.scaling.invert(x)
-        if accepted.record is not None:
-            from isthmus.tasks.inputs.tables import decoded
-
-            return decoded(accepted.record.preparation, stored)
-        return stored.to(like.device) if isinstance(like, Tensor) else stored.numpy()
+        made = self._engine.as_given(x)
+        tensor = isinstance(like, Tensor) and self.columns is None
+        return torch.from_numpy(made).to(like.device) if tensor else made

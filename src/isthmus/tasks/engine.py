@@ -50,6 +50,18 @@ class Engine:
         """See `examples_of`, and `Accepted` for `noisy`."""
         return x if isinstance(x, Examples) else examples_of(x, self.accepted._replace(noisy=noisy))
 
+    def as_given(self, x: Tensor) -> Any:
+        """Values of the model [N, ...] as a user has them: a table of pyarrow, or an array.
+
+        Pixels are in [0, 1].
+        """
+        stored = x if self.accepted.pixel_unit is not None else self.accepted.scaling.invert(x)
+        if self.accepted.record is None:
+            return stored.numpy()
+        from isthmus.tasks.inputs.tables import decoded
+
+        return decoded(self.accepted.record.preparation, stored)
+
     @property
     def batch_size(self) -> int:
         """Examples in a batch, unless the user says otherwise."""
@@ -87,6 +99,11 @@ class Engine:
                 whole[name][done : done + len(each)] = each
             done += len(each)
         return whole
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the model has what was fitted to its codes and residuals."""
+        return bool(self.opened.file.named("detector."))
 
     @cached_property
     def detector(self) -> Detector:

@@ -42,7 +42,8 @@ class TrainedModel(Coder):
         label_names: of the classes of the training data, or None.
         trained_classes: the classes of the rows that were trained on, or None.
         config: what defines the model and its data, in plain types.
-        name: of the run or the file that it was opened from.
+        path: of the run or the file that it was opened from.
+        name: of this run or file.
         info: which checkpoint of the run it is from.
         device: where it computes.
     """
@@ -230,6 +231,39 @@ class TrainedModel(Coder):
         codes = paths.traversals(centre, chosen, mean - span * std, mean + span * std, steps)
         return self._grid(codes)
 
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        format: str = "onnx",
+        score: str = "combined",
+        false_alarm_rate: float | None = None,
+    ) -> list[Path]:
+        """Write files that run without isthmus, with preprocessing and threshold inside; returns their paths.
+
+        They are read again and checked on the validation rows of the run, if it is still there with its data,
+        or else on decoded samples.
+
+        Args:
+            folder: made if it is missing; an earlier export in it is replaced.
+            format: "onnx" (needs the extra ``isthmus[export]``), or "torch" for `torch.export`.
+            score: see `score`.
+            false_alarm_rate: see `detect`.
+
+        Raises:
+            BadInput: see `detect`; a package is missing, or a file does not compute what the model does.
+        """
+        from isthmus.tasks.exporting.export import export
+
+        return export(
+            self._engine,
+            Path(folder),
+            run=self.path,
+            format=format,
+            score=score,
+            false_alarm_rate=false_alarm_rate,
+        ).files
+
     @property
     def has_prior(self) -> bool:
         """Whether the model has a prior to sample from: a standard normal distribution."""
@@ -275,7 +309,7 @@ def load_model(path: str | Path, *, device: str | torch.device | None = None) ->
         BadInput: there is no such model, it is damaged, or there is no such device.
     """
     place, (found, file) = _device(device), find_model(path)
-    return TrainedModel(open_model(file, place), place, found.absolute().stem)
+    return TrainedModel(open_model(file, place), place, found)
 
 
 def _device(name: str | torch.device | None) -> torch.device:

@@ -28,6 +28,13 @@ class Observed(NamedTuple):
         """The mean squared error of each example. Shape: [B]."""
         return self.residuals.square().mean(1)
 
+    @classmethod
+    def of(cls, autoencoder: Autoencoder, x: Tensor, z: Tensor, raw: Tensor) -> Observed:
+        """Examples, their codes [B, D] and the raw outputs of the decoder [B, ...]."""
+        residuals = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
+        found = (z, residuals, autoencoder.loss(raw, x))
+        return cls(*(each if each.dtype is torch.float64 else each.float() for each in found))
+
     def rows(self, chosen: slice) -> Observed:
         """Some of the rows."""
         return Observed(*(each[chosen] for each in self))
@@ -36,7 +43,4 @@ class Observed(NamedTuple):
 def observe(autoencoder: Autoencoder, x: Tensor) -> Observed:
     """Pass a batch through the autoencoder. Shape: [B, ...]."""
     z = autoencoder.encode(x).z
-    raw = autoencoder.decoder(z)
-    residuals = (x - autoencoder.loss.reconstruction(raw)).flatten(1)
-    found = (z, residuals, autoencoder.loss(raw, x))
-    return Observed(*(each if each.dtype is torch.float64 else each.float() for each in found))
+    return Observed.of(autoencoder, x, z, autoencoder.decoder(z))

@@ -68,7 +68,7 @@ def open_model(file: ModelFile, device: torch.device) -> OpenedModel:
     _load(autoencoder, file.named("autoencoder."))
     autoencoder.to(device).eval().requires_grad_(False)
     set_memory_format(autoencoder, channels_last="auto", accelerator=device.type, precision="32-true")
-    return OpenedModel(autoencoder, scaling.to(device), record, file)
+    return OpenedModel(autoencoder, scaling.to(device, _dtype(file)), record, file)
 
 
 def _scaling(file: ModelFile) -> Scaling:

@@ -42,7 +42,7 @@ class Accepted(NamedTuple):
     @classmethod
     def by(cls, model: OpenedModel) -> Accepted:
         """What a trained model accepts."""
-        scaling, file = deepcopy(model.scaling).cpu(), model.file
+        scaling, file = deepcopy(model.scaling).float().cpu(), model.file
         return cls(file.shape, file.value_range, scaling, model.record, file.config["data"])
 
     @property
@@ -60,6 +60,12 @@ class Accepted(NamedTuple):
         unit = 1 / self.scaling.scale.item()
         return unit if unit != 1 else None
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether values of the model must be in [0, 1], but for `ROUNDING`."""
+        low, high = self.value_range
+        return low >= 0 and high <= 1 and self.scaling.shift is None
+
     def check(self, x: Tensor, first: int, *, scaled: bool) -> None:
         """Refuse values that are missing or out of range.
 
@@ -73,8 +79,7 @@ class Accepted(NamedTuple):
         if not bool(x.isfinite().all()):
             row = first + int((~x.isfinite()).flatten(1).any(1).nonzero()[0])
             raise BadInput("x", f"row {row}", "has a value that is missing (NaN) or infinite")
-        low, high = self.value_range
-        if not (low >= 0 and high <= 1) or self.scaling.shift is not None:
+        if not self.is_bounded:
             return
         top = 1.0 if scaled or self.pixel_unit is None else self.pixel_unit
         if self.noisy:

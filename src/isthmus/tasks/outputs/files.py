@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -14,13 +16,27 @@ import torch
 from numpy.lib import format as npy_format
 from torch import Tensor
 
-from isthmus.common.atomic_files import replacing
+from isthmus.common.atomic_files import UNFINISHED, discard_empty, replacing
+from isthmus.tasks.outputs.places import made
 from isthmus.training.writers.image_grid import image_grid, save_png
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = (".csv", ".parquet")
+
+
+@contextmanager
+def moving_into(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, whose files are moved to `folder` on success; if not, nothing is left."""
+    absent = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        with TemporaryDirectory(prefix=".", suffix=UNFINISHED, dir=made(folder)) as beside:
+            yield Path(beside)
+            for file in sorted(Path(beside).iterdir()):
+                os.replace(file, folder / file.name)
+    finally:
+        discard_empty(*absent)
 
 
 def write_array(path: Path, array: np.ndarray) -> Path:
