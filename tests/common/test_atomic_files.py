@@ -11,7 +11,6 @@ from isthmus.common import atomic_files
 from isthmus.common.atomic_files import create_text, remove, replacing, same_content, sweep, write_text
 from isthmus.common.held_folder import holding
 
-
 NAMES = ("step=1", "metrics.csv")
 
 

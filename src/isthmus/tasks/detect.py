@@ -12,8 +12,8 @@ from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, rate_interval
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
-from isthmus.tasks.outputs.score_figure import draw_scores
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
+from isthmus.tasks.score_figure import draw_scores
 from isthmus.tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def fit_residuals(trained: Tensor, held_out: Tensor, shape: tuple[int, ...]) -> 
     variance of each feature.
     """
     sigma = SIGMA if len(shape) == 3 else 0.0
-    blur = Blur(shape, sigma) if sigma else nn.Identity()
+    blur = Blur(shape, sigma).to(trained.dtype) if sigma else nn.Identity()
     own, new = blur(trained).double(), blur(held_out).double()
     size = own.square().mean().clamp(min=1e-30)
     ratio = max(1.0, float(new.square().mean() / size)) if len(new) else 1.0
