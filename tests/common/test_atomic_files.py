@@ -91,6 +91,16 @@ def test_a_folder_that_takes_the_place_of_a_held_one_keeps_its_files(monkeypatch
     }
 
 
+def test_an_error_in_a_held_folder_names_the_file(monkeypatch, tmp_path):
+    def full(source, *arguments, **keywords):
+        raise OSError(28, "full", source)
+
+    monkeypatch.setattr(os, "replace", full)
+    with holding(tmp_path), pytest.raises(OSError, match="full") as raised:
+        write_text(tmp_path / "status.json", "{}")
+    assert os.fspath(raised.value.filename) == str(tmp_path / "status.json")
+
+
 def test_sweep_removes_what_was_left_and_nothing_else(tmp_path):
     (tmp_path / "inner" / ".projector.12.part").mkdir(parents=True)
     (tmp_path / "inner" / ".projector.12.part" / "file").touch()

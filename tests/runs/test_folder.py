@@ -208,15 +208,15 @@ def test_a_full_disk_leaves_nothing_half_made(tmp_path, monkeypatch):
 
 
 def test_a_signal_while_the_first_file_is_written_leaves_nothing(tmp_path, monkeypatch):
-    remove = Path.unlink
+    remove = os.unlink
 
     def interrupted(path, **keywords):
-        if path.suffix == UNFINISHED:
-            monkeypatch.setattr(Path, "unlink", remove)
+        if Path(path).suffix == UNFINISHED:
+            monkeypatch.setattr(os, "unlink", remove)
             raise Stopped(15)
         remove(path, **keywords)
 
-    monkeypatch.setattr(Path, "unlink", interrupted)
+    monkeypatch.setattr(os, "unlink", interrupted)
     with pytest.raises(Stopped):
         RunFolder.create(tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -141,16 +141,17 @@ def test_a_run_without_validation_rows_scores_and_says_that_it_has_no_threshold(
 
 
 def test_the_distance_of_residuals_is_that_of_float64():
-    """Large residuals in the directions of normal ones: a difference of squares would lose the rest."""
+    """Large residuals in the directions of normal ones do not hide the small ones in all others."""
     torch.manual_seed(0)
-    basis = torch.linalg.qr(torch.randn(1000, 4))[0]
+    basis = torch.linalg.qr(torch.randn(100, 100))[0]
+    variances = torch.tensor([1e6] * 4 + [1e-4] * 96)
     residuals = Residuals(
-        mean=torch.zeros(1000),
-        std=torch.ones(1000),
-        basis=basis,
-        variances=torch.full((4,), 1e6),
-        rest=torch.tensor(1e-4),
+        (100,),
+        sigma=torch.tensor(0.0),
+        mean=torch.zeros(100),
+        std=torch.ones(100),
+        whitening=basis / variances.sqrt(),
     )
-    y = 1e3 * torch.randn(50, 4) @ basis.T + 1e-2 * torch.randn(50, 1000)
+    y = torch.randn(50, 100) * variances.sqrt() @ basis.T
     exact = deepcopy(residuals).double().distance(y.double())
     np.testing.assert_allclose(residuals.distance(y), exact, rtol=2e-3)

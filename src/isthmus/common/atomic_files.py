@@ -125,7 +125,8 @@ def _temporary(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
+        named = None if error.filename is None else Path(os.fsdecode(error.filename))
+        if error.errno is not None and named in (None, temporary, held_place(temporary)[0]):
             error.filename = str(path)
         raise
     finally:
