@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.tasks.trained_model import load_model as load
+from isthmus.tasks.loading import load_model as load
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

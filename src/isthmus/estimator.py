@@ -21,7 +21,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from isthmus.common.errors import BadInput, check_float, check_int, one_of
 
 if TYPE_CHECKING:
-    import torch
     from omegaconf import DictConfig
 
     from isthmus.tasks.trained_model import TrainedModel
@@ -117,6 +116,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             TrainingDiverged: the loss is not finite.
         """
         from isthmus.runs.in_memory import split_in_memory, train_in_memory
+        from isthmus.tasks.loading import device_named
 
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
         seed = int(check_random_state(self.random_state).randint(LARGEST_SEED))
@@ -132,7 +132,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             self._scaled(X),
             split,
             bounded=bounded,
-            device=_device(self.device),
+            device=device_named(self.device),
             report=_say if self.verbose else None,
         )
         self.model_ = self._opened()
@@ -230,9 +230,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def _opened(self) -> TrainedModel:
         from isthmus.runs.packed.opening import open_model
+        from isthmus.tasks.loading import device_named
         from isthmus.tasks.trained_model import TrainedModel
 
-        device = _device(self.device)
+        device = device_named(self.device)
         return TrainedModel(open_model(self._file, device), device, Path(type(self).__name__))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -254,17 +255,6 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
     from isthmus.cli.hydra.errors import composed
 
     return composed(overrides).cfg
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise BadInput("device", name, "there is no such device here; give cpu, cuda or mps") from error
-    return device
 
 
 def _say(step: int, loss: float) -> None:

@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
         raise BadInput("INPUT OUTPUT", " ".join(places), f"{what}; give one INPUT and one OUTPUT, or neither")
 
     from isthmus.tasks.denoising.files import denoise_file
-    from isthmus.tasks.trained_model import load_model
+    from isthmus.tasks.loading import load_model
 
     signals.unwind()
     options = data_options(overrides)
@@ -106,8 +106,8 @@ def run(argv: Sequence[str]) -> int:
 def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
     from isthmus.tasks.denoising.evaluation import TITLES
     from isthmus.tasks.denoising.measuring import measure
+    from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import results_folder
-    from isthmus.tasks.trained_model import load_model
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)

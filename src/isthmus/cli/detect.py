@@ -67,8 +67,8 @@ def run(argv: Sequence[str]) -> int:
 
     from isthmus.tasks.detect import detect
     from isthmus.tasks.inputs.run_data import open_run_data, test_examples
+    from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import check_free, made, results_folder
-    from isthmus.tasks.trained_model import load_model
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)

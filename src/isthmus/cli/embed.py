@@ -55,8 +55,8 @@ def run(argv: Sequence[str]) -> int:
     from isthmus.tasks.embedding.embed import embed
     from isthmus.tasks.embedding.mapping import check_method
     from isthmus.tasks.embedding.rows import own_rows, rows_of
+    from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import results_folder
-    from isthmus.tasks.trained_model import load_model
 
     signals.unwind()
     check_method(arguments.map)

@@ -35,8 +35,8 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
 
     from isthmus.tasks.generate import generate
+    from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import results_folder
-    from isthmus.tasks.trained_model import load_model
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)

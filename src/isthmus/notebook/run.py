@@ -85,7 +85,7 @@ class Run:
     @cached_property
     def model(self) -> TrainedModel:
         """The trained model; see `isthmus.load`."""
-        from isthmus.tasks.trained_model import load_model
+        from isthmus.tasks.loading import load_model
 
         return load_model(self.path)
 

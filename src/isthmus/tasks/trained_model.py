@@ -13,8 +13,6 @@ from torch import Tensor
 from isthmus.common.errors import LARGEST_SEED, BadInput, check_float, check_int, one_of
 from isthmus.core.detection.detector import SCORES
 from isthmus.core.detection.observed import Observed, observe
-from isthmus.runs.packed.finding import find_model
-from isthmus.runs.packed.opening import open_model
 from isthmus.tasks import paths
 from isthmus.tasks.coder import Coder
 from isthmus.tasks.detection import Detection, Judged, p_values, threshold_for
@@ -296,28 +294,3 @@ class TrainedModel(Coder):
             return shares.reshape(-1, *self.shape)
         places = [place for _, place in record.preparation.places()]
         return torch.stack([shares[:, place].sum(1) for place in places], dim=1)
-
-
-def load_model(path: str | Path, *, device: str | torch.device | None = None) -> TrainedModel:
-    """Open a trained model.
-
-    Args:
-        path: a run folder, the name of a run in outputs/, latest, or a file that `isthmus pack` wrote.
-        device: where to compute: cpu, cuda, cuda:1, mps; None for a GPU if there is one.
-
-    Raises:
-        BadInput: there is no such model, it is damaged, or there is no such device.
-    """
-    place, (found, file) = _device(device), find_model(path)
-    return TrainedModel(open_model(file, place), place, found)
-
-
-def _device(name: str | torch.device | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise BadInput("device", name, "there is no such device here; give cpu, cuda or mps") from error
-    return device
