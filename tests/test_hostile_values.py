@@ -17,10 +17,10 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from isthmus.cli.hydra.errors import explained
 from isthmus.common.errors import BadInput
 from isthmus.data import fashion_mnist
 from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.hydra.errors import explained
 from isthmus.runs.config.validation import check
 from isthmus.runs.execution import fit, launch, resources
 from isthmus.runs.folder.run_folder import RunFolder

@@ -17,10 +17,9 @@ ROOT = Path(isthmus.__file__).parent
 ARROWS = {
     "cli": {"cli", "runs", "sweeps", "tasks", "reports"},
     "sweeps": {"sweeps", "runs"},
-    # overrides that are wrong get the messages of the command line
     "api": {"tasks", "runs", "notebook"},
-    "estimator": {"tasks", "runs", "cli"},
-    "notebook": {"notebook", "tasks", "runs", "training", "cli"},
+    "estimator": {"tasks", "runs"},
+    "notebook": {"notebook", "tasks", "runs", "training"},
     "tasks": {"tasks", "runs", "training", "data"},
     "reports": {"reports", "runs"},
     "runs": {"runs", "training", "data"},

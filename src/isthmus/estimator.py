@@ -252,7 +252,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
 @lru_cache(maxsize=64)
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
-    from isthmus.cli.hydra.errors import composed
+    from isthmus.runs.config.hydra.errors import composed
 
     return composed(overrides).cfg
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli import main
-from isthmus.cli.choices import groups
 from isthmus.cli.main import COMMANDS, find
+from isthmus.runs.config.hydra.choices import groups
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])

@@ -7,10 +7,10 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from isthmus.cli.choices import groups
 from isthmus.cli.key_help import keys_of
 from isthmus.common.dotted_keys import flatten
 from isthmus.runs.config.compose import compose, conf_dir
+from isthmus.runs.config.hydra.choices import groups
 
 from .lines import refused
 

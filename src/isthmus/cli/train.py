@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli.choices import config_dirs, groups, summary
 from isthmus.cli.command import Command
 from isthmus.cli.key_help import chosen, describe, keys_of
 from isthmus.cli.tables import print_run
@@ -22,6 +21,7 @@ from isthmus.runs.config.compose import (
     is_follower,
     register_resolvers,
 )
+from isthmus.runs.config.hydra.choices import config_dirs, groups, summary
 from isthmus.runs.errors import Carried, interruption_behind
 from isthmus.runs.execution import signals
 
@@ -56,9 +56,9 @@ def run(argv: Sequence[str]) -> int:
     import hydra
 
     from isthmus.cli.hydra.config_files import check_config_files
-    from isthmus.cli.hydra.errors import explained, overrides_last
     from isthmus.cli.hydra.guard import check_hydra_section
     from isthmus.cli.hydra.sweep_folder import release
+    from isthmus.runs.config.hydra.errors import explained, overrides_last
 
     for folder in config_dirs(argv):
         if not folder.is_dir():

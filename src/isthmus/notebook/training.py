@@ -13,11 +13,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from isthmus.cli.hydra.errors import composed
 from isthmus.common.dotted_keys import flatten
 from isthmus.common.errors import BadInput
 from isthmus.notebook.run import Run
 from isthmus.runs.config.compose import Wanted, compose_run, is_follower, quoted
+from isthmus.runs.config.hydra.errors import composed
 from isthmus.runs.resume import resume
 from isthmus.runs.train import train
 from isthmus.tasks.inputs.kept import keep

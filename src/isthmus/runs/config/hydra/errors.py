@@ -15,11 +15,11 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isthmus.cli.choices import config_dirs, groups
-from isthmus.cli.hydra.config_files import misread_by_hydra
 from isthmus.common.errors import LONGEST_FIX, BadInput
 from isthmus.common.messages import did_you_mean, first_line
 from isthmus.runs.config.compose import Wanted, compose, compose_run, conf_dir, quoted
+from isthmus.runs.config.hydra.choices import config_dirs, groups
+from isthmus.runs.config.hydra.misread import misread_by_hydra
 from isthmus.runs.config.keys import flat
 
 FREE_TEXT = ("data.train_where", "data.path", "data.val_path", "data.test_path", "data.date_format")
