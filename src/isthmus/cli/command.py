@@ -54,9 +54,12 @@ def add_data(parser: ArgumentParser, *, otherwise: str) -> None:
 def data_of(arguments: Namespace) -> tuple[str | None, list[str]]:
     """DATA, or None if it was left out; and the overrides. See `add_data`."""
     data, overrides = arguments.data, list(arguments.overrides)
-    if data is not None and OVERRIDE.match(data) and not Path(data).exists():
-        return None, [data, *overrides]
-    return data, overrides
+    return (None, [data, *overrides]) if data is not None and is_override(data) else (data, overrides)
+
+
+def is_override(word: str) -> bool:
+    """Whether an argument is KEY=VALUE rather than a place."""
+    return OVERRIDE.match(word) is not None and not Path(word).exists()
 
 
 def add_output(parser: ArgumentParser, task: str) -> None:
@@ -67,6 +70,22 @@ def add_output(parser: ArgumentParser, task: str) -> None:
         type=Path,
         metavar="FOLDER",
         help=f"a new folder for the results; default: {task}/ in the run folder",
+    )
+
+
+def add_score(parser: ArgumentParser) -> None:
+    """Add the options ``--false-alarm-rate`` and ``--score`` of a command that decides what is an anomaly."""
+    parser.add_argument(
+        "--false-alarm-rate",
+        type=float,
+        metavar="R",
+        help="share of normal rows that may be taken for anomalies; default: 0.01, or the least possible",
+    )
+    parser.add_argument(
+        "--score",
+        default="combined",
+        choices=("combined", "mse", "likelihood", "whitened", "residual", "code"),
+        help="default: combined",
     )
 
 

@@ -6,7 +6,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.cli.command import Command, add_device, add_model, add_output, add_overrides, run_folders
+from isthmus.cli.command import (
+    Command,
+    add_device,
+    add_model,
+    add_output,
+    add_overrides,
+    is_override,
+    run_folders,
+)
 from isthmus.cli.detect import data_options
 from isthmus.cli.evaluate import SAID
 from isthmus.cli.tables import aligned, print_files, printable
@@ -70,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
     """Denoise or evaluate; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
     words = [word for word in (arguments.input, arguments.target, *arguments.overrides) if word is not None]
-    overrides = [word for word in words if word.startswith("data.") and "=" in word]
+    overrides = [word for word in words if is_override(word)]
     places = [word for word in words if word not in overrides]
     if not places:
         return _evaluate(arguments, overrides)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli.command import Command, add_data, add_device, add_model, data_of, run_folders
+from isthmus.cli.command import Command, add_data, add_device, add_model, add_score, data_of, run_folders
 from isthmus.cli.evaluate import SAID
 from isthmus.cli.tables import aligned, number, print_files, printable
 from isthmus.common.errors import BadInput
@@ -38,18 +38,7 @@ def parser() -> argparse.ArgumentParser:
         help="a .csv or .parquet file; default: NAME_scores.csv, or detect/test_scores.csv in the run folder",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    parser.add_argument(
-        "--false-alarm-rate",
-        type=float,
-        metavar="R",
-        help="share of normal rows that may be taken for anomalies; default: 0.01, or the least possible",
-    )
-    parser.add_argument(
-        "--score",
-        default="combined",
-        choices=("combined", "mse", "likelihood", "whitened", "residual", "code"),
-        help="default: combined",
-    )
+    add_score(parser)
     parser.add_argument(
         "--normal",
         metavar="CLASS,...",

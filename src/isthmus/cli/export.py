@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from isthmus.cli.command import Command, add_model, add_output, run_folders
+from isthmus.cli.command import Command, add_model, add_output, add_score, run_folders
 from isthmus.cli.tables import number, print_files
 from isthmus.runs.execution import signals
 
@@ -26,18 +26,7 @@ def parser() -> argparse.ArgumentParser:
         default="onnx",
         help="ONNX, or torch.export (.pt2); default: onnx",
     )
-    parser.add_argument(
-        "--false-alarm-rate",
-        type=float,
-        metavar="R",
-        help="share of normal rows that may be taken for anomalies; default: 0.01, or the least possible",
-    )
-    parser.add_argument(
-        "--score",
-        default="combined",
-        choices=("combined", "mse", "likelihood", "whitened", "residual", "code"),
-        help="default: combined",
-    )
+    add_score(parser)
     add_output(parser, "export")
     return parser
 

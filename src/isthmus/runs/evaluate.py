@@ -12,7 +12,7 @@ from pytorch_lightning import Trainer
 from isthmus.common.errors import BadInput
 from isthmus.runs.execution import gc_pause
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.loading import load
+from isthmus.runs.loading import is_same_data, load
 from isthmus.training.devices import set_threads
 from isthmus.training.trainer import NOWHERE, quiet
 
@@ -45,7 +45,6 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
     )
     gc_pause.go_on()
     (metrics,) = trainer.test(run.parts.module, datamodule=data, verbose=False)
-    now = data.describe()
     return {
         **metrics,
         "checkpoint": run.checkpoint,
@@ -55,5 +54,5 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
         "leaked": run.leaked,
         "rows": len(data.split.test),
         "remarks": [list(each) for each in data.source.remarks(data.split.test)],
-        "same_data": all(run.trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint")),
+        "same_data": is_same_data(run.trained_on, data),
     }

@@ -66,6 +66,12 @@ class RunData(NamedTuple):
     leaked: int
 
 
+def is_same_data(trained_on: Mapping[str, Any], data: DataModule) -> bool:
+    """Whether data and their split are those that a run recorded."""
+    now = data.describe()
+    return all(trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint"))
+
+
 def load_data(folder: RunFolder, *, overrides: Sequence[str] = ()) -> RunData:
     """Load the data of a run, without its model.
 

@@ -96,14 +96,14 @@ def rankings(examples: Examples, scores: np.ndarray, normal: Sequence[str]) -> l
 
 
 def _ranking(anomalies: str, positive: np.ndarray, scores: np.ndarray) -> Ranking:
-    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
     false, true, _ = roc_curve(positive, scores)
     precision, recall, _ = precision_recall_curve(positive, scores)
     return Ranking(
         anomalies,
         int(positive.sum()),
-        float(roc_auc_score(positive, scores)),
+        float(auc(false, true)),
         float(average_precision_score(positive, scores)),
         _thinned(false),
         _thinned(true),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.lookup import find_run
+from isthmus.runs.loading import is_same_data
 from isthmus.tasks.denoising.evaluation import TITLES, Evaluation, Score, Shown
 from isthmus.tasks.denoising.report import write_report
 from isthmus.tasks.inputs.run_data import open_run_data
@@ -49,8 +50,7 @@ def measure(
     """
     place = find_run(run)
     opened = open_run_data(place, overrides=overrides)
-    now = opened.data.describe()
-    if any(opened.trained_on.get(key) != now[key] for key in ("fingerprint", "split_fingerprint")):
+    if not is_same_data(opened.trained_on, opened.data):
         fix = "are not the data and the split of the run; give INPUT and OUTPUT for other data"
         raise BadInput("data", " ".join(overrides) or "as in the config", fix)
     evaluation = Evaluation(model, opened.data, images=images, seed=seed)

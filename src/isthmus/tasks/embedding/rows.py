@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from isthmus.common.errors import BadInput
+from isthmus.runs.loading import is_same_data
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 from isthmus.tasks.trained_model import TrainedModel
@@ -50,8 +51,7 @@ def own_rows(model: TrainedModel, run: Path, overrides: Sequence[str] = ()) -> R
         BadInput: it is no run, or its data are gone or have changed.
     """
     opened = open_run_data(run, overrides=overrides)
-    now, before = opened.data.describe(), opened.trained_on
-    if any(before.get(key, now[key]) != now[key] for key in ("fingerprint", "split_fingerprint")):
+    if not is_same_data(opened.trained_on, opened.data):
         raise BadInput("RUN", run, "its data or their split have changed since training; give DATA")
     part = np.full(len(opened.data.source), -1, np.int8)
     for number, rows in enumerate(opened.data.split):

@@ -22,10 +22,10 @@ def validation_rows(run: Path) -> Tensor | None:
         return None
     from isthmus.data.loading.splits import evenly_spaced
     from isthmus.runs.folder.run_folder import RunFolder
-    from isthmus.runs.loading import load
+    from isthmus.runs.loading import load_data
 
     try:
-        data = load(RunFolder.open(run), overrides=["trainer.accelerator=cpu"]).parts.data
+        data = load_data(RunFolder.open(run)).data
         rows = evenly_spaced(data.split.val, COUNT)
         return data.scaling(data.source.take(rows)) if len(rows) else None
     except BadInput:  # the data are elsewhere now
