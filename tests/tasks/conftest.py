@@ -6,6 +6,7 @@ import csv
 import datetime
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus.cli.main import main
 from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 from isthmus.tasks.trained_model import TrainedModel
@@ -85,3 +87,20 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def model_of(run_of: Callable[[str], Path], cache: Path) -> Callable[[str], TrainedModel]:
     """The trained model of one of `KINDS`, on the CPU."""
     return lambda kind: isthmus.load(run_of(kind), device="cpu")
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in `tmp_path`: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["isthmus"])
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run

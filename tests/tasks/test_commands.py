@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -15,26 +14,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import isthmus
 from isthmus.cli import detect, generate
-from isthmus.cli.main import main
 from isthmus.core.detection.detector import SCORES
 from isthmus.tasks.trained_model import SAMPLERS
 
 from .conftest import write_visits
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, capsys, cache):
-    """Run a command in `tmp_path`: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["isthmus"])
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def test_a_packed_model_is_the_model_of_the_run(here, run_of, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,27 +13,11 @@ from pyarrow import parquet
 from sklearn.datasets import load_breast_cancer, load_digits
 
 import isthmus
-from isthmus.cli.main import main
 from isthmus.common.errors import BadInput
 from isthmus.tasks.denoising.evaluation import TITLES
 from isthmus.tasks.denoising.filters import FILTERS
 
 from .conftest import KINDS, write_visits
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, capsys, cache):
-    """Run a command in `tmp_path`: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["isthmus"])
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def identity(model, monkeypatch):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -18,20 +16,17 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import isthmus
 from isthmus.cli import embed as command
-from isthmus.cli.main import main
 from isthmus.common.errors import BadInput
 from isthmus.common.tensor_file import read_tensors
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.loading import load_data
 from isthmus.tasks.coder import Coded
 from isthmus.tasks.embedding import mapping, page
-from isthmus.tasks.embedding.colours import MOST_CLASSES, OTHER, classes_of, colouring
-from isthmus.tasks.embedding.division import divide
 from isthmus.tasks.embedding.encoded import encode
-from isthmus.tasks.embedding.mapping import METHODS, map_codes
-from isthmus.tasks.embedding.picture import write_picture
+from isthmus.tasks.embedding.mapping import METHODS
 from isthmus.tasks.embedding.rows import PARTS, Rows, own_rows
 from isthmus.tasks.embedding.table import FORMATS
+from isthmus.tasks.inputs.arrays import ArrayExamples
 
 from .conftest import KINDS, write_visits
 
@@ -43,21 +38,6 @@ HOSTILE = [
     "$x^{",
     "_ü\u202e",
 ]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, capsys, cache):
-    """Run a command in `tmp_path`: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["isthmus"])
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture
@@ -202,122 +182,6 @@ def test_an_image_of_the_page_is_the_image(here, run_of, tmp_path):
         np.testing.assert_allclose(pixels, image / 16 * 255, atol=1)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_same_seed_gives_the_same_map(method):
-    if method == "umap":
-        pytest.importorskip("umap")
-    codes = np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32)
-    first, again = (map_codes(codes, codes[:, 0], method=method, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(first.xy, again.xy)
-    assert first.xy.shape == (80, 2)
-    assert first.xy.std() > 0
-
-
-def test_groups_of_codes_are_groups_on_the_default_map(monkeypatch):
-    monkeypatch.setattr(mapping, "MOST_FITTED", 100)
-    groups = np.arange(400) % 3
-    draw = np.random.default_rng(0)
-    codes = draw.normal(size=(400, 5)) + 20 * np.eye(5)[groups]
-    made = map_codes(codes.astype(np.float32), np.zeros(400))
-    assert made.title == "t-SNE"
-    assert len(made.fitted) == 100
-    knn = KNeighborsClassifier(5).fit(made.xy[made.fitted], groups[made.fitted])
-    assert knn.score(made.xy, groups) == 1  # of the rows that the map was not fitted to, too
-
-
-def test_pca_is_the_closed_form_of_numpy():
-    x = np.random.default_rng(0).normal(size=(50, 4)) * [4, 3, 2, 1] * 1e30  # squares would overflow
-    made = map_codes(x.astype(np.float32), np.zeros(50), method="pca").xy
-    left, sizes, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    expected = left[:, :2] * sizes[:2]
-    np.testing.assert_allclose(np.abs(made), np.abs(expected), rtol=1e-3, atol=1e27)
-
-
-def test_codes_of_one_and_two_numbers_are_their_own_map():
-    codes, mse = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32), np.arange(9.0)
-    made = map_codes(codes, mse)
-    np.testing.assert_array_equal(made.xy, codes)
-    assert made.axes == ("z_0", "z_1")
-    made = map_codes(codes[:, :1], mse)
-    np.testing.assert_array_equal(made.xy, np.column_stack([codes[:, 0], mse]))
-
-
-@pytest.mark.parametrize("rows", [1, 2, 9])
-def test_few_rows_and_codes_that_are_all_alike_have_a_map(rows):
-    codes = np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
-    assert map_codes(codes, np.zeros(rows)).title == "PCA"
-    alike = map_codes(np.ones((40, 3), np.float32), np.zeros(40))
-    assert not alike.xy.any()
-    for few in (codes, np.ones((40, 3), np.float32)):
-        with pytest.raises(BadInput, match="give --map pca"):
-            map_codes(few, np.zeros(len(few)), method="tsne")
-
-
-def test_umap_that_is_not_installed_is_named_with_the_command(here, run_of, monkeypatch, tmp_path):
-    monkeypatch.setattr(mapping, "find_spec", lambda name: None)
-    code, _, err = here("embed", run_of("digits"), "--map", "umap", "-o", "new")
-    assert code == 2
-    assert "pip install 'isthmus[umap]'" in err
-    assert len(err.splitlines()) == 1
-    assert not (tmp_path / "new").exists()
-    assert map_codes(np.eye(12, dtype=np.float32), np.zeros(12)).title == "t-SNE"
-
-
-def rows_with(labels, names=None, parts=None):
-    given = types.SimpleNamespace(labels=None if labels is None else torch.tensor(labels), label_names=names)
-    count = 40 if labels is None else len(labels)
-    return Rows(given, np.arange(count), parts)
-
-
-def test_more_classes_than_colours_are_the_largest_and_others():
-    labels = [number for number in range(30) for _ in range(40 - number)]
-    names = [f"class {number}" for number in range(30)]
-    found = colouring(rows_with(labels, names), np.zeros(len(labels)), "kind")
-    assert found.classes == [*names[:MOST_CLASSES], "10 other classes"]
-    np.testing.assert_array_equal(found.values, np.minimum(labels, MOST_CLASSES))
-    looks = {(found.colour(number), found.marker(number)) for number in range(MOST_CLASSES + 1)}
-    assert len(looks) == MOST_CLASSES + 1
-    assert found.colour(MOST_CLASSES) == OTHER
-    twenty = colouring(rows_with(list(range(20))), np.zeros(20), "kind")
-    assert twenty.classes == [str(number) for number in range(20)]
-
-
-@pytest.mark.parametrize("names", [None, [str(number / 2) for number in range(50)]])
-def test_many_numbers_are_a_colour_bar_and_no_classes(names):
-    rows = rows_with(list(range(50)), names)
-    found = colouring(rows, np.zeros(50), "age")
-    assert found.classes is None
-    assert found.title == "age"
-    np.testing.assert_array_equal(found.values, np.arange(50) / (2 if names else 1))
-    assert classes_of(rows) == (None, "the labels are numbers")
-
-
-def test_without_labels_colours_are_errors_and_infinite_ones_are_drawn_too(tmp_path):
-    mse = np.arange(40.0)
-    mse[3] = np.inf
-    found = colouring(rows_with(None), mse, "class")
-    assert found.title == "mse"
-    assert np.isfinite(found.limits).all()
-    made = map_codes(np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32), mse)
-    write_picture(tmp_path / "map.png", made, found, np.arange(40), title="$", note="_")
-    assert Image.open(tmp_path / "map.png").size[0] > 1000
-
-
-def test_rows_are_divided_without_overlap_and_with_the_share_of_each_class():
-    labels = [0] * 50 + [1] * 30 + [2] * 20
-    found = divide(rows_with(labels), 4, seed=0)
-    assert sorted([*found.fitted, *found.scored]) == list(range(100))
-    assert np.bincount(np.array(labels)[found.scored]).tolist() == [10, 6, 4]
-    single = divide(rows_with([0] * 50 + [1]), 4, seed=0)  # cannot be stratified
-    assert len(single.scored) == 11
-    assert "stratified" not in single.text
-    parts = np.array([0] * 60 + [1] * 40, np.int8)
-    own = divide(rows_with(labels, parts=parts), 4, seed=0)
-    assert own.fitted.tolist() == list(range(60))
-    assert "val rows" in own.text
-    assert divide(rows_with([0, 1] * 4), 4, seed=0) is None
-
-
 def test_rows_in_no_part_are_left_out_and_one_class_is_not_probed(here, run_of, tmp_path, quick):
     from isthmus.runs.config.compose import compose
     from isthmus.runs.train import train
@@ -332,7 +196,7 @@ def test_rows_in_no_part_are_left_out_and_one_class_is_not_probed(here, run_of, 
     found = json.loads((tmp_path / "new" / "quality.json").read_text())
     assert found["pca"]["knn"] is found["autoencoder"]["linear"] is None
     rows = own_rows(isthmus.load(tmp_path / "run"), tmp_path / "run")
-    assert len(rows.numbers) < 569
+    assert len(rows.examples) < 569
     labels = np.array(rows.examples.label_names)[rows.examples.labels]
     assert set(labels[rows.parts == PARTS.index("train")]) == {"benign"}
 
@@ -356,7 +220,7 @@ def test_huge_values_have_a_map_and_codes_that_overflow_are_refused(here, run_of
     batch = Coded(torch.tensor([[0.0, 1.0], [torch.inf, 0.0]]), torch.zeros(2), torch.zeros(2, 5))
     model.coded = lambda examples: iter([batch])
     with pytest.raises(BadInput, match="row 1: has a code that is not finite"):
-        encode(model, Rows(None, np.arange(2), None), np.arange(0))
+        encode(model, Rows(ArrayExamples(np.zeros((2, 5)), model.accepted), None), np.arange(0))
 
 
 REFUSED = {

@@ -29,21 +29,6 @@ from .test_trained_model import given
 NAMES = {"model", "encoder", "decoder"}
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch, capsys, cache):
-    """Run a command in `tmp_path`: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["isthmus"])
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
 @pytest.fixture(scope="session")
 def exported(run_of, tmp_path_factory):
     """The folder of an export of one of `KINDS`, made once by the command."""

@@ -132,15 +132,12 @@ def _table(examples: Examples, start: int, part: Judged, limit: float, features:
     import pyarrow as pa
 
     score, share = part.score, part.share.flatten(1)
-    rows = range(start, start + len(score))
-    numbers = np.arange(rows.start, rows.stop)
-    if examples.rows is not None:
-        numbers = examples.rows[rows.start : rows.stop].numpy()
-    columns: dict[str, Any] = {"row": numbers}
+    own = slice(start, start + len(score))
+    columns: dict[str, Any] = {"row": examples.row_numbers(own)}
     if examples.names is not None:
-        columns["name"] = [str(examples.names[row]) for row in rows]
+        columns["name"] = [str(examples.names[row]) for row in range(own.start, own.stop)]
     if examples.labels is not None:
-        columns["label"] = label_column(examples.labels[rows.start : rows.stop], examples.label_names)
+        columns["label"] = label_column(examples.labels[own], examples.label_names)
     columns |= {"score": score, "p_value": part.p_value, "outlier": score > limit}
     largest = share.topk(min(CAUSES, share.shape[1]), dim=1)
     for place in range(largest.values.shape[1]):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.common.errors import BadInput
+from isthmus.data.formats.labels import class_name
 from isthmus.tasks.inputs.examples import Examples
 
 MOST_POINTS = 1_000  # of a curve
@@ -39,16 +40,15 @@ def class_names(examples: Examples) -> list[str]:
     """The classes of the examples, sorted as their numbers; empty without labels."""
     if examples.labels is None:
         return []
-    names = examples.label_names
-    return [str(at if names is None else names[at]) for at in np.unique(examples.labels.numpy()).tolist()]
+    return [class_name(number, examples.label_names) for number in examples.labels.unique().tolist()]
 
 
 def normal_rows(examples: Examples, normal: Collection[str]) -> np.ndarray:
     """Which rows have one of the normal classes. Shape: [N], bool."""
     assert examples.labels is not None
-    labels, names = examples.labels.numpy(), examples.label_names
-    chosen = [at for at in np.unique(labels) if str(at if names is None else names[at]) in normal]
-    return np.isin(labels, chosen)
+    labels, names = examples.labels, examples.label_names
+    chosen = [number for number in labels.unique().tolist() if class_name(number, names) in normal]
+    return np.isin(labels.numpy(), chosen)
 
 
 def normal_classes(

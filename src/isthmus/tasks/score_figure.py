@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.common.atomic_files import replacing
+from isthmus.tasks.outputs.figures import plain_text, save_figure
 from isthmus.tasks.ranking import Ranking
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def draw_scores(
 
     figure = Figure(figsize=(13 if rankings else 6.5, 4), dpi=120, layout="constrained")
     axes = figure.subplots(1, 3 if rankings else 1, squeeze=False)[0]
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.suptitle(plain_text(title, 120), fontsize=10)
     _histogram(axes[0], groups, threshold, score)
     for ranking in rankings[:MOST_CURVES]:
-        name = f"{ranking.anomalies[:30]} " if len(rankings) > 1 else ""
+        name = f"{plain_text(ranking.anomalies, 30)} " if len(rankings) > 1 else ""
         axes[1].plot(
             ranking.false_positive_rate, ranking.true_positive_rate, label=f"{name}{ranking.auroc:.3f}"
         )
@@ -54,9 +54,7 @@ def draw_scores(
         axes[1].plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
         _curve(axes[1], "false positive rate", "true positive rate", "ROC curve, and its area")
         _curve(axes[2], "recall", "precision", "precision and recall, and average precision")
-    with replacing(path) as beside:
-        figure.savefig(beside, format="png")
-    return path
+    return save_figure(figure, path)
 
 
 def _histogram(axes: Axes, groups: Mapping[str, np.ndarray], threshold: float, score: str) -> None:
@@ -78,16 +76,10 @@ def _histogram(axes: Axes, groups: Mapping[str, np.ndarray], threshold: float, s
         )
     axes.set_xlabel(f"{score} score; larger ones in the last bin")
     axes.set_ylabel("share of rows")
-    _legend(axes)
+    axes.legend(fontsize=7)
 
 
 def _curve(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set_title(title, fontsize=9)
-    _legend(axes)
-
-
-def _legend(axes: Axes) -> None:
-    """A legend whose labels are shown as they are: a name may contain dollar signs."""
-    for text in axes.legend(fontsize=7).get_texts():
-        text.set_parse_math(False)
+    axes.legend(fontsize=7)

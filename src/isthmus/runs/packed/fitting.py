@@ -11,6 +11,7 @@ from torch import Tensor
 
 from isthmus.core.detection.mixture import Mixture
 from isthmus.core.detection.observed import Observed, observe
+from isthmus.data.formats.labels import class_name
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.data.module import DataModule
 from isthmus.runs.packed.calibration import fit_detector
@@ -58,8 +59,8 @@ def _classes(data: DataModule) -> list[str] | None:
     source = data.source
     if source.labels is None:
         return None
-    present, names = source.labels[data.split.train].unique().tolist(), source.label_names
-    return [str(at if names is None else names[at]) for at in present]
+    present = source.labels[data.split.train].unique().tolist()
+    return [class_name(number, source.label_names) for number in present]
 
 
 def _observed(model: OpenedModel, data: DataModule, rows: Tensor) -> Observed:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from isthmus.common.atomic_files import replacing
 from isthmus.tasks.denoising.evaluation import MODEL, NOISY, TITLES, Score, Shown
+from isthmus.tasks.outputs.figures import save_figure
 from isthmus.tasks.outputs.files import write_csv
 from isthmus.tasks.outputs.places import made
 from isthmus.training.writers.image_grid import to_unit
@@ -50,9 +50,9 @@ def write_report(
     types = {"psnr": pa.float64(), "ssim": pa.float64()}
     table = pa.table({name: pa.array(each, types.get(name)) for name, each in columns.items()})
     files = [write_csv(folder / "denoising.csv", table)]
-    files.append(_saved(_curve(scores, bounded=bounded), folder / "denoising.png"))
+    files.append(save_figure(_curve(scores, bounded=bounded), folder / "denoising.png"))
     if shown is not None:
-        files.append(_saved(_picture(shown, value_range), folder / "denoised.png"))
+        files.append(save_figure(_picture(shown, value_range), folder / "denoised.png"))
     return files
 
 
@@ -60,7 +60,7 @@ def _curve(scores: Sequence[Score], *, bounded: bool) -> Figure:
     """Error against the standard deviation of the noise, a line for each method."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for name in dict.fromkeys(score.method for score in scores):
         own = [score for score in scores if score.method == name]
@@ -82,7 +82,7 @@ def _picture(shown: Shown, value_range: tuple[float, float]) -> Figure:
     columns = len(rows["clean"])
     if not math.isfinite(value_range[1] - value_range[0]):
         value_range = rows["clean"].min().item(), rows["clean"].max().item()
-    figure = Figure(figsize=(INCH * columns + 1.6, INCH * len(rows) + 0.4), layout="constrained")
+    figure = Figure(figsize=(INCH * columns + 1.6, INCH * len(rows) + 0.4), dpi=120, layout="constrained")
     figure.suptitle(f"Gaussian noise of standard deviation {shown.level:g}", fontsize=10)
     places = figure.subplots(len(rows), columns, squeeze=False)
     for (name, images), line in zip(rows.items(), places, strict=True):
@@ -98,9 +98,3 @@ def _pixels(image: Tensor, value_range: tuple[float, float]) -> np.ndarray:
     """Shape: [C, H, W] -> [H, W] or [H, W, 3]; of other channels, the first."""
     pixels = to_unit(image, value_range).numpy()
     return np.moveaxis(pixels, 0, 2) if len(pixels) == 3 else pixels[0]
-
-
-def _saved(figure: Figure, path: Path) -> Path:
-    with replacing(path) as beside:
-        figure.savefig(beside, format="png", dpi=120)
-    return path

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from isthmus.data.formats.labels import class_name
 from isthmus.tasks.embedding.rows import Rows
 
 PALETTE = (
@@ -80,7 +81,7 @@ def colouring(rows: Rows, mse: np.ndarray, title: str) -> Colouring:
     if (numbers := _numbers(labels, names)) is not None:
         return _scale(title, numbers)
     present, place, sizes = np.unique(labels.numpy(), return_inverse=True, return_counts=True)
-    texts = [str(each) if names is None else names[each] for each in present]
+    texts = [class_name(number, names) for number in present.tolist()]
     if len(present) <= MOST_CLASSES:
         return Colouring(title, place.astype(np.float64), texts, False, (0.0, 0.0))
     largest = np.argsort(-sizes, kind="stable")[:MOST_CLASSES]

@@ -41,7 +41,7 @@ def divide(rows: Rows, features: int, *, seed: int) -> Division | None:
     Returns:
         None if there are fewer than `FEWEST` rows.
     """
-    count = len(rows.numbers)
+    count = len(rows.examples)
     if count < FEWEST:
         return None
     parts = [] if rows.parts is None else [np.flatnonzero(rows.parts == part) for part in range(len(PARTS))]
@@ -60,7 +60,7 @@ def divide(rows: Rows, features: int, *, seed: int) -> Division | None:
 def _drawn(rows: Rows, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
     from sklearn.model_selection import train_test_split
 
-    count, labels = len(rows.numbers), rows.examples.labels
+    count, labels = len(rows.examples), rows.examples.labels
     sizes = torch.zeros(0) if labels is None else labels.unique(return_counts=True)[1]
     # each class needs a row on both sides
     stratify = None

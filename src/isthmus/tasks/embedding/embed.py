@@ -12,6 +12,7 @@ import torch
 
 from isthmus.common.atomic_files import remove, write_text
 from isthmus.common.errors import LARGEST_SEED, check_int, one_of
+from isthmus.data.formats.labels import class_name
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.runs.folder.json_text import as_json
 from isthmus.tasks.embedding.colours import classes_of, colouring
@@ -28,7 +29,7 @@ from isthmus.tasks.outputs.places import made
 from isthmus.tasks.trained_model import TrainedModel
 
 MOST_DRAWN = 200_000  # points of the picture
-LARGEST_SEED = min(LARGEST_SEED, 2**32 - 1)  # that NumPy's generators accept
+MOST_SEED = min(LARGEST_SEED, 2**32 - 1)  # that NumPy's generators accept
 
 
 class Embedded(NamedTuple):
@@ -73,8 +74,8 @@ def embed(
     """
     one_of("--table", table, FORMATS)
     check_method(method)
-    check_int("--seed", seed, least=0, most=LARGEST_SEED)
-    count, features = len(rows.numbers), math.prod(model.shape)
+    check_int("--seed", seed, least=0, most=MOST_SEED)
+    count, features = len(rows.examples), math.prod(model.shape)
     division = divide(rows, features, seed=seed)
     # of the rows that a map is fitted to, as many as can be held in memory
     mapped = evenly_spaced(torch.arange(count), MOST_FITTED)
@@ -129,13 +130,12 @@ def _of(shown: np.ndarray, count: int, data: str) -> str:
 def _about(rows: Rows, chosen: np.ndarray, mse: np.ndarray) -> list[tuple[str, list[str]]]:
     """Names, and texts of the chosen rows."""
     examples, parts = rows.examples, rows.parts
-    about = [("row", [str(row) for row in rows.numbers[chosen]])]
+    about = [("row", [str(row) for row in examples.row_numbers(slice(0, len(examples)))[chosen]])]
     if examples.names is not None:
         about.append(("name", [str(examples.names[row]) for row in chosen]))
     if examples.labels is not None:
-        names = examples.label_names
         labels = examples.labels[torch.from_numpy(chosen)].tolist()
-        about.append(("label", [str(label) if names is None else names[label] for label in labels]))
+        about.append(("label", [class_name(label, examples.label_names) for label in labels]))
     if parts is not None:
         about.append(("part", [PARTS[parts[row]] for row in chosen]))
     about.append(("mse", [f"{error:.4g}" for error in mse[chosen]]))

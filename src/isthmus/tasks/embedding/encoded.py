@@ -44,7 +44,7 @@ def encode(model: TrainedModel, rows: Rows, kept: np.ndarray) -> Encoded:
     Raises:
         BadInput: a row cannot be read, or its code is not finite.
     """
-    count = len(rows.numbers)
+    count = len(rows.examples)
     codes, mse = np.empty((count, model.latent_dim), np.float32), np.empty(count, np.float32)
     x = torch.empty(len(kept), *model.shape)
     start = 0
@@ -54,7 +54,8 @@ def encode(model: TrainedModel, rows: Rows, kept: np.ndarray) -> Encoded:
         first, last = np.searchsorted(kept, (start, stop))
         x[first:last] = batch.x[torch.from_numpy(kept[first:last] - start)]
         if not bool(batch.codes.isfinite().all()):
-            row = rows.numbers[start + int((~batch.codes.isfinite()).any(1).nonzero()[0])]
+            bad = start + int((~batch.codes.isfinite()).any(1).nonzero()[0])
+            (row,) = rows.examples.row_numbers(slice(bad, bad + 1))
             raise BadInput(
                 "DATA", f"row {row}", "has a code that is not finite; are its values far too large?"
             )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.common.atomic_files import replacing
-from isthmus.common.messages import escaped
 from isthmus.tasks.embedding.colours import Colouring
 from isthmus.tasks.embedding.mapping import Map
+from isthmus.tasks.outputs.figures import plain_text, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +35,9 @@ def write_picture(
         title: what is shown.
         note: a line below the title.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(shown)  # no class hides another
     size = float(np.clip(INK / len(order), 1.0, 40.0))
@@ -49,15 +45,13 @@ def write_picture(
         _numbers(axes, drawn, colours, order, size)
     else:
         _classes(axes, drawn, colours, order, size)
-    figure.suptitle(_text(title, 90), x=0.02, ha="left", fontsize=13, fontweight="bold")
-    axes.set_title(_text(note, 120), loc="left", fontsize=9, color="#555555")
+    figure.suptitle(plain_text(title, 90), x=0.02, ha="left", fontsize=13, fontweight="bold")
+    axes.set_title(plain_text(note, 120), loc="left", fontsize=9, color="#555555")
     axes.set(xlabel=drawn.axes[0], ylabel=drawn.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
     if not drawn.has_scale:
         axes.set(xticks=[], yticks=[])
-    with replacing(path) as beside, warnings.catch_warnings(action="ignore"):  # a letter the font lacks
-        figure.savefig(beside, format="png")
-    return path
+    return save_figure(figure, path)
 
 
 def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size: float) -> None:
@@ -73,7 +67,7 @@ def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size
         rows = order[markers[place] == marker]
         x, y = drawn.xy[rows].T
         axes.scatter(x, y, s=size, c=tints[colours.values[rows].astype(int)], marker=shape, lw=0, alpha=0.8)
-    names = [_text(name, LONGEST) for name in colours.classes]
+    names = [plain_text(name, LONGEST) for name in colours.classes]
     named = [each for each in np.unique(place) if not colours.is_other(each)]
     middles = np.array([np.median(drawn.xy[order[place == each]], axis=0) for each in named])
     span = np.ptp(drawn.xy[order], axis=0) + 1e-30
@@ -86,7 +80,7 @@ def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size
         for marker, tint in zip(markers, tints, strict=True)
     ]
     legend = axes.legend(
-        handles, names, title=_text(colours.title, LONGEST), loc="center left", bbox_to_anchor=(1, 0.5)
+        handles, names, title=plain_text(colours.title, LONGEST), loc="center left", bbox_to_anchor=(1, 0.5)
     )
     legend.set_frame_on(False)
 
@@ -96,12 +90,4 @@ def _numbers(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size
     x, y = drawn.xy[order].T
     points = axes.scatter(x, y, s=size, c=colours.values[order], vmin=low, vmax=high, linewidths=0, alpha=0.8)
     bar = points.get_figure().colorbar(points, ax=axes, extend="both", pad=0.02)  # type: ignore[union-attr]
-    bar.set_label(_text(colours.title, LONGEST))
-
-
-def _text(text: str, most: int) -> str:
-    """One line for matplotlib, which would read $...$ as a formula, and leave out names that begin with _."""
-    line = escaped(text).replace("\n", " ").replace("\t", " ")
-    line = line if len(line) <= most else f"{line[: most - 3]}..."
-    line = line.replace("$", r"\$")
-    return f" {line}" if line.startswith("_") else line or " "
+    bar.set_label(plain_text(colours.title, LONGEST))

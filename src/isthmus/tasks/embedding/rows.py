@@ -10,33 +10,32 @@ import numpy as np
 import torch
 
 from isthmus.common.errors import BadInput
+from isthmus.data.loading.splits import Split
 from isthmus.runs.loading import is_same_data
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 from isthmus.tasks.trained_model import TrainedModel
 
-PARTS = ("train", "val", "test")
+PARTS = Split._fields
 
 
 class Rows(NamedTuple):
-    """Examples and where they are from.
+    """Examples and the parts that they are in.
 
     Attributes:
         examples: N of them.
-        numbers: the row of each in its data, from 0. Shape: [N], int64.
         parts: the part of the run's data that each is in, as an index of `PARTS`; None for other data.
             Shape: [N], int8.
     """
 
     examples: Examples
-    numbers: np.ndarray
     parts: np.ndarray | None
 
 
 def rows_of(model: TrainedModel, data: str, options: Mapping[str, Any] | None = None) -> Rows:
     """The rows of a file or a folder; see `TrainedModel.open_file`."""
     examples = model.open_file(data, options=options)
-    return Rows(examples, np.arange(len(examples)), None)
+    return Rows(examples, None)
 
 
 def own_rows(model: TrainedModel, run: Path, overrides: Sequence[str] = ()) -> Rows:
@@ -58,4 +57,4 @@ def own_rows(model: TrainedModel, run: Path, overrides: Sequence[str] = ()) -> R
         part[rows.numpy()] = number
     numbers = np.flatnonzero(part >= 0)
     examples = run_examples(opened, model.accepted, torch.from_numpy(numbers))
-    return Rows(examples, numbers, part[numbers])
+    return Rows(examples, part[numbers])

@@ -34,9 +34,9 @@ def write_codes(path: Path, rows: Rows, encoded: Encoded, drawn: Map) -> Path:
 
     examples = rows.examples
     with table_writer(path) as write:
-        for start in range(0, len(rows.numbers), BLOCK):
-            part = slice(start, min(start + BLOCK, len(rows.numbers)))
-            columns: dict[str, Any] = {"row": rows.numbers[part]}
+        for start in range(0, len(rows.examples), BLOCK):
+            part = slice(start, min(start + BLOCK, len(rows.examples)))
+            columns: dict[str, Any] = {"row": examples.row_numbers(part)}
             if examples.names is not None:
                 columns["name"] = [str(examples.names[row]) for row in range(part.start, part.stop)]
             if examples.labels is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -125,6 +126,10 @@ class Examples(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """N, the number of rows."""
+
+    def row_numbers(self, part: slice) -> np.ndarray:
+        """The numbers of some rows in their file. Shape: [B], int64."""
+        return (torch.arange(part.start, part.stop) if self.rows is None else self.rows[part]).numpy()
 
     @abstractmethod
     def take(self, start: int, stop: int) -> Tensor:
