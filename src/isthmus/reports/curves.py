@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.common.messages import number, printable
-from isthmus.reports.line_chart import Line, is_logarithmic, line_chart
+from isthmus.reports.line_chart import Line, is_drawn, is_logarithmic, line_chart
 from isthmus.reports.metrics import UNITS, meaning
 from isthmus.reports.page import Chart
 from isthmus.runs.history import RATE
@@ -48,12 +48,12 @@ def curves(
 
 def _chart(name: str, lines: Sequence[Line], regularizers: Sequence[str], best: Any) -> Chart:
     unit = f", {UNITS[name]}" if name in UNITS else ""
-    logarithmic = "logarithmic scale" if is_logarithmic(lines) else ""
+    scale = ", logarithmic scale" if is_logarithmic(lines) else ""
     last = "; ".join(f"{line.name} {number(_last(line.y))} at the end" for line in lines)
     shown = printable(name, 40)
     return Chart(
-        f"{shown}{unit}",
-        "; ".join(filter(None, (meaning(name, regularizers), logarithmic))),
+        f"{shown}{unit}{scale}",
+        meaning(name, regularizers),
         line_chart(
             f"{shown} of each epoch: {last}",
             lines,
@@ -64,8 +64,8 @@ def _chart(name: str, lines: Sequence[Line], regularizers: Sequence[str], best: 
 
 
 def _any(column: Sequence[float]) -> bool:
-    return any(map(math.isfinite, column))
+    return any(map(is_drawn, column))
 
 
 def _last(column: Sequence[float]) -> float:
-    return next(value for value in reversed(column) if math.isfinite(value))
+    return next(value for value in reversed(column) if is_drawn(value))

@@ -10,13 +10,14 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 34  # margins
+LARGEST = 1e300
 MOST_POINTS = 400  # of a line
 DECADES = 1.5  # of positive values, from which the scale is logarithmic
-TICKS = 5  # of an axis, about
+TICKS, MOST_TICKS = 5, 8  # of an axis: about, and at most on a logarithmic one
 
 
 class Line(NamedTuple):
-    """A line; points that are not finite are left out.
+    """A line; points that are not drawn are left out: see `is_drawn`.
 
     Attributes:
         name: also the CSS class of the line.
@@ -28,9 +29,14 @@ class Line(NamedTuple):
     y: Sequence[float]
 
 
+def is_drawn(y: float) -> bool:
+    """Whether a value is finite, and differences between such values are too."""
+    return abs(y) < LARGEST
+
+
 def is_logarithmic(lines: Iterable[Line]) -> bool:
     """Whether the values are positive, and so far apart that their logarithms are drawn."""
-    values = [y for line in lines for y in line.y if math.isfinite(y)]
+    values = [y for line in lines for y in line.y if is_drawn(y)]
     return bool(values) and min(values) > 0 and math.log10(max(values)) - math.log10(min(values)) > DECADES
 
 
@@ -55,7 +61,7 @@ def line_chart(title: str, lines: Sequence[Line], *, x_label: str, marked: float
         return TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
 
     parts = []
-    for y in _ticks(y_low, y_high):
+    for y in _powers(y_low, y_high) if logarithmic else _ticks(y_low, y_high):
         label = f"{10**y if logarithmic else y:.3g}"
         parts.append(_rule("grid", LEFT, down(y), WIDTH - RIGHT, down(y)))
         parts.append(_text(label, LEFT - 6, down(y) + 3.5, "end"))
@@ -78,7 +84,7 @@ def line_chart(title: str, lines: Sequence[Line], *, x_label: str, marked: float
 
 
 def _points(line: Line, logarithmic: bool) -> list[tuple[float, float]]:
-    finite = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+    finite = [(x, y) for x, y in zip(line.x, line.y, strict=True) if is_drawn(y)]
     return [(x, math.log10(y)) for x, y in finite] if logarithmic else finite
 
 
@@ -95,8 +101,8 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _limits(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:
-    """Lowest and highest value with a margin; never equal, and with a finite difference."""
-    low, high = (max(-1e300, min(1e300, end)) for end in (min(values), max(values)))
+    """Lowest and highest value with a margin; never equal."""
+    low, high = min(values), max(values)
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         room = abs(low) / 2 or 0.5
         return low - room, high + room
@@ -104,12 +110,23 @@ def _limits(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten."""
+    """Multiples of 1, 2, 2.5 or 5 times a power of ten."""
     rough = (high - low) / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    step = next(each * power for each in (1, 2, 2.5, 5, 10) if each * power >= rough * 0.999)
     first = math.ceil(low / step)
     return [each * step for each in range(first, math.floor(high / step) + 1)]
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Logarithms of 1, 2 and 5, of 1 and 3, or of 1 times the powers of ten: as many as there is room for."""
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        powers = range(math.floor(low), math.ceil(high) + 1)
+        every = [power + math.log10(factor) for power in powers for factor in factors]
+        ticks = [tick for tick in every if low <= tick <= high]
+        if len(ticks) <= MOST_TICKS:
+            return ticks
+    return ticks[:: math.ceil(len(ticks) / MOST_TICKS)]
 
 
 def _rule(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:

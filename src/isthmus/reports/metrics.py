@@ -11,14 +11,14 @@ from isthmus.reports.page import Table
 STAGES = {"train": "training", "val": "validation", "test": "test"}
 UNITS = {"psnr": "dB", "kl": "nats"}
 MEANINGS = {
-    "loss": "what is minimised: the reconstruction loss and the weighted regularizers, per example",
-    "reconstruction": "the reconstruction loss alone, per example",
-    "mse": "mean squared error of a value, as scaled for training",
-    "mae": "mean absolute error of a value, as scaled for training",
+    "loss": "minimised: reconstruction plus weighted regularizers",
+    "reconstruction": "the reconstruction part of the loss, per example",
+    "mse": "mean squared error of a value, in the scale of training",
+    "mae": "mean absolute error of a value, in the scale of training",
     "bce": "binary cross-entropy of a value, in nats",
     "psnr": "peak signal-to-noise ratio; higher is better",
     "ssim": "structural similarity of images; 1 is identical",
-    "kl": "divergence of the codes from the prior, unweighted: the information in a code",
+    "kl": "divergence of the codes from the prior, unweighted",
     "active_units": "numbers of the code that vary with the input",
     "l1_activity": "sum of the absolute values of a code",
     "lr": "learning rate",
@@ -67,9 +67,9 @@ def metrics_table(results: Mapping[str, Any], regularizers: Sequence[str]) -> Ta
         [
             f"{name} ({unit})" if (unit := unit_of(name)) else name,
             *(short(column[name]) if name in column else "" for column in columns.values()),
-            meaning(name, regularizers),
         ]
         for name in names
     ]
-    head = ["metric", *(STAGES[stage] for stage in columns), "what it is"]
-    return Table(head, rows, numbers=tuple(range(1, len(columns) + 1)))
+    head = ["metric", *(STAGES[stage] for stage in columns)]
+    notes = [meaning(name, regularizers) for name in names]
+    return Table(head, rows, numbers=range(1, len(head)), notes=notes)

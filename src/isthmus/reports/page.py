@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from isthmus.common.messages import escaped
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
 WIDE = 1_000  # pixels
@@ -29,12 +31,14 @@ class Table:
         rows: cells.
         numbers: the columns that are right-aligned.
         caption: what it shows; may be empty.
+        notes: what the first cell of each row means; may be empty.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     numbers: Sequence[int] = ()
     caption: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Picture:
     Attributes:
         name: of the file.
         source: its data URI.
-        width: in pixels, as it is shown.
+        width, height: in pixels, as it is shown.
         caption: what it shows.
         enlarged: whether it consists of small images, whose pixels are to be seen.
     """
@@ -52,13 +56,14 @@ class Picture:
     name: str
     source: str
     width: int
+    height: int
     caption: str
     enlarged: bool = False
 
     @property
     def is_wide(self) -> bool:
         """Whether it needs more room than text does."""
-        return self.width > WIDE
+        return self.width > WIDE and self.width > 2 * self.height
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Chart:
 
     Attributes:
         title: the metric.
-        note: what it is, and the scale if it is logarithmic.
+        note: what it is; may be empty.
         svg: the lines.
     """
 
@@ -83,7 +88,7 @@ class Section:
     Attributes:
         name: its heading.
         text: paragraphs.
-        charts, tables, pictures: in this order.
+        charts, pictures, tables: in this order.
         earlier: pictures that are folded.
         folded: (summary, text), as it is in a file.
     """
@@ -109,6 +114,11 @@ class Section:
 
 def render(**content: Any) -> str:
     """The page as HTML; see page.html for its content."""
+    return _template().render(**content)
+
+
+@cache
+def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup, escape
 
@@ -121,8 +131,12 @@ def render(**content: Any) -> str:
         return Markup(CODE.sub(r"<code>\1</code>", str(escape(escaped(text)))))
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=shown, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["code"] = code
-    text = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(text).render(**content)
+    return environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))

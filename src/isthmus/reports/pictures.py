@@ -36,20 +36,19 @@ def picture(folder: Path, name: str, caption: str, *, images: bool = False) -> P
             content = file.read(MOST_BYTES + 1)
     except OSError:  # a running training removes files
         return None
-    width = _width(content)
-    if width is None:
+    size = _size(content)
+    if size is None:
         return None
-    enlarged = images and width < WIDE
-    shown = width * max(1, WIDE // width) if enlarged else width
+    times = max(1, WIDE // size[0]) if images else 1
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return Picture(Path(name).name, source, shown, caption, enlarged)
+    return Picture(Path(name).name, source, times * size[0], times * size[1], caption, enlarged=times > 1)
 
 
-def _width(content: bytes) -> int | None:
-    """The width of a PNG in pixels; None if it is not whole, or too large."""
+def _size(content: bytes) -> tuple[int, int] | None:
+    """Width and height of a PNG in pixels; None if it is not whole, or too large."""
     if len(content) > MOST_BYTES or not content.startswith(SIGNATURE):
         return None
-    at, width = len(SIGNATURE), None
+    at, size = len(SIGNATURE), None
     while at + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, at)
         end = at + 12 + length
@@ -57,13 +56,14 @@ def _width(content: bytes) -> int | None:
             content[end - 4 : end]
         ):
             return None
-        if width is None:
+        if size is None:
             if kind != b"IHDR" or length != 13:
                 return None
             width, height = struct.unpack_from(">II", content, at + 8)
             if not 0 < width * height <= MOST_PIXELS:
                 return None
+            size = width, height
         if kind == b"IEND":
-            return width if end == len(content) else None
+            return size if end == len(content) else None
         at = end
     return None

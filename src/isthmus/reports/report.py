@@ -144,9 +144,10 @@ def _metrics(about: Mapping[str, Any], config: Mapping[str, Any]) -> Section:
     results = about["results"] or about["latest"]
     section = Section("Results")
     if table := metrics_table(results, list(regularizers(config))):
-        when = "of the best checkpoint" if about["results"] else "so far"
-        epoch = f", after epoch {printable(results['epoch'], 20)}" if "epoch" in results else ""
-        section.text.append(f"Metrics {when}{epoch}.")
+        when = "of the best checkpoint, after" if about["results"] else "so far, in"
+        epoch = results.get("epoch")
+        known = isinstance(epoch, int | float)
+        section.text.append(f"Metrics {when} epoch {short(epoch) if known else 'unknown'}.")
         section.tables.append(table)
     return section
 
@@ -244,7 +245,7 @@ def _error(status: Mapping[str, Any]) -> str:
 
 def _value(key: str, value: Any) -> str:
     """A value of the config; of a class, its name."""
-    typed = {None: "", True: "true", False: "false"}
+    typed = {None: "-", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return typed[value]
     return printable(str(value).rpartition(".")[2] if key.endswith("_target_") else value, 200)

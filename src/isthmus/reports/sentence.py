@@ -113,7 +113,7 @@ def _noise(noise: Mapping[str, Any]) -> Iterator[Words]:
     )
     values = {name: _value(noise.get(name)) for name in ("std", "p")}
     yield Words(before)
-    yield Words(text.format_map(values) if choice(noise) in NOISES else text, True)
+    yield Words(text.format_map(values) if choice(noise) in NOISES else text, choice(noise) != "none")
     yield Words(after)
 
 

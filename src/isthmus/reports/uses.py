@@ -11,7 +11,8 @@ from typing import Any
 
 from isthmus.common.csv_rows import read_rows
 from isthmus.common.errors import BadInput
-from isthmus.common.messages import number, printable
+from isthmus.common.messages import printable
+from isthmus.reports.metrics import short
 from isthmus.reports.page import Picture, Section, Table
 from isthmus.reports.pictures import picture
 from isthmus.runs.folder.untrusted import names_in, read_json, within
@@ -21,12 +22,13 @@ LARGEST = 64 << 20  # bytes of a table
 ROWS, COLUMNS = 8, 6  # of a table that are shown
 MOST_LEVELS = 10  # of noise
 LONGEST = 40  # characters of a cell
+# measure -> how it is called, and what it is
 MEASURES = {
-    "mse": "reconstruction error",
-    "knn": "accuracy of 5 nearest neighbours",
-    "linear": "accuracy of a linear classifier",
-    "trustworthiness": "trustworthiness: whether neighbours among codes are neighbours among the data",
-    "continuity": "continuity: whether neighbours among the data are neighbours among codes",
+    "mse": ("reconstruction error", "mean squared error of a value, in the scale of training"),
+    "knn": ("nearest neighbours", "accuracy of a classifier by the 5 nearest codes"),
+    "linear": ("linear probe", "accuracy of a linear classifier on the codes"),
+    "trustworthiness": ("trustworthiness", "whether neighbours among codes are neighbours among the data"),
+    "continuity": ("continuity", "whether neighbours among the data are neighbours among codes"),
 }
 # command -> what it would add
 COMMANDS = {
@@ -37,7 +39,7 @@ COMMANDS = {
 }
 GENERATED = {
     "samples.png": "Samples of the {}.",
-    "interpolations.png": "Interpolations: in each row, from one sampled code to another.",
+    "interpolations.png": "Interpolations: in each row, from one sample of the {} to another.",
     "traversals.png": "Traversals: in each row, one number of the code changes, and the others stay.",
     "plane.png": "The plane of the two-dimensional codes.",
 }
@@ -68,15 +70,13 @@ def detected(folder: Path) -> Section:
     for row in _rows(folder, "detect/test_scores.csv"):
         rows += 1
         outliers += row.get("outlier") == "true"
-        found = heapq.nlargest(ROWS, [*found, (_float(row.get("score")), -rows, row)])
+        place = (_float(row.get("score")), -rows, row)  # of equal scores, the first rows
+        (heapq.heappush if rows <= ROWS else heapq.heappushpop)(found, place)
     if rows:
         section.text.append(
             f"{outliers:,} of {rows:,} test rows are above the threshold, which the validation rows set."
         )
-        caption = (
-            "The test rows with the highest scores, and the features that caused these, with their shares."
-        )
-        section.tables += _cells([row for _, _, row in found], caption, columns=12)
+        section.tables.append(_anomalies([row for _, _, row in sorted(found, reverse=True)]))
     return section
 
 
@@ -96,12 +96,12 @@ def denoised(folder: Path) -> Section:
 def generated(folder: Path) -> Section:
     """New examples."""
     section = Section("Samples")
-    for sampler in _results(folder, "generate"):
+    for at, sampler in enumerate(_results(folder, "generate")):
         place = f"generate/{sampler}"
-        for name, caption in GENERATED.items():
-            caption = caption.format(printable(sampler, LONGEST))
+        for name in [*GENERATED][: 1 if at else None]:  # of all but the first, only samples
+            caption = GENERATED[name].format(printable(sampler, LONGEST))
             _add(section, picture(folder, f"{place}/{name}", caption, images=True))
-        for name in ("samples", "traversals"):
+        for name in ("samples", "traversals")[: 1 if at else None]:
             first = list(_rows(folder, f"{place}/{name}.csv", most=ROWS))
             section.tables += _cells(first, GENERATED[f"{name}.png"].format(printable(sampler, LONGEST)))
     return section
@@ -121,17 +121,18 @@ def _add(section: Section, found: Picture | None) -> None:
 def _quality(quality: Mapping[str, Any], of: str) -> list[Table]:
     sides = [quality.get(side) for side in ("autoencoder", "pca")]
     own, pca = (side if isinstance(side, Mapping) else {} for side in sides)
+    names = [name for name in MEASURES if _is_number(own.get(name)) or _is_number(pca.get(name))]
     rows = [
-        [what, *(number(side[name]) if _is_number(side.get(name)) else "" for side in (own, pca))]
-        for name, what in MEASURES.items()
-        if _is_number(own.get(name)) or _is_number(pca.get(name))
+        [MEASURES[name][0], *(short(side[name]) if _is_number(side.get(name)) else "" for side in (own, pca))]
+        for name in names
     ]
+    notes = [MEASURES[name][1] for name in names]
     remarks = quality.get("remarks")
     remarks = remarks if isinstance(remarks, list) else []
     caption = "; ".join([f"Codes of {of}", *(printable(remark, 300) for remark in remarks[:5])])
     components = printable(quality.get("pca_components"), 20)
     head = ["", "autoencoder", f"PCA, {components} components"]
-    return [Table(head, rows, (1, 2), f"{caption}.")] if rows else []
+    return [Table(head, rows, (1, 2), f"{caption}.", notes)] if rows else []
 
 
 def _denoising(rows: list[dict[str, str]]) -> list[Table]:
@@ -150,11 +151,28 @@ def _denoising(rows: list[dict[str, str]]) -> list[Table]:
     return [Table(["method", *levels], table, range(1, len(levels) + 1), caption)] if table else []
 
 
-def _cells(rows: list[dict[str, str]], caption: str, columns: int = COLUMNS) -> list[Table]:
+def _anomalies(rows: list[dict[str, str]]) -> Table:
+    """The rows with the highest scores, and why these are high."""
+    known = [name for name in ("row", "name", "label", "score", "p_value") if name in rows[0]]
+    cells = []
+    for row in rows:
+        causes = [
+            f"{printable(row[f'cause_{at}'], LONGEST)} ({max(_float(row.get(f'share_{at}')), 0):.0%})"
+            for at in (1, 2, 3)
+            if row.get(f"cause_{at}")
+        ]
+        above = "yes" if row.get("outlier") == "true" else "no"
+        cells.append([*(_cell(row[name]) for name in known), above, ", ".join(causes)])
+    head = [*(name.replace("_", "-") for name in known), "anomaly", "caused by (share of the error)"]
+    numbers = [at for at, name in enumerate(known) if name in ("row", "score", "p_value")]
+    return Table(head, cells, numbers, "The test rows with the highest scores.")
+
+
+def _cells(rows: list[dict[str, str]], caption: str) -> list[Table]:
     """The first rows and columns of a table."""
     if not rows:
         return []
-    names = list(rows[0])[:columns]
+    names = list(rows[0])[:COLUMNS]
     more = len(rows[0]) - len(names)
     caption += f" {more:,} more columns are in the file." if more else ""
     numbers = [at for at, name in enumerate(names) if all(_float(row[name]) > -math.inf for row in rows)]
