@@ -161,7 +161,7 @@ def test_every_choice_is_in_the_sentence(group):
 def test_the_sentence():
     facts = {"data": {"rows": 1797, "shape": [1, 8, 8]}}
     data, latent = {"_target_": "isthmus.data.digits.Digits"}, {"_target_": "own.Sphere", "dim": 3}
-    assert said(
+    text = said(
         facts,
         data=data,
         noise={"_target_": "isthmus.core.noise.gaussian.Gaussian", "std": 0.3},
@@ -169,11 +169,12 @@ def test_the_sentence():
         latent=latent,
         loss={"_target_": "own.Angle", "scale": 2.5},
         regularizer={"kl": {"weight": 4.0}, "own": {"weight": 1}},
-    ) == (
+    )
+    assert text == (
         "1,797 images of 8 \u00d7 8 pixels from digits, with Gaussian noise of standard deviation 0.3 added, "
-        "go through the encoder of an MLP with hidden widths 256, 64 into a Sphere code of 3 numbers (instead "
-        "of 64), come back through the decoder, and are judged by Angle (scale 2.5) plus the KL divergence from "
-        "the prior (weight 4) and own (weight 1)."
+        "go through the encoder of an MLP with hidden widths 256, 64 into a Sphere code of 3 numbers "
+        "(instead of 64), come back through the decoder, and are judged by Angle (scale 2.5) plus the KL "
+        "divergence from the prior (weight 4) and own (weight 1)."
     )
 
 
