@@ -43,7 +43,10 @@ DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # 
 LOCK = ".lock"
 REPORT = "report.html"
 RECORDED = ("status.json", LOCK)  # a run whose process is gone is put right when it is looked at
-RESUMED = (*RECORDED, "config.yaml", "provenance.json", "results.json", "reproduction.json", "metrics.csv")
+RESUMED = (
+    *(*RECORDED, "config.yaml", "provenance.json", "results.json", "reproduction.json", "metrics.csv"),
+    "model.isthmus",
+)
 RUNS_CODE = (
     "os.system",
     "os.exec",

@@ -19,7 +19,7 @@ from isthmus.common.errors import BadInput
 from isthmus.reports.pictures import MOST_BYTES, SIGNATURE, picture
 from isthmus.reports.report import write_report
 
-from .conftest import Page, edit, fill, png
+from .pages import Page, edit, fill, png
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e`code`"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -18,7 +18,8 @@ from isthmus.reports.sentence import sentence
 from isthmus.runs.config.compose import conf_dir
 from isthmus.runs.folder.untrusted import check_inside
 
-from .conftest import FIXTURES, Page, edit, fill
+from .conftest import FIXTURES
+from .pages import Page, edit, fill
 
 EVERYTHING = [
     *("Results", "Training", "Reconstructions", "Codes", "Anomalies", "Denoising", "Samples"),
@@ -135,7 +136,8 @@ def test_what_is_not_here_yet(run, quick, capsys, monkeypatch):
     monkeypatch.chdir(run.parent)
     assert main(["report", "run"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("run/report.html: 0.0 MB, results, training")
+    assert said.startswith("run/report.html: ")
+    assert " kB, results, training, " in said
     page = Page(run / "report.html")
     for name in ("embed", "detect", "denoise", "generate"):
         assert f"isthmus {name} run" in page.text

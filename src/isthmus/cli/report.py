@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.cli.command import Command, run_folders
+from isthmus.cli.show import file_size
 from isthmus.cli.tables import aligned, command, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import relative
@@ -54,17 +55,18 @@ def run(argv: Sequence[str]) -> int:
         if output.suffix.lower() not in (".html", ".htm"):
             raise BadInput("--output", output, "must end in .html")
     done = write_report(found, output)
-    size = done.path.stat().st_size / 1e6
-    print(f"{printable(relative(done.path))}: {size:.1f} MB, {', '.join(done.sections).lower()}")
+    size = file_size(done.path.stat().st_size)
+    print(f"{printable(relative(done.path))}: {size}, {', '.join(done.sections).lower()}")
+    print("open it in a browser, or hand it on: it needs no other file and no network")
     following = [(printable(line), f"adds {what}") for line, what in done.missing]
-    again = command("isthmus", "report", relative(found))
+    here = relative(found)
     if done.status == "running":
-        following = [(again, "once more when it is done")]
+        following.append((command("isthmus", "report", here), "once more when the run is done"))
     elif done.status != "done":
-        following.append((command("isthmus", "resume", relative(found)), "trains it to its end"))
-    print("next:")
-    following.insert(0, (f"open {printable(relative(done.path))}", "in a browser"))
-    print("\n".join(f"  {line}" for line in aligned(following).splitlines()))
+        following.append((command("isthmus", "resume", here), "trains it to its end"))
+    if following:
+        print("\nnext:")
+        print("\n".join(f"  {line}" for line in aligned(following).splitlines()))
     return 0
 
 

@@ -128,14 +128,15 @@ def _files(sizes: Mapping[str, int]) -> str:
             inside[folder].append(size)
         else:
             single[name] = size
-    rows = [(printable(name, 80), _bytes(size)) for name, size in single.items()]
+    rows = [(printable(name, 80), file_size(size)) for name, size in single.items()]
     rows += [
-        (f"{printable(name, 60)}/ ({len(each)} files)", _bytes(sum(each))) for name, each in inside.items()
+        (f"{printable(name, 60)}/ ({len(each)} files)", file_size(sum(each))) for name, each in inside.items()
     ]
-    return aligned([(f"{len(sizes)} files", _bytes(sum(sizes.values()))), *sorted(rows)], right=(1,))
+    return aligned([(f"{len(sizes)} files", file_size(sum(sizes.values()))), *sorted(rows)], right=(1,))
 
 
-def _bytes(count: int) -> str:
+def file_size(count: int) -> str:
+    """A number of bytes, such as 1.5 MB."""
     size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
         size /= 1000

@@ -30,6 +30,7 @@ MEASURES = {
     "trustworthiness": ("trustworthiness", "whether neighbours among codes are neighbours among the data"),
     "continuity": ("continuity", "whether neighbours among the data are neighbours among codes"),
 }
+METHODS = {"nlm": "non-local means", "tv": "total variation", "linear": "linear estimator"}  # in full
 # command -> what it would add
 COMMANDS = {
     "embed": "a map of all codes, and how good they are beside those of PCA",
@@ -142,6 +143,7 @@ def _denoising(rows: list[dict[str, str]]) -> list[Table]:
     for row in rows:
         level, method = (printable(row.get(name), LONGEST) for name in ("level", "method"))
         value = _float(row.get("psnr" if bounded else "mse"))
+        method = METHODS.get(method, method)
         cells[method][level] = f"{value:.2f}" if bounded else f"{math.sqrt(max(value, 0)):.4f}"
     levels = list(dict.fromkeys(level for own in cells.values() for level in own))[:MOST_LEVELS]
     caption = (
