@@ -42,6 +42,7 @@ LIGHT = {
         "isthmus.common.errors",
     ),
     "isthmus.runs.show",
+    "isthmus.reports.report",
     *(f"isthmus.runs.config.{name}" for name in ("allowlist", "destinations", "keys", "overrides")),
     *(f"isthmus.runs.comparison.{name}" for name in ("provenance_diff", "verdict")),
     "isthmus.runs.folder.untrusted",
@@ -122,7 +123,7 @@ def test_arrows(name):
     assert not against, f"{name} must not import {', '.join(sorted(against))}"
 
 
-@pytest.mark.parametrize("package", ["cli", "common", "core", "data", "runs", "tasks"])
+@pytest.mark.parametrize("package", ["cli", "common", "core", "data", "reports", "runs", "tasks"])
 def test_the_entries_of_a_package_stand_on_at_most_five_floors(package):
     inside = f"isthmus.{package}."
     imports = {}

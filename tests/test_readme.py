@@ -45,7 +45,7 @@ def test_train(line, somewhere, capsys):
 
 def test_commands_on_a_run(somewhere, capsys):
     lines = [line for line in COMMANDS if "RUN" in line]
-    tasks = {"embed", "detect", "denoise", "generate", "export", "pack"}
+    tasks = {"embed", "detect", "denoise", "generate", "report", "export", "pack"}
     assert {line.split()[1] for line in lines} == {"evaluate", "resume", "reproduce", "show", *tasks}
     table = ["data=table", "data.path=example:breast_cancer.csv", "data.label=diagnosis", "latent.dim=4"]
     assert main(["train", *table, "trainer.max_epochs=1", *SHORT[1:]]) == 0

@@ -59,6 +59,8 @@ def check_file(path: Path, *, may_be_torn: bool = False) -> None:
             assert path.read_text().endswith("\n")
         case ".csv":
             check_table(path)
+        case ".html":
+            assert path.read_text(encoding="utf-8").endswith("</html>\n")
         case ".tsv" | ".pbtxt":
             assert path.read_bytes().endswith(b"\n")
         case _:

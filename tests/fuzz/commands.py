@@ -41,8 +41,12 @@ LONGEST = 2_000  # characters of the line that refuses
 WIDEST = 10_000  # characters of any line
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # of text: UAX 9
 LOCK = ".lock"
+REPORT = "report.html"
 RECORDED = ("status.json", LOCK)  # a run whose process is gone is put right when it is looked at
-RESUMED = (*RECORDED, "config.yaml", "provenance.json", "results.json", "reproduction.json", "metrics.csv")
+RESUMED = (
+    *(*RECORDED, "config.yaml", "provenance.json", "results.json", "reproduction.json", "metrics.csv"),
+    "model.isthmus",
+)
 RUNS_CODE = (
     "os.system",
     "os.exec",
@@ -121,6 +125,9 @@ class Home:
         shown = self.law("show", run, "--json", "--verify", codes=(0, 1))
         if shown is not None:
             json.loads(shown, parse_constant=_no_number)
+        if self.law("report", run, made=REPORT) is not None:
+            assert not any(map(_steers, (self.run / REPORT).read_text()))
+            (self.run / REPORT).unlink()
         self.law("evaluate", run)
         evaluated = self.law("evaluate", run, "--json", "--checkpoint", "last")
         if evaluated is not None:
@@ -140,6 +147,7 @@ class Home:
         fit: Callable[..., None] | None = None,
         changes: bool = False,
         other: Path | None = None,
+        made: str | None = None,
     ) -> str | None:
         """Run a command, and check what it did; returns what it printed, or None where it refused.
 
@@ -149,6 +157,7 @@ class Home:
             fit: called in place of training.
             changes: whether it trains in the folder.
             other: a folder that it makes.
+            made: a file that it makes in the folder.
         """
         before, around = tree(self.run), tree(self.path, without=(self.run, other))
         with patch.object(launch, "fit_and_test", fit or launch.fit_and_test), _watched(), bounded():
@@ -176,7 +185,7 @@ class Home:
                 if f"{name}/".startswith(("events.", *FOLDERS))
                 or any(part.endswith(".part") for part in Path(name).parts)
             )
-        assert changed <= {*allowed}, (arguments, code, err, changed)
+        assert changed <= {*allowed, made}, (arguments, code, err, changed)
         if "status.json" in changed and not (changes and not refused):
             self._put_right(before["status.json"][1], after["status.json"][1])
         if other is not None and other.exists():

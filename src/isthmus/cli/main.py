@@ -20,7 +20,7 @@ from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.guarded_streams import guard_streams, write_error
 
 COMMANDS = (
-    *("train", "evaluate", "resume", "reproduce", "show", "board"),
+    *("train", "evaluate", "resume", "reproduce", "show", "report", "board"),
     *("embed", "detect", "denoise", "generate", "export", "pack", "completion"),
 )
 

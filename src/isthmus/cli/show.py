@@ -11,12 +11,11 @@ from typing import Any
 
 from isthmus.cli.command import Command, run_folders
 from isthmus.cli.tables import aligned, by_stage, command, printable, table
-from isthmus.runs.comparison.provenance_diff import changed_files
+from isthmus.reports.provenance import facts
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.lookup import find_run
 
 LONGEST = 4_000  # printed characters of the command and of the overrides; --json has all
-PACKAGES = ("torch", "pytorch-lightning", "hydra-core")  # whose versions are printed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
 def sections(run: Mapping[str, Any]) -> Iterator[str]:
     """The paragraphs to print; some are empty."""
     yield _status(run)
-    provenance = list(_provenance(run["provenance"]))
+    provenance = list(facts(run["provenance"]))
     typed = printable(" ".join(run["typed"]), LONGEST)
     typed_command = printable(run["provenance"].get("command", ""), LONGEST)
     rows = [("command", typed_command), ("overrides", typed), *provenance]
@@ -119,77 +118,6 @@ def _value(key: str, value: Any) -> str:
     return str(value).rpartition(".")[2] if key.endswith("_target_") else str(value)
 
 
-def _provenance(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    def known(key: str) -> Mapping[str, Any]:
-        value = provenance.get(key)
-        return value if isinstance(value, Mapping) else {}
-
-    for key in ("experiment", "isthmus", "python"):
-        if key in provenance:
-            yield key, printable(provenance[key], 100)
-    for name, repository in known("code").items():
-        label = "code" if name == "isthmus" else "code here"
-        if name == "isthmus" or repository != known("code").get("isthmus"):
-            yield label, _code(repository)
-    packages, hardware, data = known("packages"), known("hardware"), known("data")
-    if packages:
-        versions = ", ".join(f"{n} {printable(packages[n], 30)}" for n in PACKAGES if n in packages)
-        yield "packages", f"{versions} ({len(packages)} in all)"
-    if hardware:
-        yield "hardware", _hardware(hardware)
-    threads = provenance.get("threads", hardware.get("threads"))
-    processes = provenance.get("processes", 1)
-    if threads is not None:
-        together = f", in each of {printable(processes, 20)} processes" if processes != 1 else ""
-        yield "threads", f"{printable(threads, 20)}{together}"
-    if data:
-        shape = data.get("shape")
-        size = " x ".join(map(str, shape)) if isinstance(shape, list) else shape
-        rows = f"{printable(data.get('rows'), 20)} rows of {printable(size, 40)}"
-        yield "data", f"{rows}, SHA-256 {_short(data.get('fingerprint'))}"
-        split = data.get("split")
-        parts = ", ".join(f"{n} {c}" for n, c in split.items()) if isinstance(split, Mapping) else split
-        yield "split", f"{printable(parts, 60)}, SHA-256 {_short(data.get('split_fingerprint'))}"
-    if "seed" in provenance:
-        yield "seed", printable(provenance["seed"], 20)
-    resumed = provenance.get("resumed")
-    if isinstance(resumed, list) and resumed:
-        steps = [str(entry.get("step")) for entry in resumed if isinstance(entry, Mapping)]
-        yield "resumed", f"{len(resumed)} time(s), at step {printable(', '.join(steps), 60)}"
-
-
-def _short(digest: Any) -> str:
-    return printable(str(digest)[:12])
-
-
-def _code(repository: Any) -> str:
-    if not isinstance(repository, Mapping):
-        return "not in git"
-    text = f"commit {_short(repository.get('commit'))}"
-    untracked = repository.get("untracked")
-    for what, names in (
-        ("changed", list(changed_files(repository.get("diff")))),
-        ("untracked", untracked if isinstance(untracked, list) else []),
-    ):
-        if names:
-            text += f"; {len(names)} {what}: {printable(', '.join(map(str, names)), 100)}"
-    if why := repository.get("left_out"):
-        text += f"; changes not recorded: {printable(why, 100)}"
-    return text
-
-
-def _hardware(hardware: Mapping[str, Any]) -> str:
-    gpus = hardware.get("gpus")
-    parts = [
-        printable(hardware.get("processor"), 60),
-        f"{printable(hardware.get('cores'), 20)} cores",
-        *([printable(hardware["cpu_capability"], 20)] if "cpu_capability" in hardware else []),
-        printable(", ".join(map(str, gpus)), 80) if isinstance(gpus, list) and gpus else "no GPU",
-        printable(hardware.get("system"), 80),
-    ]
-    return ", ".join(parts)
-
-
 def _files(sizes: Mapping[str, int]) -> str:
     """Sizes of top-level files and of checkpoints, and the total of each other subfolder."""
     single: dict[str, int] = {}
@@ -200,14 +128,15 @@ def _files(sizes: Mapping[str, int]) -> str:
             inside[folder].append(size)
         else:
             single[name] = size
-    rows = [(printable(name, 80), _bytes(size)) for name, size in single.items()]
+    rows = [(printable(name, 80), file_size(size)) for name, size in single.items()]
     rows += [
-        (f"{printable(name, 60)}/ ({len(each)} files)", _bytes(sum(each))) for name, each in inside.items()
+        (f"{printable(name, 60)}/ ({len(each)} files)", file_size(sum(each))) for name, each in inside.items()
     ]
-    return aligned([(f"{len(sizes)} files", _bytes(sum(sizes.values()))), *sorted(rows)], right=(1,))
+    return aligned([(f"{len(sizes)} files", file_size(sum(sizes.values()))), *sorted(rows)], right=(1,))
 
 
-def _bytes(count: int) -> str:
+def file_size(count: int) -> str:
+    """A number of bytes, such as 1.5 MB."""
     size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
         size /= 1000

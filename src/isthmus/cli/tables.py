@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from isthmus.common.messages import command_line, escaped, relative
+from isthmus.common.messages import command_line, number, printable, relative
+from isthmus.reports.metrics import by_stage, unit_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from isthmus.runs.folder.run_folder import RunFolder
-
-UNITS = {"psnr": "dB", "kl": "nats"}
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:
@@ -20,7 +19,7 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     rows = [["", *columns]]
     for name in names:
-        label = f"{name} ({UNITS[name]})" if name in UNITS else printable(name, 40)
+        label = f"{name} ({unit})" if (unit := unit_of(name)) else printable(name, 40)
         rows.append([label, *(_number(column.get(name)) for column in columns.values())])
     return aligned(rows, right=range(1, len(rows[0])))
 
@@ -37,28 +36,9 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Container[int] = ()) -> str
     )
 
 
-def printable(value: Any, width: int | None = None) -> str:
-    """`value`, which may come from a third-party file, as one line of at most `width` characters."""
-    text = escaped(str(value)).replace("\n", "\\n").replace("\t", "\\t")
-    return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
-
-
 def command(*words: object) -> str:
     """A printable, shell-quoted command line; see `command_line`."""
     return printable(command_line(*words))
-
-
-def by_stage(results: Mapping[str, Any], stages: Sequence[str]) -> dict[str, dict[str, float]]:
-    """``{"test/mse": 1.0}`` -> ``{"test": {"mse": 1.0}}``, scalars only, without empty stages."""
-    columns = {
-        stage: {
-            name.removeprefix(f"{stage}/"): value
-            for name, value in results.items()
-            if name.startswith(f"{stage}/") and isinstance(value, int | float)
-        }
-        for stage in stages
-    }
-    return {stage: column for stage, column in columns.items() if column}
 
 
 def print_run(folder: RunFolder) -> None:
@@ -86,11 +66,3 @@ def print_files(files: Sequence[Path]) -> None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else number(value)
-
-
-def number(value: float) -> str:
-    """`value` to six digits; infinity for integers beyond float range, which untrusted files may contain."""
-    try:
-        return f"{value:.6g}"
-    except OverflowError:
-        return "inf" if value > 0 else "-inf"

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 # C0 except tab and newline; DEL and C1; text direction controls; line separators; lone surrogates
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -16,6 +17,20 @@ UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e
 def escaped(text: str) -> str:
     r"""`text` with terminal control characters escaped, such as ``\x1b`` or ``\u202e``."""
     return UNSAFE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def printable(value: Any, width: int | None = None) -> str:
+    """`value`, which may come from a third-party file, as one line of at most `width` characters."""
+    text = escaped(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return text if width is None or len(text) <= width else f"{text[: width - 3]}..."
+
+
+def number(value: float) -> str:
+    """`value` to six digits; infinity for integers beyond float range, which untrusted files may contain."""
+    try:
+        return f"{value:.6g}"
+    except OverflowError:
+        return "inf" if value > 0 else "-inf"
 
 
 def remark(kind: str, text: str) -> str:

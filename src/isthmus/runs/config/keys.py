@@ -91,10 +91,10 @@ def against_defaults(cfg: DictConfig) -> dict[str, tuple[Any, Any]]:
 
     Choices are compared with those of `isthmus train`, other keys with the defaults of the choices.
     """
-    here = flat(cfg)
-    chosen = {key: both for key, both in changed(flat(compose()), here).items() if key.endswith("._target_")}
+    here, default = flat(cfg), flat(compose())
+    chosen = {key: both for key, both in changed(default, here).items() if key.endswith("._target_")}
     choices = tuple(choice for key in chosen if (choice := _choice(key, here.get(key))))
-    return {**chosen, **changed(flat(compose(choices)), here)}
+    return {**chosen, **changed(flat(compose(choices)) if choices else default, here)}
 
 
 def _choice(key: str, target: Any) -> str | None:

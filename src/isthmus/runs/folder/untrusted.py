@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ MOST_VALUES = 200_000  # in a config: OmegaConf needs some kilobytes for each
 FOLDERS = ("checkpoints", "latents", "figures", "projector")
 FILES = (
     "*.isthmus",
+    "report.html",
     "*.json",
     "*.yaml",
     "*.csv",
@@ -83,6 +85,28 @@ def read_json(path: Path) -> dict[str, Any]:
     if _is_deeper(content, DEEPEST_JSON):
         raise _refused(path, "is nested too deeply")
     return content
+
+
+def within(folder: Path, name: str) -> Path | None:
+    """The regular file `name` of a run folder; None if missing, or reached by a link out of it."""
+    path = folder / name
+    return path if _within(path, folder.resolve()) and path.is_file() else None
+
+
+def names_in(folder: Path, name: str, most: int = 1_000) -> list[str]:
+    """The first `most` names in the subfolder `name` of a run folder, sorted; none in a link out of it."""
+    path = folder / name
+    if not _within(path, folder.resolve()) or not path.is_dir():
+        return []
+    return sorted(islice((entry.name for entry in path.iterdir()), most))
+
+
+def check_shown(folder: Path, files: Iterable[Path]) -> None:
+    """Raise `BadInput` if a file of a run, which is going to be shown, is a link out of the run folder."""
+    home = folder.resolve()
+    for path in files:
+        if path.is_symlink() and not _within(path, home):
+            raise _refused(path, "is a link that leads out of the run folder, and would be shown; remove it")
 
 
 def check_inside(folder: Path) -> None:
