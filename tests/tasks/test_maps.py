@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from isthmus.tasks.embedding.colours import MOST_CLASSES, OTHER, classes_of, colouring
+from isthmus.tasks.embedding.picture import write_picture
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus.common.errors import BadInput
 from isthmus.tasks.embedding import mapping
-from isthmus.tasks.embedding.colours import MOST_CLASSES, OTHER, classes_of, colouring
 from isthmus.tasks.embedding.division import divide
 from isthmus.tasks.embedding.mapping import METHODS, map_codes
-from isthmus.tasks.embedding.picture import write_picture
 from isthmus.tasks.embedding.rows import Rows
 from isthmus.tasks.inputs.examples import Examples
 

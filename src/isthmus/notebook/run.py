@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from isthmus.common.messages import escaped, relative
 from isthmus.runs.folder.lookup import MODEL
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.writers.metrics_reader import read_metrics
+from isthmus.training.writers.metrics_reader import read_history
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -69,18 +68,7 @@ class Run:
 
     def history(self) -> dict[str, np.ndarray]:
         """Metric -> its value after each epoch, NaN where it was not logged; and ``epoch``. Shape: [E]."""
-        epochs: dict[float, dict[str, float]] = {}
-        for row in read_metrics(self._folder.metrics) if self._folder.metrics.is_file() else ():
-            found = {name: float(text) for name, text in row.items() if text}
-            logged = {name: value for name, value in found.items() if name.startswith(("train/", "val/"))}
-            if logged and not any(name.endswith("_step") for name in logged):
-                epochs.setdefault(found["epoch"], {}).update(logged)
-        names = sorted({name for row in epochs.values() for name in row})
-        columns = {name: [row.get(name, math.nan) for row in epochs.values()] for name in names}
-        return {
-            "epoch": np.array([*epochs], dtype=int),
-            **{key: np.array(each) for key, each in columns.items()},
-        }
+        return read_history(self._folder.metrics)
 
     @cached_property
     def model(self) -> TrainedModel:
