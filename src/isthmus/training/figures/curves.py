@@ -34,7 +34,7 @@ def metrics_to_draw(history: Mapping[str, np.ndarray]) -> list[str]:
         for name, values in history.items()
         if "/" in name and np.isfinite(values).any()
     }
-    others = sorted(names - {*FIRST, *LAST})
+    others = sorted(names - {*FIRST, *LAST}, key=lambda name: (name.endswith("_weight"), name))
     if not others:  # without regularizers it is the loss
         names.discard("reconstruction")
     return [name for name in (*FIRST, *others, *LAST) if name in names][:MOST]

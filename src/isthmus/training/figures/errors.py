@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 BINS = 40
 MOST_COLUMNS = 40
-LONGEST = 36  # characters of the name of a column
+LONGEST = 48  # characters of the name of a column
+ENDING = 14  # of these, that follow the dots in a longer one
+SPREAD = 20.0  # ratio of large to small errors above which their axis is logarithmic
 
 
 def draw_error_histogram(groups: Mapping[str, np.ndarray], note: str) -> Figure:
@@ -30,7 +32,11 @@ def draw_error_histogram(groups: Mapping[str, np.ndarray], note: str) -> Figure:
     figure = Figure(figsize=(7, 4.2), dpi=110)
     axes = figure.subplots()
     margins(figure, left=0.75, right=0.15, bottom=0.55)
-    histogram(axes, groups, xlabel="mean squared error of an example; larger ones in the last bin")
+    every = np.concatenate([*groups.values()])
+    small, large = np.quantile(every, (0.01, 0.99))
+    log = bool(every.min() > 0 and large > SPREAD * small)
+    rest = "log scale" if log else "larger ones in the last bin"
+    histogram(axes, groups, xlabel=f"mean squared error of an example; {rest}", log=log)
     for errors, colour in zip(groups.values(), COLOURS, strict=False):
         if len(errors):
             axes.axvline(
@@ -47,7 +53,12 @@ def draw_error_histogram(groups: Mapping[str, np.ndarray], note: str) -> Figure:
 
 
 def histogram(
-    axes: Axes, groups: Mapping[str, np.ndarray], *, xlabel: str, threshold: float = float("nan")
+    axes: Axes,
+    groups: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    threshold: float = float("nan"),
+    log: bool = False,
 ) -> None:
     """Densities of the values of each group. Values off the scale are counted in the outermost bins.
 
@@ -56,11 +67,15 @@ def histogram(
         groups: values by what they are of; the first three are drawn. Shape: [N] each.
         xlabel: what the values are.
         threshold: drawn as a line if it is finite.
+        log: whether the axis is logarithmic; then it shows all values, which must be positive.
     """
     every = np.concatenate([each for each in groups.values() if len(each)])
-    low, high = (float(np.quantile(every, share)) for share in (0, 0.99))
+    low, high = (float(np.quantile(every, share)) for share in (0, 1 if log else 0.99))
     high = max(high, threshold + 0.1 * (threshold - low)) if np.isfinite(threshold) else high
-    edges: Any = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    edges: Any = (np.geomspace if log else np.linspace)(low, high if high > low else low + 1, BINS + 1)
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     for (name, values), colour in zip(groups.items(), COLOURS, strict=False):
         if len(values):
             counted = np.clip(values, edges[0], edges[-1])
@@ -118,7 +133,7 @@ def draw_column_errors(found: ColumnErrors, note: str) -> Figure:
 
     order = np.argsort(-found.errors, kind="stable")
     shown, rest = order[:MOST_COLUMNS][::-1], order[MOST_COLUMNS:]
-    names = [plain_text(found.names[each], LONGEST) for each in shown]
+    names = [plain_text(_shortened(found.names[each]), LONGEST) for each in shown]
     longest = max(len(name) for name in names)
     figure = Figure(figsize=(5.6 + 0.075 * longest, 1.45 + 0.21 * len(shown)), dpi=110)
     axes = figure.subplots()
@@ -140,8 +155,13 @@ def draw_column_errors(found: ColumnErrors, note: str) -> Figure:
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     if len(rest):
         note += f"; the other {len(rest):,} columns have at most {found.errors[rest].max():.3g}"
     entitle(figure, "Error of each column", note)
     return figure
+
+
+def _shortened(name: str) -> str:
+    """A long name without its middle: names often differ at their ends."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - ENDING - 3]}...{name[-ENDING:]}"

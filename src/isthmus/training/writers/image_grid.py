@@ -14,7 +14,7 @@ from torch import Tensor
 from isthmus.common.atomic_files import make_subfolder, replacing
 
 GAP = 1  # pixels between images, before magnification
-LETTERS = 11  # pixels: the height of the letters
+LETTERS = 13  # pixels: the height of the letters
 LINE = LETTERS + 4  # pixels: from line to line
 MOST_CHANNELS = 6  # rows of channels of one kind
 SMALLEST = 56  # pixels: smaller images are magnified to at least this height or width
