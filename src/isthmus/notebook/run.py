@@ -68,7 +68,8 @@ class Run:
 
     def history(self) -> dict[str, np.ndarray]:
         """Metric -> its value after each epoch, NaN where it was not logged; and ``epoch``. Shape: [E]."""
-        return read_history(self._folder.metrics)
+        columns = read_history(self._folder.metrics)
+        return {name: np.array(each, int if name == "epoch" else float) for name, each in columns.items()}
 
     @cached_property
     def model(self) -> TrainedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,6 +126,8 @@ def column_errors(
 def draw_column_errors(found: ColumnErrors, note: str) -> Figure:
     """Bars from the largest error down, and a mark where a model would be that has learnt nothing.
 
+    Long names lose their middle; those that would be alike are given the number of their column, from 1.
+
     Args:
         found: of all columns; the `MOST_COLUMNS` worst are drawn.
         note: of which rows.
@@ -133,7 +136,10 @@ def draw_column_errors(found: ColumnErrors, note: str) -> Figure:
 
     order = np.argsort(-found.errors, kind="stable")
     shown, rest = order[:MOST_COLUMNS][::-1], order[MOST_COLUMNS:]
-    names = [plain_text(_shortened(found.names[each]), LONGEST) for each in shown]
+    texts = [_shortened(name) for name in found.names]
+    alike = Counter(texts)
+    names = [texts[each] if alike[texts[each]] == 1 else f"{each + 1}: {texts[each]}" for each in shown]
+    names = [plain_text(name, LONGEST + 8) for name in names]
     longest = max(len(name) for name in names)
     figure = Figure(figsize=(5.6 + 0.075 * longest, 1.45 + 0.21 * len(shown)), dpi=110)
     axes = figure.subplots()

@@ -111,7 +111,8 @@ class Summary:
         return f"best weights, of epoch {self.results['epoch']:,}"
 
     def _curves(self) -> Tensor | None:
-        history = read_history(self.folder / "metrics.csv")
+        read = read_history(self.folder / "metrics.csv")
+        history = {name: np.array(each) for name, each in read.items()}
         if not metrics_to_draw(history):
             return None
         return _tensor(lambda: draw_curves(history, self.results["epoch"]))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from isthmus.common.csv_rows import read_rows
 
-if TYPE_CHECKING:
-    import numpy as np
-
+STAGES = ("train/", "val/")
+RATE = "lr"  # logged beside the metrics of an epoch
 LONGEST = 20  # digits of a number of epochs
 
 
@@ -31,22 +30,34 @@ def read_metrics(path: Path) -> Iterator[dict[str, str]]:
         yield row
 
 
-def read_history(path: Path) -> dict[str, np.ndarray]:
-    """Metric -> its value after each epoch, NaN where it was not logged; and ``epoch``. Shape: [E].
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Metric -> its value after each epoch, NaN where it was not logged; and ``epoch``.
 
-    All are empty if there is no such file; raises as `read_rows` does.
+    Args:
+        path: a metrics.csv; a missing one has no epochs. Cells that are no numbers are skipped.
+
+    Raises:
+        ValueError, OSError: see `isthmus.common.csv_rows.read_rows`.
     """
-    import numpy as np
-
     epochs: dict[float, dict[str, float]] = {}
     for row in read_metrics(path) if path.is_file() else ():
-        found = {name: float(text) for name, text in row.items() if text}
-        logged = {name: value for name, value in found.items() if name.startswith(("train/", "val/"))}
-        if logged and not any(name.endswith("_step") for name in logged):
-            epochs.setdefault(found["epoch"], {}).update(logged)
+        found = _numbers(row)
+        logged = {name: value for name, value in found.items() if name.startswith(STAGES)}
+        of_step = any(name.endswith("_step") for name in logged)
+        if logged and not of_step and math.isfinite(epoch := found.get("epoch", math.nan)):
+            rate = {RATE: found[RATE]} if RATE in found else {}
+            epochs.setdefault(epoch, {}).update(logged | rate)
     names = sorted({name for row in epochs.values() for name in row})
     columns = {name: [row.get(name, math.nan) for row in epochs.values()] for name in names}
-    return {"epoch": np.array([*epochs], dtype=int), **{key: np.array(each) for key, each in columns.items()}}
+    return {"epoch": [*epochs], **columns}
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    found = {}
+    for name, text in row.items():
+        with contextlib.suppress(ValueError):
+            found[name] = float(text)
+    return found
 
 
 def is_test(row: dict[str, str]) -> bool:
