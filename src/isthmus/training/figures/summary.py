@@ -112,7 +112,7 @@ class Summary:
 
     def _curves(self) -> Tensor | None:
         read = read_history(self.folder / "metrics.csv")
-        history = {name: np.array(each) for name, each in read.items()}
+        history = {name: np.array(each, int if name == "epoch" else float) for name, each in read.items()}
         if not metrics_to_draw(history):
             return None
         return _tensor(lambda: draw_curves(history, self.results["epoch"]))
