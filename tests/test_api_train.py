@@ -25,7 +25,13 @@ from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.loading import load
 from isthmus.runs.reproduce import prepare, reproduce
 
-SHORT = ["trainer.max_epochs=2", "trainer.progress_bar=none", "trainer.accelerator=cpu", "logger=csv"]
+SHORT = [
+    "trainer.max_epochs=2",
+    "trainer.progress_bar=none",
+    "trainer.accelerator=cpu",
+    "logger=csv",
+    "callbacks.figures.summary=false",
+]
 DIGITS = load_digits()
 CANCER = load_breast_cancer(as_frame=True).frame
 ODD = "<script>alert(1)</script>"

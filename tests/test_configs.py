@@ -296,7 +296,12 @@ def test_another_seed_is_another_run_on_the_same_split(tmp_path):
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_leaves_a_whole_run_folder(experiment, examples, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(examples))
-    overrides = [f"experiment={experiment}", "trainer.max_steps=4", "trainer.log_every_n_steps=2"]
+    overrides = [
+        f"experiment={experiment}",
+        "trainer.max_steps=4",
+        "trainer.log_every_n_steps=2",
+        "callbacks.figures.summary=false",
+    ]
     cfg = quiet(*overrides)
     if "channels" in cfg.architecture:
         overrides.append("architecture.channels=[8,16]")  # the real data in a small model

@@ -21,7 +21,7 @@ ARROWS = {
     "estimator": {"tasks", "runs"},
     "notebook": {"notebook", "tasks", "runs", "training"},
     "tasks": {"tasks", "runs", "training", "data"},
-    "reports": {"reports", "runs"},
+    "reports": {"reports", "runs", "training"},
     "runs": {"runs", "training", "data"},
     "training": {"training"},
     "data": {"data"},

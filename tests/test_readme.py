@@ -10,7 +10,10 @@ from isthmus.cli.main import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-SHORT = ("trainer.max_steps=2", "trainer.accelerator=cpu", "trainer.threads=1")
+SHORT = (
+    *("trainer.max_steps=2", "trainer.accelerator=cpu", "trainer.threads=1"),
+    "callbacks.figures.summary=false",
+)
 
 COMMANDS = [
     line

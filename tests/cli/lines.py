@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-SHORT = ("trainer.max_epochs=1", "trainer.threads=1", "latent.dim=2", "optimizer.lr=0.01")
+SHORT = (
+    *("trainer.max_epochs=1", "trainer.threads=1", "latent.dim=2", "optimizer.lr=0.01"),
+    "callbacks.figures.summary=false",
+)
 
 
 def refused(said):

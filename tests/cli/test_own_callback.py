@@ -37,7 +37,13 @@ printer:
   word: seen
 """
 ALLOWED = {"ISTHMUS_ALLOW": "own_callbacks,pytorch_lightning"}
-TYPED = ("trainer.max_epochs=2", "trainer.threads=1", "logger=csv", "hydra.run.dir=run")
+TYPED = (
+    "trainer.max_epochs=2",
+    "trainer.threads=1",
+    "logger=csv",
+    "hydra.run.dir=run",
+    "callbacks.figures.summary=false",
+)
 CHOSEN = ("--config-dir", "conf", "callbacks=[default,printer]")
 
 

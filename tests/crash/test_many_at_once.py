@@ -14,7 +14,14 @@ from isthmus.runs.config.compose import conf_dir, register_resolvers
 from isthmus.runs.folder.run_folder import RunFolder
 
 MANY = 20
-QUICK = ("trainer=cpu", "trainer.threads=1", "trainer.max_steps=2", "architecture=linear", "logger=csv")
+QUICK = (
+    "trainer=cpu",
+    "trainer.threads=1",
+    "trainer.max_steps=2",
+    "architecture=linear",
+    "logger=csv",
+    "callbacks.figures.summary=false",
+)
 
 
 def begin(place, barrier, made):

@@ -31,6 +31,7 @@ from isthmus.training.callbacks.checkpoints import Checkpoints
 SMALL = (
     *("data=arrays", "data.batch_size=33", "architecture.hidden=[10]", "latent.dim=3", "noise=gaussian"),
     *("trainer=cpu", "trainer.threads=1", "trainer.progress_bar=none", "trainer.max_epochs=2"),
+    "callbacks.figures.summary=false",
     *("trainer.log_every_n_steps=4", "logger=csv", "data.scaling=standardize"),
 )
 

@@ -58,6 +58,7 @@ RUNS_CODE = (
 )
 SMALL = (
     *("trainer=cpu", "trainer.max_epochs=1", "trainer.threads=1", "trainer.progress_bar=none"),
+    "callbacks.figures.summary=false",
     *("data=digits", "data.batch_size=256", "architecture.hidden=[8]", "latent.dim=2"),
     *("model=vae", "loss=bce", "scheduler=cosine", "callbacks.early_stopping.enabled=true"),
 )

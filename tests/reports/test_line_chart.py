@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.reports.curves import curves
 from isthmus.reports.line_chart import HEIGHT, WIDTH, Line, is_drawn, is_logarithmic, line_chart
-from isthmus.runs.history import read_history
+from isthmus.training.writers.metrics_reader import read_history
 
 VALUES = {
     "falling": [5.0, 3.0, 2.0, 1.5],

@@ -8,12 +8,14 @@ SMALL = (
     *("trainer=cpu", "trainer.threads=1", "trainer.progress_bar=none", "trainer.max_epochs=3"),
     *("trainer.log_every_n_steps=5", "trainer.steps_per_execution=3"),
     *("callbacks.figures.every_n_epochs=2", "callbacks.projector.points=20"),
+    "callbacks.figures.summary=false",
 )
 CONFIGS = {
     "plain": (),
     "vae": (
         *("model=vae", "noise=gaussian", "scheduler=cosine", "regularizer.kl.warmup_epochs=1.7"),
         *("architecture.normalization=batch", "architecture.dropout=0.1"),
+        "callbacks.figures.summary=true",
     ),
     "accumulated": (
         *("noise=masking", "scheduler=plateau", "scheduler.patience=0", "optimizer=sgd"),

@@ -8,7 +8,13 @@ import pytest
 
 from isthmus.cli.main import main
 
-SHORT = ("trainer=cpu", "trainer.threads=1", "trainer.max_epochs=2", "data.batch_size=100")
+SHORT = (
+    "trainer=cpu",
+    "trainer.threads=1",
+    "trainer.max_epochs=2",
+    "data.batch_size=100",
+    "callbacks.figures.summary=false",
+)
 
 
 @pytest.mark.slow

@@ -328,7 +328,13 @@ def test_a_long_diff_is_not_read_whole(theirs, frugal):
 def test_commands_record_it(command, theirs, private, monkeypatch):
     points_elsewhere(theirs, private)
     monkeypatch.chdir(theirs)
-    quick = ("trainer=cpu", "trainer.max_epochs=1", "trainer.threads=1", "trainer.progress_bar=none")
+    quick = (
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "trainer.threads=1",
+        "trainer.progress_bar=none",
+        "callbacks.figures.summary=false",
+    )
     said = command("train", "data=digits", "logger=csv", *quick, "hydra.run.dir=run")
     assert said.code == 0, said.err
     text = (theirs / "run" / "provenance.json").read_text()

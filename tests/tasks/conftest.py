@@ -19,7 +19,13 @@ from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
 from isthmus.tasks.trained_model import TrainedModel
 
-SHORT = ["logger=csv", "trainer.max_epochs=2", "trainer.progress_bar=none", "trainer.accelerator=cpu"]
+SHORT = [
+    "logger=csv",
+    "trainer.max_epochs=2",
+    "trainer.progress_bar=none",
+    "trainer.accelerator=cpu",
+    "callbacks.figures.summary=false",
+]
 
 
 def write_visits(path: Path, *, rows: int = 300, seed: int = 0) -> Path:

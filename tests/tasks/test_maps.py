@@ -10,12 +10,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus.common.errors import BadInput
 from isthmus.tasks.embedding import mapping
-from isthmus.tasks.embedding.colours import MOST_CLASSES, OTHER, classes_of, colouring
 from isthmus.tasks.embedding.division import divide
 from isthmus.tasks.embedding.mapping import METHODS, map_codes
-from isthmus.tasks.embedding.picture import write_picture
 from isthmus.tasks.embedding.rows import Rows
 from isthmus.tasks.inputs.examples import Examples
+from isthmus.training.figures.colours import MOST_CLASSES, OTHER, classes_of, colouring
+from isthmus.training.figures.drawing import save_figure
+from isthmus.training.figures.latent_map import draw_map
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -103,34 +104,34 @@ def rows_with(labels, names=None, parts=None):
 def test_more_classes_than_colours_are_the_largest_and_others():
     labels = [number for number in range(30) for _ in range(40 - number)]
     names = [f"class {number}" for number in range(30)]
-    found = colouring(rows_with(labels, names), np.zeros(len(labels)), "kind")
+    found = colouring(torch.tensor(labels), names, np.zeros(len(labels)), "kind")
     assert found.classes == [*names[:MOST_CLASSES], "10 other classes"]
     np.testing.assert_array_equal(found.values, np.minimum(labels, MOST_CLASSES))
     looks = {(found.colour(number), found.marker(number)) for number in range(MOST_CLASSES + 1)}
     assert len(looks) == MOST_CLASSES + 1
     assert found.colour(MOST_CLASSES) == OTHER
-    twenty = colouring(rows_with(list(range(20))), np.zeros(20), "kind")
+    twenty = colouring(torch.arange(20), None, np.zeros(20), "kind")
     assert twenty.classes == [str(number) for number in range(20)]
 
 
 @pytest.mark.parametrize("names", [None, [str(number / 2) for number in range(50)]])
 def test_many_numbers_are_a_colour_bar_and_no_classes(names):
-    rows = rows_with(list(range(50)), names)
-    found = colouring(rows, np.zeros(50), "age")
+    found = colouring(torch.arange(50), names, np.zeros(50), "age")
     assert found.classes is None
     assert found.title == "age"
     np.testing.assert_array_equal(found.values, np.arange(50) / (2 if names else 1))
-    assert classes_of(rows) == (None, "the labels are numbers")
+    assert classes_of(torch.arange(50), names) == (None, "the labels are numbers")
 
 
 def test_without_labels_colours_are_errors_and_infinite_ones_are_drawn_too(tmp_path):
     mse = np.arange(40.0)
     mse[3] = np.inf
-    found = colouring(rows_with(None), mse, "class")
+    found = colouring(None, None, mse, "class")
     assert found.title == "mse"
     assert np.isfinite(found.limits).all()
     made = map_codes(np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32), mse)
-    write_picture(tmp_path / "map.png", made, found, np.arange(40), title="$", note="_")
+    figure = draw_map(made.plane, found, np.arange(40), title="$", note="_")
+    save_figure(figure, tmp_path / "map.png")
     assert Image.open(tmp_path / "map.png").size[0] > 1000
 
 

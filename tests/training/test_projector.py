@@ -126,7 +126,7 @@ def run(tmp_path):
             [
                 *("architecture.hidden=[8]", "latent.dim=2", "trainer.max_epochs=3", "trainer=cpu"),
                 *("trainer.threads=1", "trainer.progress_bar=none", "callbacks.figures.every_n_epochs=1"),
-                *("model=vae", "trainer.log_every_n_steps=1"),
+                *("model=vae", "trainer.log_every_n_steps=1", "callbacks.figures.summary=false"),
             ]
         )
         return train(cfg, tmp_path / "run")

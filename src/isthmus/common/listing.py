@@ -1,4 +1,4 @@
-"""Formats names or row numbers for messages: the first few, and how many more there are."""
+"""Names of classes; and lists of names or rows for messages: the first few, and how many more there are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def some(names: Sequence[object], separator: str = ", ") -> str:
     """The first `SHOWN` names and the number of the others, or "none"."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return separator.join(str(name) for name in names[:SHOWN]) + rest or "none"
+
+
+def class_name(number: int, names: Sequence[str] | None) -> str:
+    """What a class is called: its name, or its number if the classes have none."""
+    return str(number) if names is None else names[number]
 
 
 class Rows:

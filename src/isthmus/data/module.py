@@ -159,7 +159,11 @@ class DataModule(LightningDataModule):
 
     def spread(self, rows: Tensor, count: int) -> Tensor:
         """At most `count` examples, evenly spaced among `rows`, as stored. Shape: [B, ...]."""
-        return self.source.take(evenly_spaced(rows, count))
+        return self.source.take(self.some(rows, count))
+
+    def some(self, rows: Tensor, count: int) -> Tensor:
+        """At most `count` of `rows`, evenly spaced. Shape: [*]."""
+        return evenly_spaced(rows, count)
 
     def describe(self) -> dict[str, Any]:
         """The description of the data that a run records, in plain types."""

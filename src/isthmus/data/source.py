@@ -111,6 +111,10 @@ class Source(ABC):
         numbers = self.labels.numpy()
         return numbers if self.label_names is None else np.array(self.label_names, dtype=object)[numbers]
 
+    def feature_places(self) -> list[tuple[str, slice]]:
+        """Of data with F features: the name of each column, and which features are made of it."""
+        return [(f"feature {number}", slice(number, number + 1)) for number in range(self.shape[0])]
+
     def remarks(self, train_rows: Tensor) -> list[tuple[str, str]]:
         """What a person should know of the data before training: (what, sentence), such as ("left out", ...).
 

@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.common.messages import escaped, relative
 from isthmus.runs.folder.lookup import MODEL
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.history import read_history
+from isthmus.training.writers.metrics_reader import read_history
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -10,7 +10,7 @@ from isthmus.common.messages import number, printable
 from isthmus.reports.line_chart import Line, is_drawn, is_logarithmic, line_chart
 from isthmus.reports.metrics import UNITS, meaning
 from isthmus.reports.page import Chart
-from isthmus.runs.history import RATE
+from isthmus.training.writers.metrics_reader import RATE
 
 STAGES = ("train", "val")  # that a line is drawn for
 FIRST = ("loss", "reconstruction", "mse", "psnr", "ssim", "bce", "kl", "active_units")
@@ -24,7 +24,7 @@ def curves(
     """A chart for each metric with a line for training and one for validation; and what is not drawn.
 
     Args:
-        history: see `runs.history.read_history`.
+        history: see `training.writers.metrics_reader.read_history`.
         regularizers: their names.
         best: the epoch of the best checkpoint, which is marked; None if there is none yet.
     """

@@ -24,8 +24,8 @@ from isthmus.reports.uses import COMMANDS, denoised, detected, embedded, generat
 from isthmus.runs.folder.lookup import find_run
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.folder.untrusted import check_shown
-from isthmus.runs.history import read_history
 from isthmus.runs.show import describe
+from isthmus.training.writers.metrics_reader import read_history
 
 NAME = "report.html"
 LONGEST_TEXT = 100_000  # characters of the config that are shown, of the packages, and of uncommitted changes

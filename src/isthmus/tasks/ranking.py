@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.common.errors import BadInput
-from isthmus.data.formats.labels import class_name
+from isthmus.common.listing import class_name
 from isthmus.tasks.inputs.examples import Examples
 
 MOST_POINTS = 1_000  # of a curve

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.tasks.outputs.figures import plain_text, save_figure
 from isthmus.tasks.ranking import Ranking
+from isthmus.training.figures.drawing import plain_text, save_figure
+from isthmus.training.figures.errors import histogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BINS = 40
 MOST_CURVES = 10
-COLOURS = ("#0072b2", "#d55e00", "#009e73")  # Okabe and Ito: told apart by the colour-blind
 
 
 def draw_scores(
@@ -43,7 +42,7 @@ def draw_scores(
     figure = Figure(figsize=(13 if rankings else 6.5, 4), dpi=120, layout="constrained")
     axes = figure.subplots(1, 3 if rankings else 1, squeeze=False)[0]
     figure.suptitle(plain_text(title, 120), fontsize=10)
-    _histogram(axes[0], groups, threshold, score)
+    histogram(axes[0], groups, xlabel=f"{score} score; larger ones in the last bin", threshold=threshold)
     for ranking in rankings[:MOST_CURVES]:
         name = f"{plain_text(ranking.anomalies, 30)} " if len(rankings) > 1 else ""
         axes[1].plot(
@@ -55,28 +54,6 @@ def draw_scores(
         _curve(axes[1], "false positive rate", "true positive rate", "ROC curve, and its area")
         _curve(axes[2], "recall", "precision", "precision and recall, and average precision")
     return save_figure(figure, path)
-
-
-def _histogram(axes: Axes, groups: Mapping[str, np.ndarray], threshold: float, score: str) -> None:
-    """Densities of the scores of each group. Scores off the scale are counted in the outermost bins."""
-    every = np.concatenate([each for each in groups.values() if len(each)])
-    low, high = (float(np.quantile(every, share)) for share in (0, 0.99))
-    high = max(high, threshold + 0.1 * (threshold - low)) if np.isfinite(threshold) else high
-    edges: Any = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    for (name, scores), colour in zip(groups.items(), COLOURS, strict=False):
-        if len(scores):
-            counted = np.clip(scores, edges[0], edges[-1])
-            weights = np.full(len(scores), 1 / len(scores))
-            label = f"{name} ({len(scores):,})"
-            axes.hist(counted, edges, weights=weights, histtype="stepfilled", alpha=0.3, color=colour)
-            axes.hist(counted, edges, weights=weights, histtype="step", color=colour, label=label)
-    if np.isfinite(threshold):
-        axes.axvline(
-            threshold, color="black", linewidth=1, linestyle="--", label=f"threshold {threshold:.3g}"
-        )
-    axes.set_xlabel(f"{score} score; larger ones in the last bin")
-    axes.set_ylabel("share of rows")
-    axes.legend(fontsize=7)
 
 
 def _curve(axes: Axes, x: str, y: str, title: str) -> None:

@@ -24,11 +24,6 @@ CLASS = 200  # bytes per class besides its name
 _ABSENT = "none"
 
 
-def class_name(number: int, names: Sequence[str] | None) -> str:
-    """What a class is called: its name, or its number if the classes have none."""
-    return str(number) if names is None else names[number]
-
-
 class _Classes:
     """Numbers distinct values in order of appearance, block by block, and sorts them at the end."""
 

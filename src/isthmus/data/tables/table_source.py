@@ -176,6 +176,9 @@ class TableSource(Source):
             raise KeyError(some(self._file.names))
         return cells_of(self._file, name)
 
+    def feature_places(self) -> list[tuple[str, slice]]:
+        return [(column.name, place) for column, place in self.preparation.places()]
+
     def remarks(self, train_rows: Tensor) -> list[tuple[str, str]]:
         said = []
         said += [("read as", each) for each in self._read_as]

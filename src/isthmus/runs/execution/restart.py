@@ -12,6 +12,7 @@ from typing import Any
 from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.run_folder import RunFolder
+from isthmus.training.callbacks.figures import PICTURES
 from isthmus.training.checkpoint.content import Checkpoint, NotOfARun, ResumePoint
 from isthmus.training.loggers import event_files
 from isthmus.training.progress import Progress
@@ -99,8 +100,8 @@ def _truncate(path: Path, size: int) -> None:
 def rewind(folder: RunFolder, start: Start | None) -> None:
     """Truncate metrics.csv and the event files to their state at a checkpoint; without one, to nothing.
 
-    Later entries will be logged again. Removes damaged checkpoints, results.json, reproduction.json and the
-    marks of the best latents.
+    Later entries will be logged again. Removes damaged checkpoints, results.json, reproduction.json, the
+    marks of the best latents and the pictures of the whole run.
     """
     for path in start.damaged if start else ():
         path.unlink()
@@ -112,6 +113,8 @@ def rewind(folder: RunFolder, start: Start | None) -> None:
             path.unlink()
         elif size < path.stat().st_size:
             _truncate(path, size)
+    drawn = [folder.figures / f"{name}.png" for name in PICTURES]
     # the best may become another one; Latents marks it again
-    for outdated in (folder.results, folder.reproduction, *folder.latents.glob("best_*.safetensors")):
+    best = folder.latents.glob("best_*.safetensors")
+    for outdated in (folder.results, folder.reproduction, *drawn, *best):
         outdated.unlink(missing_ok=True)

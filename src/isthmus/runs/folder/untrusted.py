@@ -36,6 +36,7 @@ FILES = (
     "events.*",
     "checkpoints/*.ckpt",
     "latents/*.safetensors",
+    "figures/*.png",
 )
 DEEPEST = 30  # levels of nested groups
 DEEPEST_JSON = 100

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.common.listing import class_name
 from isthmus.core.detection.mixture import Mixture
 from isthmus.core.detection.observed import Observed, observe
-from isthmus.data.formats.labels import class_name
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.data.module import DataModule
 from isthmus.runs.packed.calibration import fit_detector

@@ -12,9 +12,9 @@ import pyarrow as pa
 from torch import Tensor
 
 from isthmus.tasks.denoising.evaluation import MODEL, NOISY, TITLES, Score, Shown
-from isthmus.tasks.outputs.figures import save_figure
 from isthmus.tasks.outputs.files import write_csv
 from isthmus.tasks.outputs.places import made
+from isthmus.training.figures.drawing import save_figure
 from isthmus.training.writers.image_grid import to_unit
 
 if TYPE_CHECKING:

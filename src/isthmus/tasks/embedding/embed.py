@@ -12,21 +12,22 @@ import torch
 
 from isthmus.common.atomic_files import remove, write_text
 from isthmus.common.errors import LARGEST_SEED, check_int, one_of
-from isthmus.data.formats.labels import class_name
+from isthmus.common.listing import class_name
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.runs.folder.json_text import as_json
-from isthmus.tasks.embedding.colours import classes_of, colouring
 from isthmus.tasks.embedding.division import MOST_VALUES, divide
 from isthmus.tasks.embedding.encoded import encode
 from isthmus.tasks.embedding.mapping import MOST_FITTED, Map, check_method, map_codes
 from isthmus.tasks.embedding.page import write_page
-from isthmus.tasks.embedding.picture import write_picture
 from isthmus.tasks.embedding.quality import Quality, plain, quality
 from isthmus.tasks.embedding.rows import PARTS, Rows
 from isthmus.tasks.embedding.shown import show
 from isthmus.tasks.embedding.table import FORMATS, write_codes
 from isthmus.tasks.outputs.places import made
 from isthmus.tasks.trained_model import TrainedModel
+from isthmus.training.figures.colours import classes_of, colouring
+from isthmus.training.figures.drawing import save_figure
+from isthmus.training.figures.latent_map import draw_map
 
 MOST_DRAWN = 200_000  # points of the picture
 MOST_SEED = min(LARGEST_SEED, 2**32 - 1)  # that NumPy's generators accept
@@ -83,22 +84,26 @@ def embed(
     needed = [drawn_rows] if division is None else [drawn_rows, division.fitted, division.scored]
     encoded = encode(model, rows, reduce(np.union1d, needed))
     drawn = map_codes(encoded.codes, encoded.mse, method=method, seed=seed)
+    labelled = rows.examples.labels, rows.examples.label_names
     label = model.config["data"].get("label")
-    colours = colouring(rows, encoded.mse, label if isinstance(label, str) else "class")
-    found = None if division is None else quality(encoded, division, *classes_of(rows), seed=seed)
+    colours = colouring(*labelled, encoded.mse, label if isinstance(label, str) else "class")
+    found = None if division is None else quality(encoded, division, *classes_of(*labelled), seed=seed)
     shown = show(model, encoded.values(drawn_rows))
     title = f"{model.name}: {drawn.title}, {model.latent_dim} numbers per code"
     pictured = evenly_spaced(torch.from_numpy(drawn.fitted), MOST_DRAWN).numpy()
     made(folder)
     files = [
         write_codes(folder / f"codes.{table}", rows, encoded, drawn),
-        write_picture(
+        save_figure(
+            draw_map(
+                drawn.plane,
+                colours,
+                pictured,
+                title=title,
+                note=_of(pictured, count, data),
+                has_scale=drawn.has_scale,
+            ),
             folder / "map.png",
-            drawn,
-            colours,
-            pictured,
-            title=title,
-            note=_of(pictured, count, data),
         ),
         write_page(
             folder / "map.html",

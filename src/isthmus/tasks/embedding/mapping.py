@@ -16,6 +16,7 @@ import torch
 
 from isthmus.common.errors import BadInput, one_of
 from isthmus.data.loading.splits import evenly_spaced
+from isthmus.training.figures.plane import Plane, coordinates, principal, standard
 
 METHODS = ("pca", "umap", "tsne")
 TITLES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
@@ -51,6 +52,11 @@ class Map(NamedTuple):
         return f"{self.title} of {fitted:,} of {count:,} rows; {placed}"
 
     @property
+    def plane(self) -> Plane:
+        """The positions with the names of their axes."""
+        return Plane(self.xy, self.axes)
+
+    @property
     def has_scale(self) -> bool:
         """Whether distances along the axes mean something."""
         return self.title not in (TITLES["tsne"], TITLES["umap"])
@@ -76,41 +82,24 @@ def map_codes(codes: np.ndarray, mse: np.ndarray, *, method: str | None = None, 
         BadInput: the method is not there, or there are too few rows for it.
     """
     check_method(method)
-    count, dim = codes.shape
+    count = len(codes)
     everyone = np.arange(count)
-    if method is None and dim <= 2:
-        xy = codes if dim == 2 else np.column_stack([codes[:, 0], mse])
-        return Map(xy, everyone, ("z_0", "z_1" if dim == 2 else "mse"), "codes")
-    scaled, unit = standard(codes)
+    if method is None and (plane := coordinates(codes, mse)) is not None:
+        return Map(plane.xy, everyone, plane.axes, "codes")
+    scaled, _ = standard(codes)
     varies = bool(scaled.any())
     if method in ("umap", "tsne") and (count < FEWEST or not varies):
         why = "needs codes that differ" if not varies else f"needs at least {FEWEST} rows"
         raise BadInput("--map", method, f"{why}; give --map pca")
     chosen = method or (DEFAULT if count >= FEWEST and varies else "pca")
-    axes = (f"{TITLES[chosen]} 1", f"{TITLES[chosen]} 2")
     if chosen == "pca":
-        return Map(_pca(scaled, seed) * np.float32(unit), everyone, axes, TITLES[chosen])
+        plane = principal(codes, seed)
+        return Map(plane.xy, everyone, plane.axes, TITLES[chosen])
+    axes = (f"{TITLES[chosen]} 1", f"{TITLES[chosen]} 2")
     fitted = evenly_spaced(torch.arange(count), MOST_FITTED).numpy()
     with warnings.catch_warnings(action="ignore"):  # UMAP says that a seed makes it use one thread
         own = (_umap if chosen == "umap" else _tsne)(scaled[fitted], seed)
     return Map(own if len(fitted) == count else _placed(scaled, fitted, own), fitted, axes, TITLES[chosen])
-
-
-def standard(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Rows minus their mean, divided by one number, which is returned, so that squares do not overflow."""
-    centred = x - x.mean(0, dtype=np.float64)
-    unit = float(np.abs(centred).max()) or 1.0
-    return (centred / unit).astype(np.float32), unit
-
-
-def _pca(x: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.decomposition import PCA
-
-    xy = np.zeros((len(x), 2), np.float32)
-    dims = min(2, *x.shape)
-    if x.any():
-        xy[:, :dims] = PCA(dims, random_state=seed).fit_transform(x)
-    return xy
 
 
 def _tsne(x: np.ndarray, seed: int) -> np.ndarray:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from isthmus.common.atomic_files import write_text
-from isthmus.tasks.embedding.colours import Colouring
 from isthmus.tasks.embedding.mapping import Map
 from isthmus.tasks.embedding.shown import Shown
+from isthmus.training.figures.colours import Colouring
 
 LARGEST = 9_000_000  # characters of what is shown of examples; Plotly takes 5 MB
 # in a script, </script> would end it

@@ -17,7 +17,7 @@ import torch
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.tasks.embedding.division import Division
 from isthmus.tasks.embedding.encoded import Encoded
-from isthmus.tasks.embedding.mapping import standard
+from isthmus.training.figures.plane import standard
 
 NEIGHBOURS = 5
 MOST_COMPARED = 2_000  # rows whose neighbours are compared

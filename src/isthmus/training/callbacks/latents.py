@@ -18,6 +18,11 @@ from isthmus.training.inference import encode_all
 from isthmus.training.module import AutoencoderModule
 
 
+def latents_path(folder: Path, part: str, step: int) -> Path:
+    """The file with the codes of a part of the data at a step."""
+    return folder / f"step={step:08d}_{part}.safetensors"
+
+
 class Latents(RunCallback):
     """Writes latents/step=00000469_val.safetensors (and _test) with each checkpoint by epochs or steps.
 
@@ -81,7 +86,7 @@ class Latents(RunCallback):
         self._background.add(partial(self._remove_others, {results["step"], *last}))
 
     def _path(self, part: str, step: int) -> Path:
-        return self._folder / f"step={step:08d}_{part}.safetensors"
+        return latents_path(self._folder, part, step)
 
     def _mark_best(self, step: int) -> None:
         for part in self._loaders:

@@ -1,18 +1,18 @@
-"""A map of codes as a picture."""
+"""Draws a map of codes."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.tasks.embedding.colours import Colouring
-from isthmus.tasks.embedding.mapping import Map
-from isthmus.tasks.outputs.figures import plain_text, save_figure
+from isthmus.training.figures.colours import Colouring
+from isthmus.training.figures.drawing import GREY, plain_text
+from isthmus.training.figures.plane import Plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE = (8.0, 6.5)  # inches
 RESOLUTION = 150  # dots per inch
@@ -22,39 +22,47 @@ APART = 0.04  # of the map's sides: names of classes whose middles are nearer wo
 INK = 25_000  # square points of all markers together
 
 
-def write_picture(
-    path: Path, drawn: Map, colours: Colouring, shown: np.ndarray, *, title: str, note: str
-) -> Path:
-    """Write a scatter plot as PNG.
+def draw_map(
+    plane: Plane,
+    colours: Colouring,
+    shown: np.ndarray,
+    *,
+    title: str,
+    note: str,
+    has_scale: bool = True,
+    resolution: int = RESOLUTION,
+) -> Figure:
+    """A scatter plot.
 
     Args:
-        path: of the file.
-        drawn: the map.
+        plane: the map.
         colours: of its rows.
         shown: positions of the rows that are drawn. Shape: [*].
         title: what is shown.
         note: a line below the title.
+        has_scale: whether distances along the axes mean something.
+        resolution: dots per inch.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")
+    figure = Figure(figsize=SIZE, dpi=resolution, layout="constrained")
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(shown)  # no class hides another
     size = float(np.clip(INK / len(order), 1.0, 40.0))
     if colours.classes is None:
-        _numbers(axes, drawn, colours, order, size)
+        _numbers(axes, plane.xy, colours, order, size)
     else:
-        _classes(axes, drawn, colours, order, size)
+        _classes(axes, plane.xy, colours, order, size)
     figure.suptitle(plain_text(title, 90), x=0.02, ha="left", fontsize=13, fontweight="bold")
-    axes.set_title(plain_text(note, 120), loc="left", fontsize=9, color="#555555")
-    axes.set(xlabel=drawn.axes[0], ylabel=drawn.axes[1])
+    axes.set_title(plain_text(note, 120), loc="left", fontsize=9, color=GREY)
+    axes.set(xlabel=plane.axes[0], ylabel=plane.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
-    if not drawn.has_scale:
+    if not has_scale:
         axes.set(xticks=[], yticks=[])
-    return save_figure(figure, path)
+    return figure
 
 
-def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size: float) -> None:
+def _classes(axes: Axes, xy: np.ndarray, colours: Colouring, order: np.ndarray, size: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
     from scipy.spatial.distance import pdist
@@ -65,12 +73,12 @@ def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size
     tints = np.array([colours.colour(number) for number in range(len(colours.classes))])
     for marker, shape in SHAPES.items():
         rows = order[markers[place] == marker]
-        x, y = drawn.xy[rows].T
+        x, y = xy[rows].T
         axes.scatter(x, y, s=size, c=tints[colours.values[rows].astype(int)], marker=shape, lw=0, alpha=0.8)
     names = [plain_text(name, LONGEST) for name in colours.classes]
     named = [each for each in np.unique(place) if not colours.is_other(each)]
-    middles = np.array([np.median(drawn.xy[order[place == each]], axis=0) for each in named])
-    span = np.ptp(drawn.xy[order], axis=0) + 1e-30
+    middles = np.array([np.median(xy[order[place == each]], axis=0) for each in named])
+    span = np.ptp(xy[order], axis=0) + 1e-30
     if len(named) > 1 and pdist(middles / span).min() > APART:
         outline = [withStroke(linewidth=3, foreground="white")]
         for each, (x, y) in zip(named, middles, strict=True):
@@ -85,9 +93,9 @@ def _classes(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size
     legend.set_frame_on(False)
 
 
-def _numbers(axes: Axes, drawn: Map, colours: Colouring, order: np.ndarray, size: float) -> None:
+def _numbers(axes: Axes, xy: np.ndarray, colours: Colouring, order: np.ndarray, size: float) -> None:
     low, high = colours.limits
-    x, y = drawn.xy[order].T
+    x, y = xy[order].T
     points = axes.scatter(x, y, s=size, c=colours.values[order], vmin=low, vmax=high, linewidths=0, alpha=0.8)
     bar = points.get_figure().colorbar(points, ax=axes, extend="both", pad=0.02)  # type: ignore[union-attr]
     bar.set_label(plain_text(colours.title, LONGEST))

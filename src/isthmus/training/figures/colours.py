@@ -7,13 +7,13 @@ for data visualization", arXiv:2107.02270), with two markers: twenty classes. Nu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from isthmus.data.formats.labels import class_name
-from isthmus.tasks.embedding.rows import Rows
+from isthmus.common.listing import class_name
 
 PALETTE = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
@@ -57,9 +57,13 @@ class Colouring(NamedTuple):
         return self.others and place == MOST_CLASSES
 
 
-def classes_of(rows: Rows) -> tuple[np.ndarray | None, str]:
-    """The class of each row [N], or None and why there is none: no labels, or many numbers."""
-    labels, names = rows.examples.labels, rows.examples.label_names
+def classes_of(labels: torch.Tensor | None, names: Sequence[str] | None) -> tuple[np.ndarray | None, str]:
+    """The class of each row [N], or None and why there is none: no labels, or many numbers.
+
+    Args:
+        labels: of the rows; None for none. Shape: [N], int64.
+        names: of the classes, or None.
+    """
     if labels is None:
         return None, "the rows have no labels"
     if _numbers(labels, names) is not None:
@@ -67,15 +71,17 @@ def classes_of(rows: Rows) -> tuple[np.ndarray | None, str]:
     return labels.numpy(), ""
 
 
-def colouring(rows: Rows, mse: np.ndarray, title: str) -> Colouring:
-    """The colours of rows.
+def colouring(
+    labels: torch.Tensor | None, names: Sequence[str] | None, mse: np.ndarray, title: str
+) -> Colouring:
+    """The colours of rows: of their classes, of labels that are numbers, or else of their errors.
 
     Args:
-        rows: N of them.
-        mse: their errors. Shape: [N].
+        labels: see `classes_of`.
+        names: see there.
+        mse: errors of the rows. Shape: [N].
         title: what the labels are called.
     """
-    labels, names = rows.examples.labels, rows.examples.label_names
     if labels is None:
         return _scale("mse", mse)
     if (numbers := _numbers(labels, names)) is not None:
@@ -101,7 +107,7 @@ def _scale(title: str, values: np.ndarray) -> Colouring:
     )
 
 
-def _numbers(labels: torch.Tensor, names: list[str] | None) -> np.ndarray | None:
+def _numbers(labels: torch.Tensor, names: Sequence[str] | None) -> np.ndarray | None:
     """The labels as numbers, if they are more numbers than there are colours for classes. Shape: [N]."""
     present = labels.unique()
     if len(present) <= MOST_CLASSES:
