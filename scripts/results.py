@@ -83,12 +83,28 @@ def denoising(base: Path, seed: int) -> float:
     return found
 
 
+def tables(base: Path, seed: int) -> float:
+    """Mean area under the ROC curve, each class of each table in turn being the normal one."""
+    from table_scores import OURS, areas, printed
+
+    print(f"  seed {seed}:", flush=True)
+    found = areas(base, seed, trained)
+    printed(found)
+    return float(np.mean(np.concatenate([each[OURS] for each in found.values()])))
+
+
 RESULTS = {
     "one_class": Result(
         "one class of Fashion-MNIST normal, mean AUROC of ten",
         "PCA .905, autoencoder .911, isolation forest .917, one-class SVM .928, GeoTrans .935",
         ".928",
         one_class,
+    ),
+    "tables": Result(
+        "one class of iris, wine, breast_cancer or digits normal, mean AUROC of 18",
+        "with scikit-learn's defaults: see what is printed for each data set",
+        "the best of these",
+        tables,
     ),
     "denoising": Result(
         "Fashion-MNIST with noise of standard deviation 0.5, PSNR in dB",

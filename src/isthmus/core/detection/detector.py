@@ -1,8 +1,11 @@
 """Anomaly scores of a trained autoencoder: how unlike normal examples a reconstruction and a code are.
 
 The combined score is a sum of two: that of the residual, which is large off the manifold that the decoder
-spans, and half that of the code, which is large on it, but far from normal codes. Both are logarithms in
-standard deviations over held-out normal examples, so that they can be added.
+spans, and that of the code, which is large on it, but far from normal codes.
+
+Up to 100 features, both are negative log densities, and so is their sum: of code and residual together. The
+residuals of more features are correlated in a way that is not known. There, both are logarithms in standard
+deviations over held-out normal examples, so that they can be added, and the code counts half.
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ class Detector(nn.Module):
     - mse: the mean squared error.
     - likelihood: the loss of the reconstruction, which is a negative log-likelihood for bce, gaussian, mixed.
     - whitened: the mean squared error, each feature being in the unit of its spread over normal examples.
-    - residual: the Mahalanobis distance of the residual, which also knows how errors go together; above 100
-      features the same as whitened.
+    - residual: the Mahalanobis distance of the residual, which also knows how errors go together, large ones
+      counting by their logarithm; above 100 features the same as whitened.
     - code: the negative log density of the code under the Gaussian mixture of normal codes.
     - combined: see the module; the default.
 
@@ -61,9 +64,13 @@ class Detector(nn.Module):
         """All scores of a batch, by the names in `SCORES`. Shape: [B] each."""
         y = self.residuals.standardised(observed.residuals)
         residual, code = self.residuals.distance(y), self.mixture.energy(observed.codes)
-        logs = log_scores(residual, code, self.origin, observed.codes.shape[1])
+        if self.residuals.is_normal:
+            both = joint_energy(residual, code)
+        else:
+            logs = log_scores(residual, code, self.origin, observed.codes.shape[1])
+            both = combined((logs - self.centre) / self.spread)
         return {
-            "combined": combined((logs - self.centre) / self.spread),
+            "combined": both,
             "mse": observed.mse,
             "likelihood": observed.losses,
             "whitened": y.square().mean(1),
@@ -72,8 +79,13 @@ class Detector(nn.Module):
         }
 
 
+def joint_energy(residual: Tensor, energy: Tensor) -> Tensor:
+    """The combined score up to 100 features, in nats, up to a constant. Shapes: [B], [B] -> [B]."""
+    return residual / 2 + energy
+
+
 def combined(scores: Tensor) -> Tensor:
-    """The combined score; see the module. A good one does not make up for a bad one: they count from -1.
+    """The combined score above that. A good score does not make up for a bad one: they count from -1.
 
     Shape: [B, 2] -> [B].
     """

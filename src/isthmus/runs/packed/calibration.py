@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.core.detection.blur import Blur
-from isthmus.core.detection.detector import Detector, combined, log_scores
+from isthmus.core.detection.detector import Detector, combined, joint_energy, log_scores
 from isthmus.core.detection.mixture import Mixture
 from isthmus.core.detection.observed import Observed
-from isthmus.core.detection.residuals import Residuals
+from isthmus.core.detection.residuals import Residuals, bent
 
 FULL = 100  # features up to which residuals are decorrelated
 PRIOR_ROWS = 10  # held-out rows that the training rows count as, for the spread of residuals
 FLOOR = 1.0  # added to the variance of a feature's residual, as a share of the mean variance
+BEND = 2.0  # of residuals that are decorrelated; see `Residuals`
 SIGMA = 1.0  # pixels, of the blur of images
 LARGEST_SPREAD, LEAST_SPREAD = 1e3, 1e-6
 
@@ -54,7 +55,10 @@ def fit_detector(
     logs = log_scores(scores["residual"], scores["code"], origin, judged.codes.shape[1])
     centre = logs.mean(0)
     spread = logs.std(0, correction=0).clamp(LEAST_SPREAD, LARGEST_SPREAD)
-    scores["combined"] = combined((logs - centre) / spread)
+    if residuals.is_normal:
+        scores["combined"] = joint_energy(scores["residual"], scores["code"])
+    else:
+        scores["combined"] = combined((logs - centre) / spread)
     scores |= {"mse": judged.mse, "likelihood": judged.losses}
     detector = Detector(residuals, mixture, origin=origin, centre=centre, spread=spread)
     return detector, {name: each.sort().values for name, each in scores.items() if len(held_out.codes)}
@@ -80,8 +84,9 @@ def fit_residuals(trained: Tensor, held_out: Tensor, shape: tuple[int, ...]) -> 
         found = (new - mean).square().mean(0)
         variance = (len(new) * found + PRIOR_ROWS * variance) / (len(new) + PRIOR_ROWS)
     std = (variance + FLOOR * variance.mean() + 1e-20).sqrt()
-    whitening = torch.from_numpy(_whitening(((both - mean) / std).numpy()))
-    return Residuals(shape, sigma=torch.tensor(sigma), mean=mean, std=std, whitening=whitening)
+    whitening = torch.from_numpy(_whitening(bent((both - mean) / std, BEND).numpy()))
+    bend = torch.tensor(BEND if whitening.shape[1] else 0.0)
+    return Residuals(shape, sigma=torch.tensor(sigma), mean=mean, std=std, whitening=whitening, bend=bend)
 
 
 def _whitening(y: np.ndarray) -> np.ndarray:
