@@ -24,18 +24,16 @@ from isthmus.data.examples import locate
 from isthmus.data.formats.table_file import BATCH
 from isthmus.data.memory import check_room
 from isthmus.data.source import PARTS, Grouping, Source
-from isthmus.data.tables.fitting import Settings
-from isthmus.data.tables.kinds import Rules
 from isthmus.data.tables.opening import as_bad_input
 from isthmus.data.tables.record import Record
 from isthmus.data.tables.selection import check_roles
 from isthmus.data.tables.table_source import TableSource
+from isthmus.data.tables.treatment import Treatment
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-MOST_CATEGORIES = 50  # of a column of text
 ADOPTED = (
     *("shape", "value_range", "fingerprint", "reading", "values", "labels", "label_names", "ids", "spans"),
 )
@@ -98,16 +96,13 @@ class HuggingFace(Source):
                 roles={"label": label},
                 columns=columns,
                 drop=drop,
-                rules=Rules.of(
+                treatment=Treatment.of(
+                    missing=missing,
                     categorical=categorical,
-                    most_categories=MOST_CATEGORIES,
-                    dates="drop",
-                    date_format=None,
+                    scaling=scaling,
                     chosen=columns is not None,
                     prune=prune,
                 ),
-                settings=Settings.of(missing=missing, scaling=scaling, clip=None),
-                unseen="zero",
                 in_memory=in_memory,
                 known=Record.of(prepared),
             )

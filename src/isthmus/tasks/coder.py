@@ -69,7 +69,7 @@ class Coder:
     def encode(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Codes of examples; of a distribution, its mean. Shape: [N, D], float32.
 
-        A tensor for a tensor, a NumPy array for everything else.
+        NaN for incomplete rows; see the class. A tensor for a tensor, a NumPy array for everything else.
 
         Args:
             x: examples; see the class.
@@ -206,6 +206,16 @@ class Coder:
     @torch.inference_mode()
     def _decoded(self, z: Tensor) -> Tensor:
         return self._engine.autoencoder.decode(z).float()
+
+    def _codes_of(self, key: str, x: Any) -> Tensor:
+        """Codes of examples, each of which must have one. Shape: [N, D]."""
+        examples = self._engine.examples(x)
+        if examples.incomplete is not None:
+            row = int(examples.incomplete.nonzero()[0])
+            raise BadInput(
+                key, f"row {row}", "has a missing cell, and so no code; fill it in, or leave it out"
+            )
+        return self._codes(self.encode(examples))
 
     def _codes(self, z: Any) -> Tensor:
         """Checked codes on the CPU. Shape: [N, D]."""

@@ -31,7 +31,9 @@ class TrainedModel(Coder):
     - a table of pandas, pyarrow or polars, whose columns are found by name,
     - a list of paths of images, or the path of a file (.csv, .parquet, .npy, ...) or of a folder of images.
 
-    They are prepared as in training. What comes back is of the same kind, layout and unit.
+    They are prepared as in training. What comes back is of the same kind, layout and unit. A row of a table
+    with a missing cell has no result, which is NaN, unless training filled in missing cells
+    (data.missing=mean, median or indicator): then they are filled in alike.
 
     Attributes:
         shape: of one example: (C, H, W) for images, (F,) for features.
@@ -178,7 +180,7 @@ class TrainedModel(Coder):
             Shape: [N, steps, ...]; of a table, N * steps rows.
         """
         check_int("steps", steps, least=2)
-        ends = [self._codes(self.encode(x)) for x in (start, end)]
+        ends = [self._codes_of(name, x) for name, x in (("start", start), ("end", end))]
         if len(ends[0]) != len(ends[1]):
             raise BadInput("end", f"{len(ends[1])} examples", f"must be as many as in start: {len(ends[0])}")
         return self.interpolate_codes(*ends, steps=steps)
@@ -225,7 +227,7 @@ class TrainedModel(Coder):
         for dim in chosen:
             if check_int("dims", dim, least=0) >= self.latent_dim:
                 raise BadInput("dims", dim, f"must be below {self.latent_dim}, the size of a code")
-        centre = mean if x is None else self._codes(self.encode(x))[0].float()
+        centre = mean if x is None else self._codes_of("x", x)[0].float()
         codes = paths.traversals(centre, chosen, mean - span * std, mean + span * std, steps)
         return self._grid(codes)
 

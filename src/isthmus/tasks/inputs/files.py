@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from isthmus.common.errors import BadInput
 from isthmus.data.arrays import as_bad_input, open_arrays
 from isthmus.data.encoded_images import EncodedImages
@@ -20,10 +18,11 @@ from isthmus.data.images import SUFFIXES, Images
 from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
 from isthmus.data.memory import check_room
 from isthmus.data.source import Source
+from isthmus.data.tables.treatment import for_new_rows
 from isthmus.runs.config.parts import part
 from isthmus.tasks.inputs.arrays import ArrayExamples
 from isthmus.tasks.inputs.examples import Accepted, Examples
-from isthmus.tasks.inputs.sources import SourceExamples
+from isthmus.tasks.inputs.sources import SourceExamples, TableExamples
 from isthmus.tasks.inputs.tables import decoded
 
 ARRAYS = (".npy", ".npz")
@@ -47,7 +46,7 @@ def file_examples(path: str, accepted: Accepted, *, options: Mapping[str, Any] |
         raise BadInput("DATA", path, "there is no such file or folder")
     if accepted.record is not None:
         restore = partial(decoded, accepted.record.preparation)
-        return SourceExamples(_table(path, accepted, given), accepted, restore=restore)
+        return TableExamples(_table(path, accepted, given), accepted, restore=restore)
     if place.suffix.lower() in ARRAYS:
         return _array(path, accepted, given)
     if accepted.is_image:
@@ -126,14 +125,13 @@ def _array(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Examples:
 
 
 def _table(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Source:
+    """The table in a file, read by the keys of training, which those given replace."""
     assert accepted.record is not None
     others = (*REQUIRED_KEYS, *OPTIONAL_KEYS, *OF_THE_SPLIT)
-    own = {key: value for key, value in accepted.data.items() if key not in others}
+    own = {key: value for key, value in for_new_rows(accepted.data).items() if key not in others}
     for key, value in given.items():
         before = own.get(key)
         if isinstance(before, dict) and isinstance(value, dict):  # such as data.csv
             value = {**before, **value}
         own[key] = value
-    source: Source = part("data", {**own, "path": path}, Source, prepared=accepted.record.plain())
-    source.scaling(torch.arange(len(source)))
-    return source
+    return part("data", {**own, "path": path}, Source, prepared=accepted.record.plain())

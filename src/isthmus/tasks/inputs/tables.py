@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import first_line
 from isthmus.data.formats.table_file import HeldTable
-from isthmus.data.tables.fitting import Settings
-from isthmus.data.tables.kinds import Rules, kind_of
+from isthmus.data.tables.kinds import kind_of
 from isthmus.data.tables.preparation import Kind, Preparation
 from isthmus.data.tables.table_source import TableSource
+from isthmus.data.tables.treatment import Treatment, for_new_rows
 from isthmus.tasks.inputs.examples import Accepted, Examples
-from isthmus.tasks.inputs.sources import SourceExamples
+from isthmus.tasks.inputs.sources import TableExamples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,35 +45,19 @@ def table_examples(x: Any, accepted: Accepted) -> Examples:
     given = is_table(x)
     table = as_arrow(x) if given else _named(x, record.preparation)
     keys = accepted.data
-    if keys.get("date_format") is None:
-        table = _with_dates(table, record.preparation)
-    roles = {key: keys.get(key) for key in ("label", "id")}
+    table = _with_text_read(table, record.preparation, dates=keys.get("date_format") is None)
     source = TableSource(
         HeldTable(table),
         path="x",
         content=hashlib.sha256(),
         how={},
-        roles=roles,
+        roles={key: keys.get(key) for key in ("label", "id")},
         columns=None,
         drop=(),
-        rules=Rules.of(
-            categorical=keys.get("categorical", "onehot"),
-            most_categories=keys.get("max_categories", 50),
-            dates=keys.get("dates", "drop"),
-            date_format=keys.get("date_format"),
-            chosen=True,
-            prune=False,
-        ),
-        settings=Settings.of(
-            missing=keys.get("missing", "refuse"),
-            scaling=keys.get("scaling", "standardize"),
-            clip=keys.get("clip"),
-        ),
-        unseen=keys.get("unseen", "zero"),
+        treatment=Treatment.of_run(for_new_rows(keys)),
         in_memory=True,
         known=record,
     )
-    source.scaling(torch.arange(len(source)))
 
     def restore(stored: Tensor) -> Any:
         made = decoded(record.preparation, stored)
@@ -82,7 +65,7 @@ def table_examples(x: Any, accepted: Accepted) -> Examples:
             return _columns(made)
         return made.to_pandas().set_index(x.index) if hasattr(x, "iloc") else made
 
-    return SourceExamples(source, accepted, restore=restore)
+    return TableExamples(source, accepted, restore=restore)
 
 
 def as_arrow(x: Any) -> pa.Table:
@@ -103,27 +86,45 @@ def as_arrow(x: Any) -> pa.Table:
 
 
 def decoded(preparation: Preparation, stored: Tensor) -> pa.Table:
-    """Unscaled features as a table with the columns of training. Shape: [N, F]."""
+    """Unscaled features as a table with the columns of training; rows with a NaN are empty. Shape: [N, F]."""
     import pyarrow as pa
 
     kinds = {column.name: column.kind for column in preparation.columns}
     columns = {}
-    for name, cells in preparation.decode(stored.double().numpy()).items():
+    absent = stored.isnan().any(1).numpy()
+    mask = absent if absent.any() else None
+    for name, cells in preparation.decode(stored.double().nan_to_num(0.0).numpy()).items():
         if kinds[name] is Kind.DATE:
             cells = np.rint(cells.astype(np.float64) * DAY).astype("datetime64[ms]")
-        columns[name] = pa.array(cells)
+        columns[name] = pa.array(cells, mask=mask)
     return pa.table(columns)
 
 
-def _with_dates(table: pa.Table, preparation: Preparation) -> pa.Table:
-    """The table with text in ISO 8601 as dates, as files are read, in columns that were dates in training."""
-    import pyarrow as pa
+def _with_text_read(table: pa.Table, preparation: Preparation, *, dates: bool) -> pa.Table:
+    """The table with the text of columns that were numbers, true/false or dates in training read as such, as
+    that of files is.
 
-    names = {column.name for column in preparation.columns if column.kind is Kind.DATE}
-    for at, field in enumerate(table.schema):
-        if field.name in names and kind_of(field.type) is Kind.CATEGORY:
-            with suppress(pa.ArrowInvalid):  # no dates: refused with the other columns of a wrong type
-                table = table.set_column(at, field.name, table.column(at).cast(pa.timestamp("us")))
+    Args:
+        table: as given.
+        preparation: of the run.
+        dates: whether dates are in ISO 8601; others are read later.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    types = {Kind.NUMBER: pa.float64(), Kind.BOOLEAN: pa.bool_()}
+    types |= {Kind.DATE: pa.timestamp("us")} if dates else {}
+    for column in preparation.columns:
+        at = table.schema.get_field_index(column.name)
+        if at < 0 or column.kind not in types or kind_of(table.schema.field(at).type) is not Kind.CATEGORY:
+            continue
+        text = compute.utf8_trim_whitespace(table.column(at).cast(pa.string()))
+        text = compute.if_else(compute.equal(text, ""), pa.scalar(None, pa.string()), text)
+        try:
+            table = table.set_column(at, column.name, text.cast(types[column.kind]))
+        except pa.ArrowInvalid as error:
+            fix = f"has text, and the run was trained on a {column.kind} ({first_line(error)})"
+            raise BadInput("x", column.name, fix) from error
     return table
 
 
