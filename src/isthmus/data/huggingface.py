@@ -39,6 +39,11 @@ ADOPTED = (
 )
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` made a folder."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
 class HuggingFace(Source):
     """Images, if the data set has a column of them; or else the rows of a table.
 
@@ -78,6 +83,8 @@ class HuggingFace(Source):
         parts = _open(path, name)
         rows = _Rows(list(parts.values()))
         features = next(iter(parts.values())).features
+        if prepared is not None and label not in rows.names:
+            label = None  # new data need no labels
         check_roles(rows.names, str(path), {"label": label})
         label = label or _only(features, "ClassLabel")
         image = _only(features, "Image")
@@ -215,8 +222,7 @@ def _open(path: str | None, name: str | None) -> dict[str, datasets.Dataset]:
     place = locate(str(path))
     here = place.exists()
     try:
-        saved = (place / "dataset_dict.json").is_file() or (place / "state.json").is_file()
-        opened = datasets.load_from_disk if saved else partial(datasets.load_dataset, name=name)
+        opened = datasets.load_from_disk if is_saved(place) else partial(datasets.load_dataset, name=name)
         found = opened(str(place if here else path))
     except Exception as error:  # the package and what it downloads with raise many
         fix = "cannot be opened" if here else "there is no such folder, and it cannot be opened from the Hub"

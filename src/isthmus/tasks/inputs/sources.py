@@ -21,6 +21,9 @@ class SourceExamples(Examples):
         accepted: by the model.
         rows: of the source, in this order; None for all. Shape: [N].
         restore: converts stored values to what `restored` returns; None to return them as an array.
+
+    Raises:
+        BadInput: the data have another shape.
     """
 
     def __init__(
@@ -31,6 +34,9 @@ class SourceExamples(Examples):
         rows: Tensor | None = None,
         restore: Callable[[Tensor], Any] | None = None,
     ) -> None:
+        if source.shape != accepted.shape:
+            fix = f"the model was trained on {list(accepted.shape)}"
+            raise BadInput("DATA", f"examples of shape {list(source.shape)}", fix)
         self.source, self.accepted, self.shape = source, accepted, accepted.shape
         self.rows: Tensor = torch.arange(len(source)) if rows is None else rows
         self._restore = restore or Tensor.numpy
