@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-
 TINY = 1e-20  # a weight that changes no float32 sum; subnormal numbers would take ten times the time
 
 
