@@ -16,6 +16,7 @@ import sys
 import ablation
 import encoding_speed
 import memory
+import scoring
 import startup
 import steps
 import streaming
@@ -33,6 +34,7 @@ from isthmus.data.fashion_mnist import FashionMNIST
 
 OTHERS = {
     "encoding": encoding_speed,
+    "scoring": scoring,
     "streaming": streaming,
     "memory": memory,
     "startup": startup,

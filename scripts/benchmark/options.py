@@ -12,7 +12,7 @@ from cases import CASES
 from contestants.ablated import COMPONENTS
 from registry import CONTESTANTS
 
-PARTS = (*CASES, "encoding", "streaming", "memory", "startup", "ablation", "steps")
+PARTS = (*CASES, "encoding", "scoring", "streaming", "memory", "startup", "ablation", "steps")
 
 
 def parse() -> argparse.Namespace:

@@ -92,7 +92,7 @@ REFUSED = {
     "key": (["new.csv", "latent.dim=3"], "is no key of the data"),
     "unknown": (["new.csv", "data.nonsense=3"], "there is no such key"),
     "columns": (["other.csv"], "the run was trained on it"),
-    "missing": (["holes.csv"], "missing"),
+    "missing": (["holes.csv", "data.missing=refuse"], "1 cell is missing: 'size' in row 2"),
 }
 
 

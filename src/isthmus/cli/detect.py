@@ -104,6 +104,8 @@ def _say(found: Found, score: str) -> None:
         f"{found.outliers:,} of {found.rows:,} rows are anomalies: {score} score above "
         f"{number(found.threshold)}, which {found.rate:.2%} of normal rows exceed"
     )
+    if found.incomplete:
+        print(f"  {found.incomplete:,} more rows have missing cells: they are listed without a score")
     low, high = found.rate_interval
     print(
         f"  set on {found.held_out:,} validation rows, so the rate is between {low:.2%} and {high:.2%} (95%)"

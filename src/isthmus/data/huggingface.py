@@ -24,21 +24,24 @@ from isthmus.data.examples import locate
 from isthmus.data.formats.table_file import BATCH
 from isthmus.data.memory import check_room
 from isthmus.data.source import PARTS, Grouping, Source
-from isthmus.data.tables.fitting import Settings
-from isthmus.data.tables.kinds import Rules
 from isthmus.data.tables.opening import as_bad_input
 from isthmus.data.tables.record import Record
 from isthmus.data.tables.selection import check_roles
 from isthmus.data.tables.table_source import TableSource
+from isthmus.data.tables.treatment import Treatment
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-MOST_CATEGORIES = 50  # of a column of text
 ADOPTED = (
     *("shape", "value_range", "fingerprint", "reading", "values", "labels", "label_names", "ids", "spans"),
 )
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` made a folder."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 class HuggingFace(Source):
@@ -80,6 +83,8 @@ class HuggingFace(Source):
         parts = _open(path, name)
         rows = _Rows(list(parts.values()))
         features = next(iter(parts.values())).features
+        if prepared is not None and label not in rows.names:
+            label = None  # new data need no labels
         check_roles(rows.names, str(path), {"label": label})
         label = label or _only(features, "ClassLabel")
         image = _only(features, "Image")
@@ -98,16 +103,13 @@ class HuggingFace(Source):
                 roles={"label": label},
                 columns=columns,
                 drop=drop,
-                rules=Rules.of(
+                treatment=Treatment.of(
+                    missing=missing,
                     categorical=categorical,
-                    most_categories=MOST_CATEGORIES,
-                    dates="drop",
-                    date_format=None,
+                    scaling=scaling,
                     chosen=columns is not None,
                     prune=prune,
                 ),
-                settings=Settings.of(missing=missing, scaling=scaling, clip=None),
-                unseen="zero",
                 in_memory=in_memory,
                 known=Record.of(prepared),
             )
@@ -220,8 +222,7 @@ def _open(path: str | None, name: str | None) -> dict[str, datasets.Dataset]:
     place = locate(str(path))
     here = place.exists()
     try:
-        saved = (place / "dataset_dict.json").is_file() or (place / "state.json").is_file()
-        opened = datasets.load_from_disk if saved else partial(datasets.load_dataset, name=name)
+        opened = datasets.load_from_disk if is_saved(place) else partial(datasets.load_dataset, name=name)
         found = opened(str(place if here else path))
     except Exception as error:  # the package and what it downloads with raise many
         fix = "cannot be opened" if here else "there is no such folder, and it cannot be opened from the Hub"

@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.common.errors import BadInput, one_of
+from isthmus.common.errors import BadInput
 from isthmus.data.formats.csv.options import CSVOptions
 from isthmus.data.source import PARTS
-from isthmus.data.tables.fitting import Settings
-from isthmus.data.tables.kinds import Rules
 from isthmus.data.tables.opening import Opening, Tables, described, files_of
 from isthmus.data.tables.preparation import Kind
 from isthmus.data.tables.record import Record
 from isthmus.data.tables.table_source import TableSource
+from isthmus.data.tables.treatment import Treatment
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -100,12 +99,15 @@ class Table(TableSource):
             raise BadInput(
                 "path", path, "give data.path=FILE.csv (or .parquet, or example:breast_cancer.csv)"
             )
-        settings = Settings.of(missing=missing, scaling=scaling, clip=clip)
-        rules = Rules.of(
+        treatment = Treatment.of(
+            missing=missing,
             categorical=categorical,
-            most_categories=max_categories,
+            max_categories=max_categories,
+            unseen=unseen,
             dates=dates,
             date_format=date_format,
+            scaling=scaling,
+            clip=clip,
             chosen=columns is not None,
             prune=prune,
         )
@@ -144,9 +146,7 @@ class Table(TableSource):
                 },
                 columns=columns,
                 drop=drop,
-                rules=rules,
-                settings=settings,
-                unseen=one_of("unseen", unseen, ("zero", "refuse")),
+                treatment=treatment,
                 in_memory=in_memory,
                 known=known,
                 marks=opening.usual,

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.common.errors import BadInput, check_float
+from isthmus.common.errors import BadInput, check_float, check_int
 from isthmus.core.denoising.tiles import in_tiles
 from isthmus.core.detection.observed import observe
 from isthmus.runs.packed.opening import OpenedModel
 from isthmus.tasks.engine import BATCH_BYTES, Engine, Function
+from isthmus.tasks.inputs.arrays import as_array
 from isthmus.tasks.inputs.examples import Accepted, Examples
 from isthmus.tasks.inputs.sources import SourceExamples
 
@@ -69,7 +70,7 @@ class Coder:
     def encode(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Codes of examples; of a distribution, its mean. Shape: [N, D], float32.
 
-        A tensor for a tensor, a NumPy array for everything else.
+        NaN for incomplete rows; see the class. A tensor for a tensor, a NumPy array for everything else.
 
         Args:
             x: examples; see the class.
@@ -98,7 +99,7 @@ class Coder:
         for a tensor.
         """
         codes = self._codes(z)
-        step = batch_size or self._engine.batch_size
+        step = self._engine.batch_size if batch_size is None else check_int("batch_size", batch_size)
         made = torch.cat([self._decoded(part.to(self.device)).cpu() for part in codes.split(step)])
         return self.given_back(made, like=z)
 
@@ -195,7 +196,7 @@ class Coder:
 
         # of large images few are in memory together
         most = max(1, BATCH_BYTES // (4 * math.prod(examples.shape)))
-        return compute, batch_size or min(most, self._engine.batch_size)
+        return compute, min(most, self._engine.batch_size) if batch_size is None else batch_size
 
     def _code(self, x: Tensor) -> dict[str, Tensor]:
         return {"z": self._engine.autoencoder.encode(x).z}
@@ -207,13 +208,22 @@ class Coder:
     def _decoded(self, z: Tensor) -> Tensor:
         return self._engine.autoencoder.decode(z).float()
 
+    def _codes_of(self, key: str, x: Any) -> Tensor:
+        """Codes of examples, each of which must have one. Shape: [N, D]."""
+        examples = self._engine.examples(x)
+        if examples.incomplete is not None:
+            row = int(examples.incomplete.nonzero()[0])
+            raise BadInput(
+                key, f"row {row}", "has a missing cell, and so no code; fill it in, or leave it out"
+            )
+        return self._codes(self.encode(examples))
+
     def _codes(self, z: Any) -> Tensor:
         """Checked codes on the CPU. Shape: [N, D]."""
-        try:
-            codes = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z)
-            codes = codes.detach().cpu().to(self._engine.dtype)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise BadInput("z", type(z).__name__, f"must be an array of numbers ({error})") from error
+        array = as_array("z", z)
+        if array.dtype.kind not in "biuf":
+            raise BadInput("z", f"values of type {array.dtype}", "must be real numbers")
+        codes = torch.from_numpy(np.array(array, np.float64)).to(self._engine.dtype)
         if codes.ndim != 2 or codes.shape[1] != self.latent_dim or not len(codes):
             raise BadInput("z", f"shape {list(codes.shape)}", f"must be [N, {self.latent_dim}]")
         if not bool(codes.isfinite().all()):

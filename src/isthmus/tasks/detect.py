@@ -26,7 +26,8 @@ class Found(NamedTuple):
     """What `detect` found.
 
     Attributes:
-        rows: number of rows.
+        rows: number of rows that have a score.
+        incomplete: number of rows with a missing cell that have none; see `Examples`.
         outliers: number of rows above the threshold.
         threshold: of the score.
         rate: of false alarms, that the threshold was set for.
@@ -41,6 +42,7 @@ class Found(NamedTuple):
     """
 
     rows: int
+    incomplete: int
     outliers: int
     threshold: float
     rate: float
@@ -68,8 +70,9 @@ def detect(
 
     Columns: ``row`` (in the file, from 0), ``name`` (id or file, if the data have them), ``label``
     (likewise), ``score``, ``p_value``, ``outlier``, and ``cause_1``, ``share_1`` to ``cause_3``, ``share_3``:
-    the features whose squared standardised residuals are largest, and their shares in the sum. The picture
-    has the histogram of the scores and, with labels, the ROC and precision-recall curves.
+    the features whose squared standardised residuals are largest, and their shares in the sum. Rows with a
+    missing cell that the model does not know what to do with are empty from ``score`` on. The picture has the
+    histogram of the scores and, with labels, the ROC and precision-recall curves.
 
     Args:
         model: the trained model.
@@ -101,18 +104,21 @@ def detect(
     ranked = rankings(examples, scores, known)
     held_out = model.held_out_scores(score)
     groups = {"validation rows": held_out}
+    scored = ~np.isnan(scores)
     above, false_alarms, hits = scores > limit, (0, 0), (0, 0)
     if known:
-        own = normal_rows(examples, known)
-        false_alarms, hits = ((int(above[each].sum()), int(each.sum())) for each in (own, ~own))
-        groups |= {"normal": scores[own], "others": scores[~own]}
+        normals = normal_rows(examples, known)
+        own, others = scored & normals, scored & ~normals
+        false_alarms, hits = ((int(above[each].sum()), int(each.sum())) for each in (own, others))
+        groups |= {"normal": scores[own], "others": scores[others]}
     else:
-        groups["scored rows"] = scores
+        groups["scored rows"] = scores[scored]
     figure = draw_scores(
         output.with_suffix(".png"), groups, ranked, threshold=limit, score=score, title=title
     )
     return Found(
-        len(scores),
+        int(scored.sum()),
+        int((~scored).sum()),
         int(above.sum()),
         limit,
         rate,
@@ -132,15 +138,20 @@ def _table(examples: Examples, start: int, part: Judged, limit: float, features:
     import pyarrow as pa
 
     score, share = part.score, part.share.flatten(1)
+    absent = np.isnan(score)
+
+    def cells(values: np.ndarray) -> pa.Array:
+        return pa.array(values, mask=absent)
+
     own = slice(start, start + len(score))
     columns: dict[str, Any] = {"row": examples.row_numbers(own)}
     if examples.names is not None:
         columns["name"] = [str(examples.names[row]) for row in range(own.start, own.stop)]
     if examples.labels is not None:
         columns["label"] = label_column(examples.labels[own], examples.label_names)
-    columns |= {"score": score, "p_value": part.p_value, "outlier": score > limit}
+    columns |= {"score": cells(score), "p_value": cells(part.p_value), "outlier": cells(score > limit)}
     largest = share.topk(min(CAUSES, share.shape[1]), dim=1)
     for place in range(largest.values.shape[1]):
-        columns[f"cause_{place + 1}"] = features.take(pa.array(largest.indices[:, place].numpy()))
-        columns[f"share_{place + 1}"] = largest.values[:, place].numpy()
+        columns[f"cause_{place + 1}"] = features.take(cells(largest.indices[:, place].numpy()))
+        columns[f"share_{place + 1}"] = cells(largest.values[:, place].numpy())
     return pa.table(columns)

@@ -21,10 +21,11 @@ class Detection:
     """The result of `TrainedModel.detect`.
 
     Attributes:
-        score: larger is more anomalous. Shape: [N].
+        score: larger is more anomalous; NaN for rows with a missing cell that the model does not know what to
+            do with. Shape: [N].
         p_value: share of normal examples that have such a score or a larger one, as estimated from held-out
-            ones. Shape: [N].
-        outlier: whether the score is above the threshold. Shape: [N], bool.
+            ones; NaN like the score. Shape: [N].
+        outlier: whether the score is above the threshold; False where there is none. Shape: [N], bool.
         threshold: see `core.detection.detector.threshold`.
         false_alarm_rate: that the threshold was set for.
     """
@@ -36,8 +37,10 @@ class Detection:
     false_alarm_rate: float
 
     def _repr_html_(self) -> str:
-        count, total = int(self.outlier.sum()), len(self.outlier)
-        return f"{count:,} of {total:,} examples are outliers (false alarm rate {self.false_alarm_rate:g})"
+        count, scored = int(self.outlier.sum()), int((~np.isnan(self.score)).sum())
+        said = f"{count:,} of {scored:,} examples are outliers (false alarm rate {self.false_alarm_rate:g})"
+        absent = len(self.score) - scored
+        return said + (f"; {absent:,} have missing cells and no score" if absent else "")
 
 
 class Judged(NamedTuple):
@@ -55,9 +58,13 @@ class Judged(NamedTuple):
 
 
 def p_values(scores: Tensor, held_out: Tensor) -> np.ndarray:
-    """(1 + number of held-out scores that are as large) / (N + 1). Shapes: [B], [N] sorted -> [B]."""
+    """(1 + number of held-out scores that are as large) / (N + 1); NaN for NaN.
+
+    Shapes: [B], [N] sorted -> [B].
+    """
     below = torch.searchsorted(held_out, scores.contiguous(), right=False)
-    return ((1 + len(held_out) - below).double() / (1 + len(held_out))).numpy()
+    found = (1 + len(held_out) - below).double() / (1 + len(held_out))
+    return found.where(~scores.isnan(), math.nan).numpy()
 
 
 def threshold_for(held_out: Tensor, rate: float | None) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -47,8 +49,14 @@ class Engine:
         return self.opened.autoencoder
 
     def examples(self, x: Any, *, noisy: bool = False) -> Examples:
-        """See `examples_of`, and `Accepted` for `noisy`."""
-        return x if isinstance(x, Examples) else examples_of(x, self.accepted._replace(noisy=noisy))
+        """See `examples_of`, and `Accepted` for `noisy`. Warns of rows that have no result."""
+        if isinstance(x, Examples):
+            return x
+        examples = examples_of(x, self.accepted._replace(noisy=noisy))
+        if examples.incomplete is not None:
+            said = "; ".join(text for kind, text in examples.remarks if kind == "missing")
+            warnings.warn(f"missing cells: {said}", stacklevel=3)
+        return examples
 
     def as_given(self, x: Tensor) -> Any:
         """Values of the model [N, ...] as a user has them: a table of pyarrow, or an array.
@@ -70,7 +78,7 @@ class Engine:
     def streamed(
         self, examples: Examples, function: Function, size: int | None = None
     ) -> Iterator[dict[str, Tensor]]:
-        """The results of `function` for each batch in order, on the CPU.
+        """The results of `function` for each batch in order, on the CPU; NaN for incomplete rows.
 
         Args:
             examples: N of them.
@@ -84,9 +92,15 @@ class Engine:
             return examples.take(start, start + step)
 
         with torch.inference_mode():
-            for batch in prefetch(starts, read, size=lambda start: 1, most=AHEAD, room=AHEAD):
+            batches = prefetch(starts, read, size=lambda start: 1, most=AHEAD, room=AHEAD)
+            for start, batch in zip(starts, batches, strict=True):
                 found = function(batch.to(self.device, self.dtype, non_blocking=True))
-                yield {name: each.float().cpu() for name, each in found.items()}
+                found = {name: each.float().cpu() for name, each in found.items()}
+                if examples.incomplete is not None:
+                    absent = examples.incomplete[start : start + step]
+                    for each in found.values():
+                        each[absent] = math.nan
+                yield found
 
     def gathered(self, examples: Examples, function: Function, size: int | None = None) -> dict[str, Tensor]:
         """The results of `streamed` in one. Shapes: [N, ...]."""

@@ -82,7 +82,7 @@ def rankings(examples: Examples, scores: np.ndarray, normal: Sequence[str]) -> l
 
     Args:
         examples: whose labels say what each is.
-        scores: Shape: [N].
+        scores: NaN for rows that are not ranked. Shape: [N].
         normal: from `normal_classes`.
     """
     present = class_names(examples)
@@ -91,8 +91,12 @@ def rankings(examples: Examples, scores: np.ndarray, normal: Sequence[str]) -> l
     if normal:
         others = [name for name in present if name not in normal]
         phrase = others[0] if len(others) == 1 else f"all but {', '.join(normal)}"
-        return [_ranking(phrase, ~normal_rows(examples, normal), scores)]
-    return [_ranking(name, normal_rows(examples, [name]), scores) for name in present]
+        anomalies = {phrase: ~normal_rows(examples, normal)}
+    else:
+        anomalies = {name: normal_rows(examples, [name]) for name in present}
+    scored = ~np.isnan(scores)
+    every = [(name, rows[scored]) for name, rows in anomalies.items()]
+    return [_ranking(name, rows, scores[scored]) for name, rows in every if rows.any() and not rows.all()]
 
 
 def _ranking(anomalies: str, positive: np.ndarray, scores: np.ndarray) -> Ranking:

@@ -28,10 +28,12 @@ class TrainedModel(Coder):
 
     - a NumPy array or a tensor: features [N, F]; images [N, C, H, W], [N, H, W, C] or, if they are grey,
       [N, H, W]. Whole numbers are pixels as stored (0 to 255), decimal numbers are pixels in [0, 1].
-    - a table of pandas, pyarrow or polars, whose columns are found by name,
+    - a table of pandas, pyarrow or polars, a dict of columns or a list of dicts: columns are found by name,
     - a list of paths of images, or the path of a file (.csv, .parquet, .npy, ...) or of a folder of images.
 
-    They are prepared as in training. What comes back is of the same kind, layout and unit.
+    They are prepared as in training. What comes back is of the same kind, layout and unit. A row of a table
+    with a missing cell has no result, which is NaN, unless training filled in missing cells
+    (data.missing=mean, median or indicator): then they are filled in alike.
 
     Attributes:
         shape: of one example: (C, H, W) for images, (F,) for features.
@@ -178,7 +180,7 @@ class TrainedModel(Coder):
             Shape: [N, steps, ...]; of a table, N * steps rows.
         """
         check_int("steps", steps, least=2)
-        ends = [self._codes(self.encode(x)) for x in (start, end)]
+        ends = [self._codes_of(name, x) for name, x in (("start", start), ("end", end))]
         if len(ends[0]) != len(ends[1]):
             raise BadInput("end", f"{len(ends[1])} examples", f"must be as many as in start: {len(ends[0])}")
         return self.interpolate_codes(*ends, steps=steps)
@@ -221,12 +223,18 @@ class TrainedModel(Coder):
         mean, std = self._engine.code_statistics
         check_int("steps", steps)
         check_float("span", span, above=0.0)
-        chosen = std.argsort(descending=True)[:10].sort().values.tolist() if dims is None else list(dims)
+        if dims is None:
+            dims = std.argsort(descending=True)[:10].sort().values.tolist()
+        if isinstance(dims, str) or not isinstance(dims, Sequence | np.ndarray) or not len(dims):
+            raise BadInput("dims", dims, "must be a list of coordinates, such as [0, 1]")
+        chosen = list(dims)
         for dim in chosen:
             if check_int("dims", dim, least=0) >= self.latent_dim:
                 raise BadInput("dims", dim, f"must be below {self.latent_dim}, the size of a code")
-        centre = mean if x is None else self._codes(self.encode(x))[0].float()
-        codes = paths.traversals(centre, chosen, mean - span * std, mean + span * std, steps)
+        codes = mean[None] if x is None else self._codes_of("x", x).float()
+        if len(codes) > 1:
+            raise BadInput("x", f"{len(codes)} examples", "must be one, whose code is the centre: x[:1]")
+        codes = paths.traversals(codes[0], chosen, mean - span * std, mean + span * std, steps)
         return self._grid(codes)
 
     def export(

@@ -144,7 +144,8 @@ class NumberReader:
             self._whole = bool((present == np.rint(present)).all())
         if self._counts:
             before = present[:1] - 1 if self._last is None else np.array([self._last])
-            self._counts = bool((np.diff(present, prepend=before) == 1).all())
+            with np.errstate(invalid="ignore"):  # infinite cells are refused later
+                self._counts = bool((np.diff(present, prepend=before) == 1).all())
             self._last = float(present[-1])
 
 

@@ -110,7 +110,7 @@ def read(
             store.put(start, place[name], readers[name].add(start, cells))
     infinite = [f"{name!r} in {each.infinite}" for name, each in readers.items() if each.infinite.count]
     if infinite:
-        fix = "correct them, or leave the columns out with data.drop"
+        fix = "correct them" if known else "correct them, or leave the columns out with data.drop"
         raise BadInput("path", "", f"infinite or beyond float32: {some(infinite, '; ')}; {fix}")
     useless: dict[str, str] = {}
     if not known:

@@ -19,7 +19,7 @@ from isthmus.data.formats.labels import column_classes
 from isthmus.data.formats.table_file import TableFile
 from isthmus.data.memory import ROW, NoRoom, check_room, fits_in_memory, take_rows
 from isthmus.data.source import PARTS, UNBOUNDED, Grouping, Reading, Source, unscaled_note
-from isthmus.data.tables.fitting import Settings, fit, fit_scaling, robust
+from isthmus.data.tables.fitting import fit, fit_scaling, robust
 from isthmus.data.tables.kinds import Rules, columns_of
 from isthmus.data.tables.opening import as_bad_input
 from isthmus.data.tables.other_columns import (
@@ -34,6 +34,7 @@ from isthmus.data.tables.reading import BLOCK, Cells, read
 from isthmus.data.tables.record import Record
 from isthmus.data.tables.selection import check_roles, choose, override
 from isthmus.data.tables.store import FileStore, MemoryStore, new_path, writing
+from isthmus.data.tables.treatment import Treatment
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -43,6 +44,10 @@ TREATED = {
     "mean": "filled in with the mean",
     "median": "filled in with the median",
     "indicator": "filled in with the mean, and a feature says so",
+}
+TREATED_ANEW = {  # of a table that is read for a trained model
+    **dict.fromkeys(TREATED, "filled in as in training"),
+    "drop": "these rows have no result; data.missing=mean fills them in as in training",
 }
 SAMPLE = 1 << 18  # training rows that a table in a file is fitted to
 MOST_SAID = 8  # lines about columns that are left out
@@ -63,10 +68,8 @@ class TableSource(Source):
         roles: the columns that are no features, by key: label, id, split_column, group_column, time_column.
         columns: see `table.Table`.
         drop: see there.
-        rules: which columns may be features.
-        settings: how they become features.
-        unseen: see `table.Table`.
-        in_memory: see there.
+        treatment: how they become features.
+        in_memory: see `table.Table`.
         known: what a run recorded, to read new data alike; None in training.
         marks: of the numbers in text files; None for other files.
         part_rows: for each of the numbers in `PARTS`, the number of rows of its files, in their order; None
@@ -88,9 +91,7 @@ class TableSource(Source):
         roles: Mapping[str, str | None],
         columns: Sequence[str] | None,
         drop: Sequence[str],
-        rules: Rules,
-        settings: Settings,
-        unseen: str,
+        treatment: Treatment,
         in_memory: str | bool,
         known: Record | None,
         marks: Marks | None = None,
@@ -101,8 +102,8 @@ class TableSource(Source):
         with as_bad_input(path):
             check_room(file.rows * ROW, "the table")
         self._file, self.path, self._rows, self._read_as = file, path, file.rows, read_as
-        self.settings, self.unseen, self.marks = settings, unseen, marks
-        self._date_format = rules.date_format
+        rules, self.settings, self.unseen = treatment
+        self.marks, self._date_format = marks, rules.date_format
         self._parts = None
         if part_rows is not None and len(part_rows) > 1:
             parts = [torch.full((rows,), part, dtype=torch.int8) for part, rows in part_rows.items()]
@@ -191,8 +192,12 @@ class TableSource(Source):
                 ("left out", f"{len(self.dropped) - MOST_SAID} more columns; provenance.json has all")
             )
         if self.cells.missing:
-            cells = [f"{rows.count} in {name!r}" for name, rows in self.cells.missing.items()]
-            said.append(("missing", f"{some(cells)}; {TREATED[self.settings.missing]}"))
+            if self.prepared is None:
+                cells = [f"{rows.count} in {name!r}" for name, rows in self.cells.missing.items()]
+                said.append(("missing", f"{some(cells)}; {TREATED[self.settings.missing]}"))
+            else:
+                cells = [f"{name!r} in {rows}" for name, rows in self.cells.missing.items()]
+                said.append(("missing", f"{some(cells, '; ')}; {TREATED_ANEW[self.settings.missing]}"))
         if self.cells.unseen:
             new = [
                 f"{count:,} of {self._rows:,} cells of {name!r}" for name, count in self.cells.unseen.items()
@@ -270,7 +275,8 @@ class TableSource(Source):
                 f"out, and {override('drop', list(missing))} the columns"
             )
         else:
-            fix += "data.missing=mean fills them in as in training, data.missing=drop leaves the rows out"
+            fix += "data.missing=mean fills them in as in training, data.missing=drop leaves their rows "
+            fix += "without a result"
         raise BadInput("missing", "refuse", fix)
 
     def _check_unseen(self) -> None:

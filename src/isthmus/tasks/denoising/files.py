@@ -52,7 +52,8 @@ def denoise_file(
     """Denoise a file or a folder.
 
     An array (.npy, .npz) becomes an array of the same shape and type; a table a table (.csv, .parquet) with
-    the columns of training and, if it has one, that of the ids; an image a .png file; a folder of images a
+    the columns of training and, if it has one, that of the ids (a row with a missing cell that the model does
+    not know what to do with is empty but for its id); an image a .png file; a folder of images a
     folder of .png files of the same names, in the same subfolders. All are written in order and appear when
     they are complete. Rows are read and written batch by batch, so that files may be larger than memory.
 

@@ -37,8 +37,8 @@ class Embedded(NamedTuple):
     """What `embed` did.
 
     Attributes:
-        rows: number of rows.
-        map: positions of all rows.
+        rows: number of rows that have a code.
+        map: positions of these rows.
         quality: None if there are too few rows.
         files: that were written.
     """
@@ -61,6 +61,8 @@ def embed(
 ) -> Embedded:
     """Write codes.parquet (or .csv, .npy), map.png, map.html and quality.json to a folder.
 
+    Incomplete rows (see `Examples`) are in codes.* alone, without a code.
+
     Args:
         model: the trained model.
         rows: see `rows`.
@@ -76,6 +78,7 @@ def embed(
     one_of("--table", table, FORMATS)
     check_method(method)
     check_int("--seed", seed, least=0, most=MOST_SEED)
+    every, rows = rows, rows._replace(examples=rows.examples.complete())
     count, features = len(rows.examples), math.prod(model.shape)
     division = divide(rows, features, seed=seed)
     # of the rows that a map is fitted to, as many as can be held in memory
@@ -93,7 +96,7 @@ def embed(
     pictured = evenly_spaced(torch.from_numpy(drawn.fitted), MOST_DRAWN).numpy()
     made(folder)
     files = [
-        write_codes(folder / f"codes.{table}", rows, encoded, drawn),
+        write_codes(folder / f"codes.{table}", every, encoded, drawn),
         save_figure(
             draw_map(
                 drawn.plane,

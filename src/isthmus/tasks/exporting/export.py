@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from isthmus.common.errors import one_of
 from isthmus.core.detection.detector import SCORES
+from isthmus.data.tables.treatment import leaves_out
 from isthmus.tasks.detection import threshold_for
 from isthmus.tasks.engine import Engine
 from isthmus.tasks.exporting import onnx_format, torch_format
@@ -85,7 +86,7 @@ def export(
             "tolerance": {output: truth.allowed[output] for output in apart},
         }
         (beside / "model.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        fills = engine.accepted.record is not None and engine.accepted.data.get("missing") != "refuse"
+        fills = engine.accepted.record is not None and not leaves_out(engine.accepted.data)
         text = readme(description, graphs, suffix=writer.SUFFIX, fills=fills)
         (beside / "README.txt").write_text(text, encoding="utf-8")
         names = sorted(file.name for file in beside.iterdir())

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from isthmus.data.tables.preparation import Column, Kind
+from isthmus.data.tables.treatment import leaves_out
 from isthmus.tasks.exporting.preprocessing import Field, Preprocessing
 from isthmus.tasks.exporting.quantiles import from_normal, to_normal
 from isthmus.tasks.inputs.examples import Accepted
@@ -39,7 +40,7 @@ class TablePreprocessing(Preprocessing):
     """
 
     origin: Tensor  # [C], float64
-    fill: Tensor  # [C], float32; NaN where a missing cell is refused
+    fill: Tensor  # [C], float32; NaN where a row with a missing cell has no result
     lowest: Tensor  # [C], float32
     highest: Tensor  # [C], float32
     order: Tensor  # [F]: where each feature is among those that are computed
@@ -49,7 +50,7 @@ class TablePreprocessing(Preprocessing):
         super().__init__(accepted)
         assert accepted.record is not None
         places = list(accepted.record.preparation.places())
-        self.refuses_missing = accepted.data.get("missing", "refuse") == "refuse"
+        self.refuses_missing = leaves_out(accepted.data)
         self.refuses_unseen = accepted.data.get("unseen", "zero") == "refuse"
         self.numeric = [column for column, _ in places if column.kind is not Kind.CATEGORY]
         self.text = [column for column, _ in places if column.kind is Kind.CATEGORY]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import first_line
 from isthmus.data.formats.mapped_array import MappedArray
 from isthmus.tasks.inputs.examples import Accepted, Examples
 
@@ -31,7 +33,7 @@ class ArrayExamples(Examples):
     def __init__(self, x: Any, accepted: Accepted) -> None:
         self.accepted = accepted
         self.tensor = x if isinstance(x, Tensor) else None
-        self.x = _as_array(x)
+        self.x = _numbers(x)
         self.axes = _axes(tuple(self.x.shape), accepted.shape, any_size=accepted.noisy)
         self.shape = _shape(tuple(self.x.shape), self.axes, accepted.shape)
         # decimal pixels are those of the model already
@@ -65,16 +67,25 @@ class ArrayExamples(Examples):
         return array if self.tensor is None else torch.from_numpy(array).to(self.tensor)
 
 
-def _as_array(x: Any) -> np.ndarray | MappedArray:
-    if isinstance(x, MappedArray):
-        return x
+def as_array(key: str, x: Any) -> np.ndarray:
+    """A tensor, nested lists or the like as an array. Raises `BadInput` for what has no rows."""
     if isinstance(x, Tensor):
         x = x.detach().cpu()
-        return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
+        return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).resolve_conj().numpy()
     try:
         array = np.asarray(x)
     except ValueError as error:
-        raise BadInput("x", type(x).__name__, f"is no array ({error})") from error
+        raise BadInput(key, type(x).__name__, f"is no array ({first_line(error)})") from error
+    if not array.ndim:
+        raise BadInput(key, type(x).__name__, "is no array")
+    return array
+
+
+def _numbers(x: Any) -> np.ndarray | MappedArray:
+    array = x if isinstance(x, MappedArray) else as_array("x", x)
+    if array.dtype.kind == "O":  # such as nullable integers of pandas
+        with suppress(TypeError, ValueError):
+            array = np.asarray(array, np.float64)
     if array.dtype.kind not in "biuf":
         raise BadInput("x", f"values of type {array.dtype}", "must be real numbers")
     return array

@@ -111,6 +111,8 @@ class Examples(ABC):
         shape: of one example.
         names: what the user calls each row; None for row numbers.
         rows: the number of each row in its file; None if they are counted from 0. Shape: [N], int64.
+        incomplete: which rows have a missing cell that the model does not know what to do with: these have no
+            result, which is NaN; None if there are none. Shape: [N], bool.
         labels: the class of each row; None if they have none. Shape: [N], int64.
         label_names: of the classes.
         remarks: how they were read: (what, sentence).
@@ -119,9 +121,14 @@ class Examples(ABC):
     shape: tuple[int, ...]
     names: Sequence[str] | None = None
     rows: Tensor | None = None
+    incomplete: Tensor | None = None
     labels: Tensor | None = None
     label_names: list[str] | None = None
     remarks: Sequence[tuple[str, str]] = ()
+
+    def complete(self) -> Examples:
+        """The rows that have a result."""
+        return self
 
     @abstractmethod
     def __len__(self) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from isthmus.common.errors import BadInput
 from isthmus.data.arrays import as_bad_input, open_arrays
@@ -16,17 +15,22 @@ from isthmus.data.examples import locate
 from isthmus.data.formats.image_file import Head, head_of
 from isthmus.data.formats.labels import array_classes
 from isthmus.data.formats.npz import PackedArray
+from isthmus.data.huggingface import HuggingFace, is_saved
 from isthmus.data.images import SUFFIXES, Images
 from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
 from isthmus.data.memory import check_room
 from isthmus.data.source import Source
+from isthmus.data.table import Table
+from isthmus.data.tables.treatment import for_new_rows
+from isthmus.runs.config.allowlist import TARGET
 from isthmus.runs.config.parts import part
 from isthmus.tasks.inputs.arrays import ArrayExamples
 from isthmus.tasks.inputs.examples import Accepted, Examples
-from isthmus.tasks.inputs.sources import SourceExamples
+from isthmus.tasks.inputs.sources import SourceExamples, TableExamples
 from isthmus.tasks.inputs.tables import decoded
 
 ARRAYS = (".npy", ".npz")
+HUGGINGFACE = f"{HuggingFace.__module__}.{HuggingFace.__name__}"
 OF_THE_SPLIT = ("val_path", "test_path", "split_column", "group_column", "time_column", "drop")
 
 
@@ -47,12 +51,13 @@ def file_examples(path: str, accepted: Accepted, *, options: Mapping[str, Any] |
         raise BadInput("DATA", path, "there is no such file or folder")
     if accepted.record is not None:
         restore = partial(decoded, accepted.record.preparation)
-        return SourceExamples(_table(path, accepted, given), accepted, restore=restore)
+        return TableExamples(_table(path, place, accepted, given), accepted, restore=restore)
     if place.suffix.lower() in ARRAYS:
         return _array(path, accepted, given)
     if accepted.is_image:
         return SourceExamples(_images(path, place, accepted, given), accepted)
-    raise BadInput("DATA", path, f"the model was trained on an array; give a {' or '.join(ARRAYS)} file")
+    fix = f"the model was trained on an array, {list(accepted.shape)}; give a {' or '.join(ARRAYS)} file"
+    raise BadInput("DATA", path, fix)
 
 
 class ImageFiles(EncodedImages):
@@ -83,7 +88,7 @@ def image_file_examples(files: Sequence[str | Path], accepted: Accepted) -> Exam
         BadInput: there is none, or one that cannot be read; or the model was not trained on images.
     """
     if not accepted.is_image:
-        raise BadInput("x", "paths", "the model was not trained on images; give an array or a table")
+        raise BadInput("x", "paths", "the model was not trained on images; give one path, or a table")
     places = [locate(str(file), "x") for file in files]
     if not places:
         raise BadInput("x", "[]", "is empty; give at least one path")
@@ -102,6 +107,13 @@ def _image_options(accepted: Accepted, given: Mapping[str, Any]) -> dict[str, An
 
 
 def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]) -> Source:
+    if is_saved(place):
+        keys = {
+            "path": path,
+            **_image_options(accepted, given),
+            "label": given.get("label", accepted.data.get("label")),
+        }
+        return part("data", {TARGET: HUGGINGFACE, **keys}, Source)
     if place.is_dir():
         return Images(path=path, **_image_options(accepted, given))
     if place.suffix.lower() not in SUFFIXES:
@@ -125,15 +137,21 @@ def _array(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Examples:
     return examples
 
 
-def _table(path: str, accepted: Accepted, given: Mapping[str, Any]) -> Source:
+def _table(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]) -> Source:
+    """The table at a path, read by the keys of training, which those given replace."""
     assert accepted.record is not None
     others = (*REQUIRED_KEYS, *OPTIONAL_KEYS, *OF_THE_SPLIT)
-    own = {key: value for key, value in accepted.data.items() if key not in others}
+    own = {key: value for key, value in for_new_rows(accepted.data).items() if key not in others}
+    # a model of a data set of Hugging Face reads files, too, and one of files such a data set
+    of_dataset = own[TARGET] == HUGGINGFACE
+    if of_dataset != (is_saved(place) or (of_dataset and place.is_dir())):
+        reader: Any = Table if of_dataset else HuggingFace
+        known = inspect.signature(reader).parameters
+        own = {key: value for key, value in own.items() if key in known}
+        own[TARGET] = f"{reader.__module__}.{reader.__name__}"
     for key, value in given.items():
         before = own.get(key)
         if isinstance(before, dict) and isinstance(value, dict):  # such as data.csv
             value = {**before, **value}
         own[key] = value
-    source: Source = part("data", {**own, "path": path}, Source, prepared=accepted.record.plain())
-    source.scaling(torch.arange(len(source)))
-    return source
+    return part("data", {**own, "path": path}, Source, prepared=accepted.record.plain())

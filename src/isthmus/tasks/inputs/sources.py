@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isthmus.common.errors import BadInput
 from isthmus.data.source import Source
 from isthmus.tasks.inputs.examples import Accepted, Examples
 
@@ -20,6 +21,9 @@ class SourceExamples(Examples):
         accepted: by the model.
         rows: of the source, in this order; None for all. Shape: [N].
         restore: converts stored values to what `restored` returns; None to return them as an array.
+
+    Raises:
+        BadInput: the data have another shape.
     """
 
     def __init__(
@@ -30,6 +34,9 @@ class SourceExamples(Examples):
         rows: Tensor | None = None,
         restore: Callable[[Tensor], Any] | None = None,
     ) -> None:
+        if source.shape != accepted.shape:
+            fix = f"the model was trained on {list(accepted.shape)}"
+            raise BadInput("DATA", f"examples of shape {list(source.shape)}", fix)
         self.source, self.accepted, self.shape = source, accepted, accepted.shape
         self.rows: Tensor = torch.arange(len(source)) if rows is None else rows
         self._restore = restore or Tensor.numpy
@@ -50,3 +57,38 @@ class SourceExamples(Examples):
 
     def restored(self, x: Tensor) -> Any:
         return self._restore(self.accepted.scaling.invert(x.float().cpu()))
+
+
+class TableExamples(SourceExamples):
+    """The rows of a table that is read for a trained model. Arguments: see `SourceExamples`.
+
+    Raises:
+        BadInput: each row has a missing cell, and the model does not know what to do with those.
+    """
+
+    def __init__(
+        self, source: Source, accepted: Accepted, *, restore: Callable[[Tensor], Any] | None = None
+    ) -> None:
+        usable = source.grouping().usable  # before the cells are scaled and gone
+        source.scaling(torch.arange(len(source)))
+        super().__init__(source, accepted, restore=restore)
+        if usable is not None and not bool(usable.all()):
+            self.incomplete = ~usable
+            if bool(self.incomplete.all()):
+                said = next((text for kind, text in self.remarks if kind == "missing"), "")
+                raise BadInput("missing", "drop", f"no row is complete: {said}")
+
+    def complete(self) -> SourceExamples:
+        if self.incomplete is None:
+            return self
+        rows = self.rows[~self.incomplete]
+        return SourceExamples(self.source, self.accepted, rows=rows, restore=self._restore)
+
+    def take(self, start: int, stop: int) -> Tensor:
+        if self.incomplete is None:
+            return super().take(start, stop)
+        stored = self.source.take(self.rows[start:stop])
+        absent = self.incomplete[start:stop, None] & stored.isnan()
+        stored = stored.masked_fill(absent, 0.0)  # any number does: these rows have no result
+        self.accepted.check(stored, start, scaled=False)
+        return self.accepted.scaling(stored)

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
+from isthmus.common.messages import first_line
 from isthmus.data.formats.table_file import HeldTable
-from isthmus.data.tables.fitting import Settings
-from isthmus.data.tables.kinds import Rules, kind_of
+from isthmus.data.tables.kinds import kind_of
 from isthmus.data.tables.preparation import Kind, Preparation
 from isthmus.data.tables.table_source import TableSource
+from isthmus.data.tables.treatment import Treatment, for_new_rows
+from isthmus.tasks.inputs.arrays import as_array
 from isthmus.tasks.inputs.examples import Accepted, Examples
-from isthmus.tasks.inputs.sources import SourceExamples
+from isthmus.tasks.inputs.sources import TableExamples
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 DAY = 86_400_000  # milliseconds
+FARTHEST = 1e10  # days: milliseconds of dates are 64 bits
 
 
 def is_table(x: Any) -> bool:
-    """Whether `x` is a table with named columns: of pandas, pyarrow, polars or the like."""
-    return hasattr(x, "__arrow_c_stream__") or (hasattr(x, "columns") and hasattr(x, "iloc"))
+    """Whether `x` is a table with named columns: of pandas, pyarrow, polars or the like, or dicts."""
+    if is_frame(x) or isinstance(x, Mapping):
+        return True
+    if isinstance(x, list | tuple):
+        return bool(x) and all(isinstance(row, Mapping) for row in x)
+    return hasattr(x, "__arrow_c_stream__") and not hasattr(x, "iloc")  # as a column of pandas has
+
+
+def is_frame(x: Any) -> bool:
+    """Whether `x` is a table of pandas."""
+    return hasattr(x, "iloc") and hasattr(x, "columns")
 
 
 def table_examples(x: Any, accepted: Accepted) -> Examples:
     """The rows of a table, prepared as in training.
 
     Args:
-        x: a table of pandas, pyarrow or polars; or an array [N, C] with the columns in the order of training.
+        x: a table of pandas, pyarrow or polars, a dict of columns or a list of dicts; or an array [N, C] with
+            the columns in the order of training.
         accepted: by a model that was trained on a table.
 
     Raises:
@@ -46,47 +57,36 @@ def table_examples(x: Any, accepted: Accepted) -> Examples:
     given = is_table(x)
     table = as_arrow(x) if given else _named(x, record.preparation)
     keys = accepted.data
-    if keys.get("date_format") is None:
-        table = _with_dates(table, record.preparation)
-    roles = {key: keys.get(key) for key in ("label", "id")}
-    source = TableSource(
-        HeldTable(table),
-        path="x",
-        content=hashlib.sha256(),
-        how={},
-        roles=roles,
-        columns=None,
-        drop=(),
-        rules=Rules.of(
-            categorical=keys.get("categorical", "onehot"),
-            most_categories=keys.get("max_categories", 50),
-            dates=keys.get("dates", "drop"),
-            date_format=keys.get("date_format"),
-            chosen=True,
-            prune=False,
-        ),
-        settings=Settings.of(
-            missing=keys.get("missing", "refuse"),
-            scaling=keys.get("scaling", "standardize"),
-            clip=keys.get("clip"),
-        ),
-        unseen=keys.get("unseen", "zero"),
-        in_memory=True,
-        known=record,
-    )
-    source.scaling(torch.arange(len(source)))
+    table = _with_text_read(table, record.preparation, dates=keys.get("date_format") is None)
+    try:
+        source = TableSource(
+            HeldTable(table),
+            path="x",
+            content=hashlib.sha256(),
+            how={},
+            roles={key: keys.get(key) for key in ("label", "id")},
+            columns=None,
+            drop=(),
+            treatment=Treatment.of_run(for_new_rows(keys)),
+            in_memory=True,
+            known=record,
+        )
+    except BadInput as error:
+        if (error.key, error.value) != ("path", "x"):
+            raise
+        raise BadInput("x", type(x).__name__, error.fix) from error
 
     def restore(stored: Tensor) -> Any:
         made = decoded(record.preparation, stored)
         if not given:
             return _columns(made)
-        return made.to_pandas().set_index(x.index) if hasattr(x, "iloc") else made
+        return made.to_pandas().set_index(x.index) if is_frame(x) else made
 
-    return SourceExamples(source, accepted, restore=restore)
+    return TableExamples(source, accepted, restore=restore)
 
 
 def as_arrow(x: Any) -> pa.Table:
-    """A table of pandas, pyarrow, polars or the like as one of pyarrow.
+    """A table of pandas, pyarrow, polars or the like, a dict of columns or a list of dicts as one of pyarrow.
 
     Raises:
         BadInput: it is empty, or cannot be converted.
@@ -94,36 +94,58 @@ def as_arrow(x: Any) -> pa.Table:
     import pyarrow as pa
 
     try:
-        table = pa.Table.from_pandas(x, preserve_index=False) if hasattr(x, "iloc") else pa.table(x)
+        if is_frame(x):
+            table = pa.Table.from_pandas(x, preserve_index=False)
+        else:
+            table = pa.Table.from_pylist(list(x)) if isinstance(x, list | tuple) else pa.table(x)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise BadInput("x", type(x).__name__, f"cannot be read as a table ({error})") from error
+        raise BadInput("x", type(x).__name__, f"cannot be read as a table ({first_line(error)})") from error
     if not table.num_rows:
         raise BadInput("x", "a table without rows", "is empty; give at least one row")
     return table
 
 
 def decoded(preparation: Preparation, stored: Tensor) -> pa.Table:
-    """Unscaled features as a table with the columns of training. Shape: [N, F]."""
+    """Unscaled features as a table with the columns of training; rows with a NaN are empty. Shape: [N, F]."""
     import pyarrow as pa
 
     kinds = {column.name: column.kind for column in preparation.columns}
     columns = {}
-    for name, cells in preparation.decode(stored.double().numpy()).items():
+    absent = stored.isnan().any(1).numpy()
+    mask = absent if absent.any() else None
+    for name, cells in preparation.decode(stored.double().nan_to_num(0.0).numpy()).items():
         if kinds[name] is Kind.DATE:
-            cells = np.rint(cells.astype(np.float64) * DAY).astype("datetime64[ms]")
-        columns[name] = pa.array(cells)
+            days = np.clip(cells.astype(np.float64), -FARTHEST, FARTHEST)
+            cells = np.rint(days * DAY).astype("datetime64[ms]")
+        columns[name] = pa.array(cells, mask=mask)
     return pa.table(columns)
 
 
-def _with_dates(table: pa.Table, preparation: Preparation) -> pa.Table:
-    """The table with text in ISO 8601 as dates, as files are read, in columns that were dates in training."""
-    import pyarrow as pa
+def _with_text_read(table: pa.Table, preparation: Preparation, *, dates: bool) -> pa.Table:
+    """The table with the text of columns that were numbers, true/false or dates in training read as such, as
+    that of files is.
 
-    names = {column.name for column in preparation.columns if column.kind is Kind.DATE}
-    for at, field in enumerate(table.schema):
-        if field.name in names and kind_of(field.type) is Kind.CATEGORY:
-            with suppress(pa.ArrowInvalid):  # no dates: refused with the other columns of a wrong type
-                table = table.set_column(at, field.name, table.column(at).cast(pa.timestamp("us")))
+    Args:
+        table: as given.
+        preparation: of the run.
+        dates: whether dates are in ISO 8601; others are read later.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    types = {Kind.NUMBER: pa.float64(), Kind.BOOLEAN: pa.bool_()}
+    types |= {Kind.DATE: pa.timestamp("us")} if dates else {}
+    for column in preparation.columns:
+        at = table.schema.get_field_index(column.name)
+        if at < 0 or column.kind not in types or kind_of(table.schema.field(at).type) is not Kind.CATEGORY:
+            continue
+        text = compute.utf8_trim_whitespace(table.column(at).cast(pa.string()))
+        text = compute.if_else(compute.equal(text, ""), pa.scalar(None, pa.string()), text)
+        try:
+            table = table.set_column(at, column.name, text.cast(types[column.kind]))
+        except pa.ArrowInvalid as error:
+            fix = f"has text, and the run was trained on a {column.kind} ({first_line(error)})"
+            raise BadInput("x", column.name, fix) from error
     return table
 
 
@@ -131,12 +153,21 @@ def _named(x: Any, preparation: Preparation) -> pa.Table:
     """The columns of an array, named as in training."""
     import pyarrow as pa
 
-    array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
     names: Sequence[str] = [column.name for column in preparation.columns]
+    array = as_array("x", x)
+    if array.ndim == 1 and hasattr(x, "iloc"):
+        raise BadInput("x", type(x).__name__, "is one row or column; give a table: x.to_frame().T is one row")
+    if array.shape == (len(names),):
+        raise BadInput("x", f"shape {list(array.shape)}", "is one row; give a batch: x[None]")
     if array.ndim != 2 or array.shape[1] != len(names) or not len(array):
         fix = f"must be [N, {len(names)}], the columns of training in their order; or give a table with names"
         raise BadInput("x", f"shape {list(array.shape)}", fix)
-    cells = [pa.array(column.tolist() if array.dtype == object else column) for column in array.T]
+    if array.dtype.kind not in "biufUO":
+        raise BadInput("x", f"values of type {array.dtype}", "must be numbers or text")
+    try:
+        cells = [pa.array(column.tolist() if array.dtype == object else column) for column in array.T]
+    except pa.ArrowException as error:
+        raise BadInput("x", type(x).__name__, f"has cells of several types ({first_line(error)})") from error
     return pa.table(cells, names=list(names))
 
 
