@@ -67,7 +67,10 @@ def flow_of(engine: Engine, place: Path) -> Flow:
 
 
 def _codes(engine: Engine, place: Path) -> Tensor:
-    """Codes of training rows. Shape: [N, D], float32."""
+    """Codes of training rows: of distributions, samples, which the decoder was trained on.
+
+    Shape: [N, D], float32.
+    """
     from isthmus.runs.loading import is_same_data
     from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 
@@ -78,5 +81,15 @@ def _codes(engine: Engine, place: Path) -> Tensor:
     if not is_same_data(opened.trained_on, opened.data):
         raise BadInput("RUN", place, "its data or their split have changed since training; use mixture")
     examples = run_examples(opened, engine.accepted, evenly_spaced(opened.data.split.train, MOST_ROWS))
-    codes = engine.gathered(examples, lambda x: {"z": engine.autoencoder.encode(x).z})["z"]
-    return torch.from_numpy(codes.numpy().copy())  # tensors of inference mode cannot be trained on
+
+    def encode(x: Tensor) -> dict[str, Tensor]:
+        code = engine.autoencoder.encode(x)
+        return {"z": code.z} if code.posterior is None else code.posterior._asdict()
+
+    # tensors of inference mode cannot be trained on
+    gathered = engine.gathered(examples, encode)
+    found = {name: torch.from_numpy(each.numpy().copy()) for name, each in gathered.items()}
+    if "z" in found:
+        return found["z"]
+    noise = torch.randn(found["mean"].shape, generator=torch.Generator().manual_seed(0))
+    return found["mean"] + (0.5 * found["log_var"]).exp() * noise

@@ -22,7 +22,8 @@ PREFIX = "flow."  # of its numbers in a model file
 MOST_DIM = 256  # coordinates of a code: work and numbers grow with their square
 TRANSFORMS, HIDDEN, BINS = 3, (64, 64), 8
 AUTOREGRESSIVE = 32  # coordinates up to which each depends on all before it; sampling takes a pass for each
-STEPS, BATCH, RATE = 1_000, 256, 5e-3
+LEAST_STEPS, MOST_STEPS, EPOCHS = 50, 1_000, 50
+BATCH, RATE = 256, 5e-3
 HELD_OUT, MOST_HELD_OUT = 0.1, 2_000  # of the codes: they choose the step
 CHECKS = 10  # evaluations of the held-out codes
 FEWEST = 20  # codes
@@ -98,7 +99,7 @@ def check_flow(dim: int) -> None:
         raise BadInput("sampler", "flow", f"codes of {dim} numbers are more than {MOST_DIM}; use mixture")
 
 
-def fit_flow(codes: Tensor, *, seed: int = 0, steps: int = STEPS) -> dict[str, Tensor]:
+def fit_flow(codes: Tensor, *, seed: int = 0, steps: int | None = None) -> dict[str, Tensor]:
     """Fit a flow by maximum likelihood; the same codes and seed give the same flow.
 
     A tenth of the codes is held out; the flow is the one that gave them the highest likelihood, so that it
@@ -107,7 +108,7 @@ def fit_flow(codes: Tensor, *, seed: int = 0, steps: int = STEPS) -> dict[str, T
     Args:
         codes: Shape: [N, D].
         seed: of the random numbers.
-        steps: of Adam, in batches of `BATCH`.
+        steps: of Adam, in batches of `BATCH`; None for `EPOCHS`, but at most `MOST_STEPS`.
 
     Returns:
         The numbers of the flow; see `Flow.of`.
@@ -119,6 +120,8 @@ def fit_flow(codes: Tensor, *, seed: int = 0, steps: int = STEPS) -> dict[str, T
     check_flow(dim)
     if count < FEWEST:
         raise BadInput("sampler", "flow", f"is fitted to {FEWEST} rows or more, not to {count}; use mixture")
+    if steps is None:
+        steps = min(MOST_STEPS, max(LEAST_STEPS, EPOCHS * count // BATCH))
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         flow = Flow(dim)

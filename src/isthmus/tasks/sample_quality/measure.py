@@ -32,7 +32,7 @@ FEWEST = 2 * NEIGHBOURS  # test rows
 MOST, MOST_COMPARED, MOST_TRAINED = 10_000, 5_000, 60_000  # rows
 MOST_VALUES = 64 << 20  # of the rows that the features are trained on, which are in memory
 STEP = 1_000  # rows that are read together
-WORTH = 0.1  # share by which a sampler has to be better than the prior to be recommended
+WORTH = 0.2  # share by which a sampler has to be better than the prior to be recommended
 REAL, RECONSTRUCTED = "training rows", "reconstructions"
 
 
