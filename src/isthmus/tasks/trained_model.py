@@ -216,13 +216,18 @@ class TrainedModel(Coder):
         mean, std = self._engine.code_statistics
         check_int("steps", steps)
         check_float("span", span, above=0.0)
-        chosen = std.argsort(descending=True)[:10].sort().values.tolist() if dims is None else list(dims)
+        chosen = self.most_varied() if dims is None else list(dims)
         for dim in chosen:
             if check_int("dims", dim, least=0) >= self.latent_dim:
                 raise BadInput("dims", dim, f"must be below {self.latent_dim}, the size of a code")
         centre = mean if x is None else self._codes(self.encode(x))[0].float()
         codes = paths.traversals(centre, chosen, mean - span * std, mean + span * std, steps)
         return self._grid(codes)
+
+    def most_varied(self, count: int = 10) -> list[int]:
+        """The coordinates of codes that vary most over the training rows, ascending."""
+        std = self._engine.code_statistics[1]
+        return std.argsort(descending=True)[:count].sort().values.tolist()
 
     def export(
         self,
