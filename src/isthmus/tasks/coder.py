@@ -98,15 +98,23 @@ class Coder:
         Images are [N, C, H, W], and pixels in [0, 1]. The rows of a table are a table of pyarrow. A tensor
         for a tensor.
         """
-        codes = self._codes(z)
+        return self.given_back(torch.cat(list(self.decoded(z, batch_size=batch_size))), like=z)
+
+    def decoded(self, z: Any, *, batch_size: int | None = None) -> Iterator[Tensor]:
+        """As `decode`, batch by batch in order: values of the model, on the CPU, float32."""
         step = self._engine.batch_size if batch_size is None else check_int("batch_size", batch_size)
-        made = torch.cat([self._decoded(part.to(self.device)).cpu() for part in codes.split(step)])
-        return self.given_back(made, like=z)
+        for part in self._codes(z).split(step):
+            yield self._decoded(part.to(self.device)).cpu()
 
     def reconstruct(self, x: Any, *, batch_size: int | None = None) -> Any:
         """Decode the codes of examples. What comes back is like `x`."""
         examples = self._engine.examples(x)
         return examples.restored(self._engine.gathered(examples, self._reconstruction, batch_size)["x"])
+
+    def reconstructed(self, examples: Examples) -> Iterator[Tensor]:
+        """As `reconstruct`, batch by batch in order: values of the model, on the CPU, float32."""
+        for found in self._engine.streamed(examples, self._reconstruction):
+            yield found["x"]
 
     def denoise(self, x: Any, *, overlap: float = 0.5, batch_size: int | None = None) -> Any:
         """Remove noise: the reconstruction, of images clipped to their range. What comes back is like `x`.

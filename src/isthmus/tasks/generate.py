@@ -27,9 +27,10 @@ def generate(
 ) -> list[Path]:
     """Write new examples to a folder.
 
-    Images: samples.npy [N, C, H, W], and the pictures samples.png, interpolations.png, traversals.png and, of
-    two-dimensional codes, plane.png. Rows of a table: samples.csv and traversals.csv. Features: the same as
-    .npy [N, F].
+    Images: samples.npy [N, C, H, W], and the pictures samples.png (of the first `SHOWN`), interpolations.png,
+    traversals.png and, of two-dimensional codes, plane.png. Rows of a table: samples.csv, and traversals.csv,
+    which begins with the coordinate that is moved, counted from 0, and where it is, in standard deviations of
+    the codes from their mean. Features: samples.npy [N, F] and traversals.npy [coordinates, steps, F].
 
     Args:
         model: the trained model.
@@ -49,9 +50,13 @@ def generate(
     samples = model.generate(count, sampler=sampler, seed=seed)
     ends = model.sample_codes(2 * PAIRS, sampler=sampler, seed=seed + 1)
     paths = model.interpolate_codes(ends[:PAIRS], ends[PAIRS:], steps=STEPS)
-    traversals = model.traverse(steps=STEPS, span=SPAN)
+    dims = model.most_varied()
+    traversals = model.traverse(dims=dims, steps=STEPS, span=SPAN)
     made(folder)
     if isinstance(samples, pa.Table):
+        places = np.linspace(-SPAN, SPAN, STEPS).round(3)
+        traversals = traversals.add_column(0, "deviations", [np.tile(places, len(dims))])
+        traversals = traversals.add_column(0, "coordinate", [np.repeat(dims, STEPS)])
         return [
             write_csv(folder / f"{name}.csv", each)
             for name, each in (("samples", samples), ("traversals", traversals))
@@ -60,13 +65,18 @@ def generate(
     if len(model.shape) != 3:
         return [*files, write_array(folder / "traversals.npy", traversals)]
 
-    def picture(name: str, images: Any, columns: int | None = None) -> Path:
+    def picture(name: str, images: Any, title: str, columns: int | None = None) -> None:
         flat = torch.from_numpy(np.ascontiguousarray(images)).reshape(-1, *model.shape)
-        return write_grid(folder / name, flat, columns=columns, value_range=model.displayed_range)
+        shown = model.displayed_range
+        files.append(write_grid(folder / name, flat, columns=columns, value_range=shown, title=title))
 
-    files.append(picture("samples.png", samples[:SHOWN]))
-    files.append(picture("interpolations.png", paths, STEPS))
-    files.append(picture("traversals.png", traversals, STEPS))
+    drawn, span = sampler or model.default_sampler, f"from -{SPAN:g} to {SPAN:g} standard deviations"
+    some = "" if count <= SHOWN else f"the first {SHOWN} of "
+    picture("samples.png", samples[:SHOWN], f"{some}{count:,} samples of the {drawn}, seed {seed}")
+    picture("interpolations.png", paths, f"each row: from one sample of the {drawn} to another", STEPS)
+    rows = ", ".join(map(str, dims))
+    picture("traversals.png", traversals, f"each row: one coordinate of the code, {span}; {rows}", STEPS)
     if model.latent_dim == 2:
-        files.append(picture("plane.png", model.plane(PLANE, span=SPAN), PLANE))
+        plane = model.plane(PLANE, span=SPAN)
+        picture("plane.png", plane, f"the plane of codes, coordinate 0 to the right, 1 up, {span}", PLANE)
     return files

@@ -17,8 +17,7 @@ from isthmus.tasks import paths
 from isthmus.tasks.coder import Coder
 from isthmus.tasks.detection import Detection, Judged, p_values, threshold_for
 from isthmus.tasks.inputs.examples import Examples
-
-SAMPLERS = ("prior", "mixture")
+from isthmus.tasks.sampling import draw
 
 
 class TrainedModel(Coder):
@@ -144,12 +143,13 @@ class TrainedModel(Coder):
 
         Args:
             count: number of examples.
-            sampler: "prior", for models that have one, such as a VAE; or "mixture", a Gaussian mixture that
-                was fitted to the codes of training rows. None for the prior if there is one.
+            sampler: "prior", for models that have one, such as a VAE; "mixture", a Gaussian mixture that was
+                fitted to the codes of training rows; or "flow", a normalising flow, which is fitted to them
+                on first use and kept (needs the extra ``isthmus[flow]``). None for the prior if there is one.
             seed: of the random numbers; the same seed gives the same examples.
 
         Raises:
-            BadInput: the model has no such sampler.
+            BadInput: the model has no such sampler; see `sampling.flow_of`.
         """
         return self.decode(self.sample_codes(count, sampler=sampler, seed=seed))
 
@@ -157,13 +157,8 @@ class TrainedModel(Coder):
         """Codes drawn at random; see `generate`. Shape: [count, D], float32."""
         check_int("count", count)
         generator = torch.Generator().manual_seed(check_int("seed", seed, least=0, most=LARGEST_SEED))
-        chosen = one_of("sampler", sampler or self.default_sampler, SAMPLERS)
-        if chosen == "mixture":
-            return self._engine.detector.mixture.sample(count, generator).cpu().numpy()
-        if not self.has_prior:
-            fix = "the latent has no prior; give sampler=mixture, or train with latent=gaussian"
-            raise BadInput("sampler", sampler, fix)
-        return torch.randn(count, self.latent_dim, generator=generator).numpy()
+        chosen = sampler or self.default_sampler
+        return draw(self._engine, self.path, count, chosen, generator).numpy()
 
     def interpolate(self, start: Any, end: Any, *, steps: int = 8) -> Any:
         """Examples on the way from those in `start` to those in `end`.
@@ -224,7 +219,7 @@ class TrainedModel(Coder):
         check_int("steps", steps)
         check_float("span", span, above=0.0)
         if dims is None:
-            dims = std.argsort(descending=True)[:10].sort().values.tolist()
+            dims = self.most_varied()
         if isinstance(dims, str) or not isinstance(dims, Sequence | np.ndarray) or not len(dims):
             raise BadInput("dims", dims, "must be a list of coordinates, such as [0, 1]")
         chosen = list(dims)
@@ -236,6 +231,11 @@ class TrainedModel(Coder):
             raise BadInput("x", f"{len(codes)} examples", "must be one, whose code is the centre: x[:1]")
         codes = paths.traversals(codes[0], chosen, mean - span * std, mean + span * std, steps)
         return self._grid(codes)
+
+    def most_varied(self, count: int = 10) -> list[int]:
+        """The coordinates of codes that vary most over the training rows, ascending."""
+        std = self._engine.code_statistics[1]
+        return std.argsort(descending=True)[:count].sort().values.tolist()
 
     def export(
         self,

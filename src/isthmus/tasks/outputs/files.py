@@ -105,7 +105,12 @@ def array_writer(
 
 
 def write_grid(
-    path: Path, images: Tensor, *, columns: int | None = None, value_range: tuple[float, float] = (0.0, 1.0)
+    path: Path,
+    images: Tensor,
+    *,
+    columns: int | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    title: str = "",
 ) -> Path:
     """Write images as one picture, row by row. Shape: [N, C, H, W].
 
@@ -114,11 +119,13 @@ def write_grid(
         images: see above.
         columns: images in a row; None for about as many as there are rows.
         value_range: the values shown as black and white.
+        title: above the images; "" for none.
     """
     width = columns or math.ceil(math.sqrt(len(images)))
     absent = -len(images) % width
     if absent:
         blank = torch.full((absent, *images.shape[1:]), value_range[1])
         images = torch.cat([images, blank])
-    save_png(image_grid(images.split(width), value_range=value_range), path)
+    names = [title] if title else []
+    save_png(image_grid(images.split(width), value_range=value_range, names=names), path)
     return path
