@@ -10,9 +10,11 @@ were computed with scikit-learn on the same data.
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,15 +77,62 @@ def one_class(base: Path, seed: int) -> float:
 
 def denoising(base: Path, seed: int) -> float:
     """PSNR of denoised test images, in dB; Gaussian noise of standard deviation 0.5, not clipped."""
-    import json
-
     run = trained(base / f"denoising_{seed}", "experiment=fashion_denoising", f"seed={seed}")
     found = float(json.loads((run / "results.json").read_text())["test/psnr"])
     print(f"  seed {seed}: {found:.2f}", flush=True)
     return found
 
 
+def reconstruction(base: Path, seed: int, size: int) -> Path:
+    """The run with a code of this size."""
+    overrides = ("experiment=fashion_reconstruction", f"latent.dim={size}", f"seed={seed}")
+    return trained(base / f"reconstruction_{size}_{seed}", *overrides)
+
+
+def test_error(base: Path, seed: int, size: int) -> float:
+    """Mean squared error per pixel of test images."""
+    found = float(json.loads((reconstruction(base, seed, size) / "results.json").read_text())["test/mse"])
+    print(f"  seed {seed}: {found:.5f}", flush=True)
+    return found
+
+
+def knn(base: Path, seed: int) -> float:
+    """Accuracy of five nearest neighbours among the codes of the 60,000 train images, on the test images."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    import isthmus
+    from isthmus.data.fashion_mnist import FashionMNIST
+
+    model, data = isthmus.load(reconstruction(base, seed, 32)), FashionMNIST(root=None)
+    images, labels = data.values.numpy(), data.labels.numpy()
+    codes = model.encode(images / np.float32(255))
+    count = len(labels) - len(data.test_rows)
+    found = KNeighborsClassifier(5).fit(codes[:count], labels[:count]).score(codes[count:], labels[count:])
+    print(f"  seed {seed}: {found:.4f}", flush=True)
+    return float(found)
+
+
 RESULTS = {
+    **{
+        f"reconstruction_{size}": Result(
+            f"Fashion-MNIST, code of {size} numbers, test mse per pixel",
+            reference,
+            goal,
+            partial(test_error, size=size),
+        )
+        for size, reference, goal in (
+            (2, "PCA .0461, MLP autoencoder .0238", ".0225"),
+            (10, "PCA .0244, MLP autoencoder .0104", ".0095"),
+            (32, "PCA .0151, MLP autoencoder .0074", ".0066"),
+            (64, "PCA .0104, MLP autoencoder .0054", ".0046"),
+        )
+    },
+    "knn_32": Result(
+        "accuracy of 5 nearest neighbours on codes of 32 numbers",
+        "PCA .859, MLP autoencoder .867",
+        ".875",
+        knn,
+    ),
     "one_class": Result(
         "one class of Fashion-MNIST normal, mean AUROC of ten",
         "PCA .905, autoencoder .911, isolation forest .917, one-class SVM .928, GeoTrans .935",
