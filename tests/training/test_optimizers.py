@@ -95,6 +95,18 @@ def test_takes_weights_of_one_kind(weights):
     assert all(weight.detach().lt(0).all() for weight in weights)
 
 
+def test_a_closure_computes_the_gradients():
+    weight = torch.ones(3, 2, requires_grad=True)
+
+    def closure():
+        loss = weight.sum()
+        loss.backward()
+        return loss
+
+    assert Muon([weight], **SETTINGS, fused=False).step(closure).item() == 6
+    assert weight.detach().lt(1).all()
+
+
 @pytest.mark.parametrize("bad", [{"momentum": 1.0}, {"momentum": "a"}, {"weight_decay": -1}])
 def test_bad_settings(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):

@@ -64,9 +64,12 @@ class Muon(Optimizer):
         super().__init__(groups, {})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of all weights that have a gradient."""
-        assert closure is None, "gradients are computed before"
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of all weights that have a gradient; returns what `closure`, called before, does."""
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
         for group in self.param_groups:
             if "momentum" in group:
                 for parameter in group["params"]:
@@ -75,6 +78,7 @@ class Muon(Optimizer):
             else:  # loading a checkpoint replaces groups and state
                 self._adamw.param_groups, self._adamw.state = [group], self.state
                 self._adamw.step()
+        return value
 
     def _move(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[matrix]
