@@ -160,8 +160,8 @@ def main() -> None:
         print(f"{name}:", flush=True)
         found = [result.measure(arguments.folder, seed) for seed in arguments.seeds]
         minutes = (time.monotonic() - start) / 60
-        spread = f" ± {np.std(found, ddof=1):.4f}" if len(found) > 1 else ""
-        reached = f"{np.mean(found):.4f}{spread} ({len(found)})"
+        spread = f" ± {np.std(found, ddof=1):.2g}" if len(found) > 1 else ""
+        reached = f"{np.mean(found):.4g}{spread} ({len(found)})"
         lines.append(f"| {result.what} | {result.reference} | {result.goal} | {reached} | {minutes:.0f} |")
     print(f"\n{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}\n")
     print("| what | references | goal | isthmus: mean ± standard deviation (seeds) | minutes |")
