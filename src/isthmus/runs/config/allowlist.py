@@ -33,6 +33,7 @@ HOMES = {
     "logger": "isthmus.training.loggers",
     "callbacks": "isthmus.training.callbacks",
 }
+OWN_OPTIMIZERS = "isthmus.training.optimizers"  # beside torch's
 SEVERAL = ("regularizer", "logger", "callbacks")  # groups of named parts
 BUILDERS = ("scheduler", "logger")  # groups whose parts share a method instead of a base class
 
@@ -107,8 +108,7 @@ def check_nested(content: Any, key: str) -> None:
 def _check_name(key: str, target: Any) -> None:
     if not isinstance(target, str) or not DOTTED.fullmatch(target):
         raise BadInput(join(key, TARGET), target, "must be the full name of a class: package.module.Class")
-    home = _home(key)
-    if any(_inside(target, package) for package in (*allowed(), *([home] if home else []))):
+    if any(_inside(target, package) for package in (*allowed(), *_homes(key))):
         return
     package = target.partition(".")[0]
     yours = f"add trust=true or set {ALLOW}={package}"
@@ -126,9 +126,8 @@ def _check_found(key: str, target: str, found: Any, kind: type | None) -> None:
     if not inspect.isclass(found):
         raise BadInput(join(key, TARGET), target, "is not a class; trust=true lets a config call it")
     own = f"{found.__module__}.{found.__qualname__}"
-    home = _home(key)
     # re-exported names are allowed there: torch.optim.Adam is torch.optim.adam.Adam
-    packages = [*allowed(), *([home] if home == "torch.optim" else [])]
+    packages = [*allowed(), *(home for home in _homes(key) if home == "torch.optim")]
     shortened = found.__name__ == target.rpartition(".")[2] and any(
         _inside(target, package) and _inside(own, package) for package in packages
     )
@@ -141,9 +140,10 @@ def _check_found(key: str, target: str, found: Any, kind: type | None) -> None:
         raise BadInput(join(key, TARGET), target, f"is not a {group}: it has no method build")
 
 
-def _home(key: str) -> str | None:
-    """The package of the part at `key`; None if `key` is not a part, such as a key inside one."""
-    return HOMES[key.partition(".")[0]] if _is_part(key) else None
+def _homes(key: str) -> tuple[str, ...]:
+    """The packages of the part at `key`; none if `key` is not a part, such as a key inside one."""
+    home = HOMES[key.partition(".")[0]] if _is_part(key) else None
+    return () if home is None else (home, OWN_OPTIMIZERS) if home == "torch.optim" else (home,)
 
 
 def _is_part(key: str) -> bool:
