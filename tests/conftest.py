@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from isthmus.cli.main import main
 
 SCRIPTS = Path(sys.executable).parent
 # What would make a command believe that torchrun or Slurm started it.
@@ -23,6 +26,14 @@ LAUNCHED = (
     "TORCHELASTIC_RUN_ID",
 )
 os.environ["HF_HUB_OFFLINE"] = "1"  # without a network each name would be tried for half a minute
+
+
+class Said(NamedTuple):
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
 
 
 def start(
@@ -95,4 +106,25 @@ def isthmus(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return finished(start(*arguments, cwd=tmp_path, env=env))
 
+    return run
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """Run `isthmus ARGUMENTS` in this process, in `tmp_path`: that saves seconds of imports."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    def run(*arguments: str) -> Said:
+        GlobalHydra.instance().clear()
+        capsys.readouterr()
+        code = main(arguments)
+        GlobalHydra.instance().clear()
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["isthmus"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # that the command sets it ends with the test
     return run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 PYTHON = """
@@ -36,7 +38,7 @@ printer:
   _target_: own_callbacks.Printer
   word: seen
 """
-ALLOWED = {"ISTHMUS_ALLOW": "own_callbacks,pytorch_lightning"}
+ALLOWED = "own_callbacks,pytorch_lightning"
 TYPED = (
     "trainer.max_epochs=2",
     "trainer.threads=1",
@@ -48,36 +50,40 @@ CHOSEN = ("--config-dir", "conf", "callbacks=[default,printer]")
 
 
 @pytest.fixture
-def own(isthmus, tmp_path):
-    """Run a command in a folder that has a callback and its YAML."""
+def own(tmp_path, monkeypatch):
+    """A folder that has a callback and its YAML."""
     for name, text in (("conf/callbacks/printer.yaml", YAML), ("code/own_callbacks.py", PYTHON)):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(text)
-
-    def command(*arguments, env=None):
-        return isthmus(*arguments, env={"PYTHONPATH": str(tmp_path / "code"), **(env or {})})
-
-    return command
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    yield str(tmp_path / "code")
+    sys.modules.pop("own_callbacks", None)
 
 
-def test_it_sees_each_epoch_and_goes_on_when_resumed(own):
-    ended = own("train", *CHOSEN, *TYPED, env=ALLOWED)
-    assert ended.returncode == 0, ended.stderr
-    lines = ended.stdout.splitlines()
+@pytest.fixture
+def allowed(own, monkeypatch):
+    """The callback may be used."""
+    monkeypatch.setenv("ISTHMUS_ALLOW", ALLOWED)
+
+
+def test_it_sees_each_epoch_and_goes_on_when_resumed(here, allowed):
+    said = here("train", *CHOSEN, *TYPED)
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
     losses = [line.split()[3] for line in lines if line.startswith("epoch ")]
     assert [line for line in lines if line.startswith("seen")] == [
         f"seen {number} {loss}" for number, loss in enumerate(losses, start=1)
     ]
-    ended = own("resume", "run", "trainer.max_epochs=3", env=ALLOWED)
-    assert ended.returncode == 0, ended.stderr
-    assert "seen 3 " in ended.stdout
+    said = here("resume", "run", "trainer.max_epochs=3")
+    assert said.code == 0, said.err
+    assert "seen 3 " in said.out
 
 
-def test_it_must_be_allowed(own, tmp_path):
-    ended = own("train", *CHOSEN, *TYPED)
-    assert ended.returncode == 2
-    assert "callbacks.printer._target_=own_callbacks.Printer" in ended.stderr
-    assert "ISTHMUS_ALLOW=own_callbacks" in ended.stderr
+def test_it_must_be_allowed(here, own, tmp_path):
+    said = here("train", *CHOSEN, *TYPED)
+    assert said.code == 2
+    assert "callbacks.printer._target_=own_callbacks.Printer" in said.err
+    assert "ISTHMUS_ALLOW=own_callbacks" in said.err
     assert not (tmp_path / "run").exists()
 
 
@@ -105,46 +111,42 @@ def test_it_must_be_allowed(own, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_one_is_refused(typed, says, own, tmp_path):
-    ended = own("train", *typed, *TYPED, env=ALLOWED)
-    assert ended.returncode == 2, ended.stderr
-    assert says in ended.stderr
-    assert ended.stderr.count("\n") == 1
+def test_what_cannot_be_one_is_refused(typed, says, here, allowed, tmp_path):
+    said = here("train", *typed, *TYPED)
+    assert said.code == 2, said.err
+    assert says in said.err
+    assert said.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_where_the_traceback_is_when_one_of_several_processes_fails(own):
+def test_where_the_traceback_is_when_one_of_several_processes_fails(own, isthmus):
     faulty = ("+callbacks.x._target_=own_callbacks.Faulty", "trainer=ddp_cpu", "trainer.devices=2")
-    ended = own("train", *faulty, *TYPED, env=ALLOWED)
+    ended = isthmus("train", *faulty, *TYPED, env={"PYTHONPATH": own, "ISTHMUS_ALLOW": ALLOWED})
     assert ended.returncode == 1
     assert ended.stderr == ("isthmus: training failed: 'not there'; its traceback is in run/status.json\n")
 
 
-def test_one_that_averages_weights_copies_the_model(isthmus):
+def test_one_that_averages_weights_copies_the_model(here, allowed):
     averaging = "pytorch_lightning.callbacks.EMAWeightAveraging"
-    ended = isthmus(
-        "train",
-        f"+callbacks.average._target_={averaging}",
-        *TYPED,
-        env={"ISTHMUS_ALLOW": "pytorch_lightning"},
-    )
-    assert ended.returncode == 0, ended.stderr
+    said = here("train", f"+callbacks.average._target_={averaging}", *TYPED)
+    assert said.code == 0, said.err
 
 
-def test_lightnings_model_checkpoint_writes_beside_ours(own, tmp_path):
+def test_lightnings_model_checkpoint_writes_beside_ours(here, allowed, tmp_path):
     every = ("+callbacks.every._target_=pytorch_lightning.callbacks.ModelCheckpoint",)
-    ended = own("train", *every, *TYPED, env=ALLOWED)
-    assert ended.returncode == 0, ended.stderr
+    said = here("train", *every, *TYPED)
+    assert said.code == 0, said.err
     written = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert written == ["best.ckpt", "epoch=1-step=80.ckpt", "last.ckpt"]
-    ended = own("resume", "run", "trainer.max_epochs=3", env=ALLOWED)
-    assert ended.returncode == 0, ended.stderr
+    said = here("resume", "run", "trainer.max_epochs=3")
+    assert said.code == 0, said.err
     assert (tmp_path / "run" / "checkpoints" / "epoch=2-step=120.ckpt").is_file()
 
 
-def test_a_callback_is_left_out(isthmus, tmp_path):
-    ended = isthmus("train", "~callbacks.figures", "callbacks.latents.enabled=false", *TYPED)
-    assert ended.returncode == 0, ended.stderr
+def test_a_callback_is_left_out(here, tmp_path):
+    typed = [each for each in TYPED if "figures" not in each]
+    said = here("train", "~callbacks.figures", "callbacks.latents.enabled=false", *typed)
+    assert said.code == 0, said.err
     assert not (tmp_path / "run" / "figures").exists()
     assert not (tmp_path / "run" / "latents").exists()

@@ -12,12 +12,11 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 import yaml
 
-from isthmus.cli.main import main
 from isthmus.common.errors import BadInput
 from isthmus.data import memory
 from isthmus.runs.config.compose import compose
@@ -28,6 +27,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "run_v1"
 EVIL = """
 import os
 from pathlib import Path
+from typing import Any
 
 from isthmus.core.losses.mse import MSE
 
@@ -42,14 +42,6 @@ class Evil(MSE):
 def evil(**settings):
     CANARY.touch()
 """
-
-
-class Said(NamedTuple):
-    """What came of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(autouse=True)
@@ -86,21 +78,11 @@ def run(tmp_path) -> Path:
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys) -> Callable[..., Said]:
+def command(here, tmp_path, monkeypatch) -> Callable[..., Any]:
     """Run `isthmus ARGUMENTS` in this process, in a folder of its own."""
-    from hydra.core.global_hydra import GlobalHydra
-
-    def type_(*arguments: object) -> Said:
-        GlobalHydra.instance().clear()
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        GlobalHydra.instance().clear()
-        captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
-
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    return type_
+    return lambda *arguments: here(*map(str, arguments))
 
 
 @pytest.fixture

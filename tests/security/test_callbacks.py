@@ -25,16 +25,16 @@ FIXTURES = sorted(Path(__file__).parents[1].glob("fixtures/run_v*"))
 @pytest.mark.parametrize(
     ("key", "value"), [("callbacks", [1]), ("callbacks", 5), ("callbacks.latents", [1, 2]), ("trainer", None)]
 )
-def test_an_old_folder_with_other_things_for_callbacks(key, value, fixture, isthmus, tmp_path):
+def test_an_old_folder_with_other_things_for_callbacks(key, value, fixture, here, tmp_path):
     run = shutil.copytree(fixture, tmp_path / "run")
     cfg = OmegaConf.load(run / "config.yaml")
     OmegaConf.update(cfg, key, value, merge=False)
     (run / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
-    ended = isthmus("evaluate", "run")
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert key in ended.stderr
-    assert "Traceback" not in isthmus("show", "run").stderr
+    said = here("evaluate", "run")
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert key in said.err
+    assert "Traceback" not in here("show", "run").err
 
 
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name)
@@ -42,21 +42,22 @@ def test_the_files_of_an_old_folder_are_not_called_damaged(fixture, tmp_path):
     assert damaged(shutil.copytree(fixture, tmp_path / "run")) == {}
 
 
-def test_auto_is_a_metric_of_checkpoints_alone(isthmus, tmp_path):
+def test_auto_is_a_metric_of_checkpoints_alone(here, tmp_path):
     early = "callbacks.early_stopping"
-    ended = isthmus("train", f"{early}.enabled=true", f"{early}.monitor=auto", "hydra.run.dir=run")
-    assert ended.returncode == 2
-    assert f"{early}.monitor=auto: is not logged by this run" in ended.stderr
+    said = here("train", f"{early}.enabled=true", f"{early}.monitor=auto", "hydra.run.dir=run")
+    assert said.code == 2
+    assert f"{early}.monitor=auto: is not logged by this run" in said.err
     assert not (tmp_path / "run").exists()
 
 
-def test_an_allowed_class_that_lightning_refuses(isthmus):
+def test_an_allowed_class_that_lightning_refuses(here, monkeypatch):
     name = "pytorch_lightning.callbacks.LearningRateMonitor"
     typed = (f"+callbacks.x._target_={name}", "+callbacks.x.logging_interval=foo")
-    ended = isthmus("train", *typed, env={"ISTHMUS_ALLOW": "pytorch_lightning"})
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert f"callbacks.x._target_={name}: " in ended.stderr
+    monkeypatch.setenv("ISTHMUS_ALLOW", "pytorch_lightning")
+    said = here("train", *typed)
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert f"callbacks.x._target_={name}: " in said.err
 
 
 @pytest.mark.parametrize("value", [np.float64(1.0), {1}, Path("x"), torch.float32, object(), lambda: 0])
