@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 import isthmus
 from isthmus.common.errors import BadInput
+from isthmus.common.tensor_file import read_tensors, write_tensors
 from isthmus.data.examples import locate
 from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
@@ -234,3 +236,17 @@ def test_a_run_in_double_precision_opens(tmp_path):
     assert model.encode(x).dtype == model.decode(model.encode(x)).dtype == np.float32
     assert np.isfinite(model.detect(x, false_alarm_rate=0.1).score).all()
     assert len(model.export(tmp_path / "out")) == 5
+
+
+def test_a_model_file_of_an_older_format(run_of, tmp_path):
+    """By itself it is refused; in a run, the model is made from the checkpoint."""
+    run = shutil.copytree(run_of("digits"), tmp_path / "run")
+    codes = isthmus.load(run).encode(load_digits().images[:1].astype(np.uint8))
+    tensors, about = read_tensors(run / "model.isthmus")
+    write_tensors(run / "model.isthmus", tensors, {**about, "format": 1})
+    with pytest.raises(BadInput, match="is of an older isthmus"):
+        isthmus.load(run / "model.isthmus")
+    model = isthmus.load(run)
+    np.testing.assert_array_equal(model.encode(load_digits().images[:1].astype(np.uint8)), codes)
+    with pytest.raises(BadInput, match="or the run is of an older isthmus"):
+        model.detect(load_digits().images[:1].astype(np.uint8))

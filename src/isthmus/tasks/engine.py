@@ -165,6 +165,7 @@ class Engine:
     def _fitted(self, prefix: str) -> dict[str, Tensor]:
         found = self.opened.file.named(prefix)
         if not found:
-            fix = "the model was packed before its run was done; pack it again with isthmus pack"
+            fix = "the model was packed before its run was done, or the run is of an older isthmus; "
+            fix += "isthmus pack RUN packs it again, and isthmus reproduce RUN trains it again"
             raise BadInput("MODEL", prefix.rstrip("."), fix)
         return found

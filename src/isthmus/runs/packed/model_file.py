@@ -17,9 +17,13 @@ from isthmus.common.errors import BadInput
 from isthmus.common.tensor_file import read_tensors, write_tensors
 from isthmus.runs.config.allowlist import check_targets
 
-FORMAT = 1
+FORMAT = 2  # 1: other residuals in the detector
 GROUPS = ("config", "data", "run")  # of the metadata
 LARGEST_SIDE = 1 << 24  # of the shape of an example
+
+
+class Outdated(BadInput):
+    """A file of an older isthmus."""
 
 
 class ModelFile(NamedTuple):
@@ -47,6 +51,7 @@ class ModelFile(NamedTuple):
         """Read a file.
 
         Raises:
+            Outdated: it is of an older isthmus.
             BadInput: there is none, or it is damaged, or none of these, or of a newer isthmus; or its config
                 names a class that is not allowed.
         """
@@ -58,6 +63,8 @@ class ModelFile(NamedTuple):
             raise BadInput("MODEL", path, f"{error}; is it a model of isthmus?") from error
         if isinstance(about.get("format"), int) and about["format"] > FORMAT:
             raise BadInput("MODEL", path, "is of a newer isthmus; upgrade: pip install --upgrade isthmus")
+        if isinstance(about.get("format"), int) and 0 < about["format"] < FORMAT:
+            raise Outdated("MODEL", path, "is of an older isthmus; train its run again, or pack it again")
         groups = [about.get(name) for name in GROUPS]
         if about.get("format") != FORMAT or not all(isinstance(group, dict) for group in groups):
             raise BadInput("MODEL", path, "is no model of isthmus; isthmus pack writes one")
