@@ -115,7 +115,7 @@ RESULTS = {
         denoising,
     ),
     "generation": Result(
-        "VAE on Fashion-MNIST: share by which the Fréchet distance falls from samples of the prior to those of "
+        "VAE on Fashion-MNIST: how far the Fréchet distance falls from samples of the prior to those of "
         "a mixture or a flow over the codes",
         "0: the prior of the same VAE",
         ".30",
