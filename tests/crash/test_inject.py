@@ -154,7 +154,7 @@ def test_before_each_operation(name, what, part, scene):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("what", ["SIGKILL", "SIGTERM", "ENOSPC"])
+@pytest.mark.parametrize("what", ["SIGKILL", "ENOSPC", pytest.param("SIGTERM", marks=pytest.mark.slow)])
 def test_before_some_operations(what, scene):
     """The short version: at the beginning, in the middle and at the end of training."""
     set_up = scene("train")

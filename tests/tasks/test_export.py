@@ -27,6 +27,9 @@ from .conftest import KINDS, SHORT
 from .test_trained_model import given
 
 NAMES = {"model", "encoder", "decoder"}
+# each export takes seconds
+QUICK = ("digits", "photos", "visits")
+ALL_KINDS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +65,7 @@ def inputs_of(kind, run, model, rows=40):
     return x, {"numbers": numbers, "text": x[["site"]].to_numpy(str)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_files_compute_what_isthmus_computes(kind, run_of, model_of, exported):
     folder, model = exported(kind), model_of(kind)
     assert {path.name for path in folder.iterdir()} == {
@@ -143,7 +146,7 @@ np.save({str(tmp_path / "scores.npy")!r}, score)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["digits", "visits"])
+@pytest.mark.parametrize("kind", ["digits", pytest.param("visits", marks=pytest.mark.slow)])
 def test_files_of_torch_export_compute_the_same(kind, run_of, model_of, exported):
     folder = exported(kind, "--format", "torch", name="-torch")
     model = model_of(kind)
@@ -188,6 +191,7 @@ def test_pixels_as_bytes_are_refused_too(exported, run_of, model_of):
     assert np.isnan(session.run(["score"], {"x": inputs["x"] * 16})[0]).all()
 
 
+@pytest.mark.slow
 def test_without_data_decoded_samples_are_checked(here, run_of, tmp_path):
     assert here("pack", run_of("cancer"), "packed.isthmus")[0] == 0
     code, out, err = here("export", "packed.isthmus")
