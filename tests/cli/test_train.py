@@ -187,9 +187,9 @@ def test_tensorboard_has_scalars_and_images(run):
     assert images
 
 
-def test_a_sweep_gives_a_folder_for_each_job(isthmus, tmp_path):
-    ended = isthmus("train", "--multirun", "latent.dim=2,3", "trainer.max_epochs=1", ONE_THREAD)
-    assert ended.returncode == 0, ended.stderr
+def test_a_sweep_gives_a_folder_for_each_job(here, tmp_path):
+    said = here("train", "--multirun", "latent.dim=2,3", "trainer.max_epochs=1", ONE_THREAD)
+    assert said.code == 0, said.err
     (sweep,) = tmp_path.glob("outputs/*/*")
     for job, dim in (("0", 2), ("1", 3)):
         assert json.loads((sweep / job / "status.json").read_text())["status"] == "done"

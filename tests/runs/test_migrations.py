@@ -45,10 +45,10 @@ def test_it_is_tested_again_with_the_same_result(folder):
 
 
 @pytest.mark.parametrize("command", [("show", "run"), ("evaluate", "run", "--checkpoint", "last")])
-def test_commands(command, folder, isthmus):
-    ended = isthmus(*command)
-    assert ended.returncode == 0, ended.stderr
-    assert "mse" in ended.stdout
+def test_commands(command, folder, here):
+    said = here(*command)
+    assert said.code == 0, said.err
+    assert "mse" in said.out
 
 
 def test_it_trains_further_if_its_format_can(folder):

@@ -344,7 +344,7 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize("name", ["best", pytest.param("last", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_a_hostile_checkpoint(attack, name, run, refused, canary):
     attack(run / "checkpoints" / f"{name}.ckpt", canary)

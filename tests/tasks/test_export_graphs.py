@@ -42,6 +42,8 @@ def choices(group):
 PAIRS = list(product(choices("architecture"), choices("latent")))
 LOSSES = choices("loss")  # dealt out to the pairs in turn
 CASES = [(*PAIRS[at % len(PAIRS)], LOSSES[at % len(LOSSES)]) for at in range(max(len(PAIRS), len(LOSSES)))]
+# every other one in `make test`, as each takes seconds
+CASES = [pytest.param(*case, marks=[pytest.mark.slow] * (at % 2)) for at, case in enumerate(CASES)]
 
 
 @pytest.mark.parametrize(("architecture", "latent", "loss"), CASES)

@@ -19,7 +19,9 @@ from isthmus.training.figures.drawing import save_figure
 from isthmus.training.figures.latent_map import draw_map
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(each, marks=[pytest.mark.slow] * (each == "umap")) for each in METHODS]
+)
 def test_the_same_seed_gives_the_same_map(method):
     if method == "umap":
         pytest.importorskip("umap")
