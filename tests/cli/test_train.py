@@ -109,7 +109,7 @@ def test_it_prints_a_table_the_folder_and_what_to_type_next(trained):
     assert float(printed["loss"][1]) == pytest.approx(results["train/loss"], rel=1e-4)
     relative = run.relative_to(run.parents[2])
     assert f"run folder: {relative}" in ended.stdout
-    assert f"isthmus evaluate {relative}" in ended.stdout
+    assert f"isthmus report {relative}" in ended.stdout
     assert f"isthmus board {relative.parent}" in ended.stdout
 
 

@@ -52,10 +52,19 @@ def print_run(folder: RunFolder) -> None:
     print(table(by_stage(results, ("train", "val", "test"))))
     print(f"\nrun folder: {printable(here)}\n")
     print("next:")
-    print(f"  {command('isthmus', 'evaluate', here)}    test it again, from the folder alone")
-    print(f"  {command('isthmus', 'reproduce', here)}    train it again, and compare to the bit")
-    print(f"  {command('isthmus', 'board', here.parent)}    compare runs in TensorBoard")
-    print("  isthmus train --help    every group and its choices")
+    proposals = [
+        (command("isthmus", "report", here), "the run as one page: curves, figures, config"),
+        (
+            command("isthmus", "embed", here),
+            "a map of the codes; then detect, denoise, generate, export",
+        ),
+        (command("isthmus", "board", here.parent), "compare runs in TensorBoard"),
+        (command("isthmus", "reproduce", here), "train it again, and compare to the bit"),
+        ("isthmus train --help", "every group and its choices"),
+    ]
+    width = max(len(typed) for typed, _ in proposals)
+    for typed, purpose in proposals:
+        print(f"  {typed.ljust(width)}  {purpose}")
 
 
 def print_files(files: Sequence[Path]) -> None:
