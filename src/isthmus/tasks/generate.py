@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +66,21 @@ def generate(
     if len(model.shape) != 3:
         return [*files, write_array(folder / "traversals.npy", traversals)]
 
-    def picture(name: str, images: Any, title: str, columns: int | None = None) -> None:
+    def picture(
+        name: str, images: Any, title: str, columns: int | None = None, names: Sequence[str] = ()
+    ) -> None:
         flat = torch.from_numpy(np.ascontiguousarray(images)).reshape(-1, *model.shape)
         shown = model.displayed_range
-        files.append(write_grid(folder / name, flat, columns=columns, value_range=shown, title=title))
+        path = folder / name
+        files.append(write_grid(path, flat, columns=columns, value_range=shown, title=title, names=names))
 
     drawn, span = sampler or model.default_sampler, f"from -{SPAN:g} to {SPAN:g} standard deviations"
     some = "" if count <= SHOWN else f"the first {SHOWN} of "
     picture("samples.png", samples[:SHOWN], f"{some}{count:,} samples of the {drawn}, seed {seed}")
     picture("interpolations.png", paths, f"each row: from one sample of the {drawn} to another", STEPS)
-    rows = ", ".join(map(str, dims))
-    picture("traversals.png", traversals, f"each row: one coordinate of the code, {span}; {rows}", STEPS)
+    rows = [f"z_{dim}" for dim in dims]
+    picture("traversals.png", traversals, f"each row: one number of the code, {span}", STEPS, rows)
     if model.latent_dim == 2:
         plane = model.plane(PLANE, span=SPAN)
-        picture("plane.png", plane, f"the plane of codes, coordinate 0 to the right, 1 up, {span}", PLANE)
+        picture("plane.png", plane, f"the plane of codes, z_0 to the right, z_1 up, {span}", PLANE)
     return files

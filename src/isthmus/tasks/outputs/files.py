@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,6 +111,7 @@ def write_grid(
     columns: int | None = None,
     value_range: tuple[float, float] = (0.0, 1.0),
     title: str = "",
+    names: Sequence[str] = (),
 ) -> Path:
     """Write images as one picture, row by row. Shape: [N, C, H, W].
 
@@ -120,12 +121,13 @@ def write_grid(
         columns: images in a row; None for about as many as there are rows.
         value_range: the values shown as black and white.
         title: above the images; "" for none.
+        names: of the rows; empty for none.
     """
     width = columns or math.ceil(math.sqrt(len(images)))
     absent = -len(images) % width
     if absent:
         blank = torch.full((absent, *images.shape[1:]), value_range[1])
         images = torch.cat([images, blank])
-    names = [title] if title else []
-    save_png(image_grid(images.split(width), value_range=value_range, names=names), path)
+    grid = image_grid(images.split(width), value_range=value_range, title=title, names=names)
+    save_png(grid, path)
     return path
