@@ -91,4 +91,7 @@ class Residuals(nn.Module):
 
 def bent(y: Tensor, scale: float) -> Tensor:
     """See `bend` of `Residuals`; y itself for 0. Shape: that of `y`."""
-    return scale * (y / scale).asinh() if scale else y
+    if not scale:
+        return y
+    t = y / scale
+    return scale * t.sign() * (t.abs() + (t * t + 1).sqrt()).log()  # asinh: torch's takes five times as long
