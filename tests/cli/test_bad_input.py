@@ -215,7 +215,7 @@ def test_a_mistake_is_one_line_and_no_folder(typed, here, files, tmp_path):
         ("evaluate nowhere", ("RUN=nowhere", "no such folder")),
         ("board nowhere", ("DIR=nowhere", "no such folder")),
         ("trian latent.dim=3", ("trian", "did you mean train?")),
-        ("frobnicate", ("frobnicate", "train, evaluate, resume, reproduce, show, board")),
+        ("frobnicate", ("frobnicate", "train, evaluate, resume, reproduce, show, report, board")),
     ],
 )
 def test_so_is_one_in_other_commands(typed, expected, here, files):

@@ -10,6 +10,7 @@ from isthmus.common.errors import BadInput
 from isthmus.core.detection.blur import Blur
 
 LARGEST_SIGMA = 100.0  # pixels
+LARGEST = 1e18  # whose square is a float32
 
 
 class Residuals(nn.Module):
@@ -94,4 +95,5 @@ def bent(y: Tensor, scale: float) -> Tensor:
     if not scale:
         return y
     t = y / scale
-    return scale * t.sign() * (t.abs() + (t * t + 1).sqrt()).log()  # asinh: torch's takes five times as long
+    size = t.abs().clamp(max=LARGEST)
+    return scale * t.sign() * (size + (size * size + 1).sqrt()).log()  # asinh, which takes longer
