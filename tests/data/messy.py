@@ -140,6 +140,11 @@ TABLES: dict[str, Messy] = {
         Comes((6,), ["day", *(USUAL.features or [])], [19723.0, 1.5, 60.0]),
         {"dates": "number", "date_format": "%d.%m.%Y"},
     ),
+    "dates_of_another_format.csv": Messy(
+        table(header="day,height,weight,colour", change=front(lambda row: f"{row % 28 + 1:02}.1.2024 8:30")),
+        ("data.date_format", "is not the format of 'day', which has '01.1.2024 8:30' in row 0"),
+        {"dates": "number", "date_format": "%d.%m.%Y"},
+    ),
     "boolean.csv": Messy(
         table(header="sick,height,weight,colour", change=front(lambda row: str(row % 2 == 0))),
         Comes((6,), ["sick", *(USUAL.features or [])], [1.0, 1.5, 60.0]),

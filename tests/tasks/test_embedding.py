@@ -182,7 +182,7 @@ def test_an_image_of_the_page_is_the_image(here, run_of, tmp_path):
         np.testing.assert_allclose(pixels, image / 16 * 255, atol=1)
 
 
-def test_rows_in_no_part_are_left_out_and_one_class_is_not_probed(here, run_of, tmp_path, quick):
+def test_rows_in_no_part_are_embedded_too_and_one_class_is_not_probed(here, run_of, tmp_path, quick):
     from isthmus.runs.config.compose import compose
     from isthmus.runs.train import train
 
@@ -196,9 +196,10 @@ def test_rows_in_no_part_are_left_out_and_one_class_is_not_probed(here, run_of, 
     found = json.loads((tmp_path / "new" / "quality.json").read_text())
     assert found["pca"]["knn"] is found["autoencoder"]["linear"] is None
     rows = own_rows(isthmus.load(tmp_path / "run"), tmp_path / "run")
-    assert len(rows.examples) < 569
+    assert len(rows.examples) == 569
     labels = np.array(rows.examples.label_names)[rows.examples.labels]
     assert set(labels[rows.parts == PARTS.index("train")]) == {"benign"}
+    assert set(labels[rows.parts == PARTS.index("none")]) == {"malignant"}
 
 
 def test_few_rows_have_no_quality_and_the_table_is_written(here, run_of, tmp_path):

@@ -28,7 +28,7 @@ def test_a_run_whose_codes_cannot_be_fitted_is_done_all_the_same(tmp_path, monke
     model = isthmus.load(tmp_path / "run", device="cpu")
     digits = np.zeros((2, 8, 8), np.uint8)
     assert model.score(digits, score="mse").shape == (2,)
-    with pytest.raises(BadInput, match="pack it again"):
+    with pytest.raises(BadInput, match="packs it again"):
         model.detect(digits)
 
 

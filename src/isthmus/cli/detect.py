@@ -102,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
 def _say(found: Found, score: str) -> None:
     print(
         f"{found.outliers:,} of {found.rows:,} rows are anomalies: {score} score above "
-        f"{number(found.threshold)}, which {found.rate:.2%} of normal rows exceed"
+        f"{number(found.threshold)}, which at most {found.rate:.2%} of normal rows exceed"
     )
     if found.incomplete:
         print(f"  {found.incomplete:,} more rows have missing cells: they are listed without a score")
@@ -126,6 +126,11 @@ def _say(found: Found, score: str) -> None:
         ]
         print()
         print(aligned([("taken as anomalies", "rows", "AUROC", "average precision"), *rows], right=(1, 2, 3)))
+        if not found.normal:
+            print(
+                "each class in turn, as the model was trained on all: --normal names those that are normal,"
+            )
+            print("and training with data.train_where=\"LABEL == 'NAME'\" learns them alone")
         print()
 
 

@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
     if about.get("threshold") is not None:
         print(
             f"outlier: {about['score']} score above {number(about['threshold'])}, "
-            f"which {about['false_alarm_rate']:.2%} of normal rows exceed"
+            f"which at most {about['false_alarm_rate']:.2%} of normal rows exceed"
         )
     elif "score" in about:
         print("no outlier: the run had no validation rows to set a threshold on")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.cli.command import Command, add_model, run_folders
-from isthmus.cli.tables import printable
+from isthmus.cli.tables import file_size, printable
 from isthmus.runs.execution import signals
 
 
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
     signals.unwind()
     path, file = pack(arguments.run, arguments.output, overwrite=arguments.overwrite)
     where = f"{file.run.get('checkpoint')} checkpoint, epoch {file.run.get('epoch')}"
-    print(f"{printable(path)}: {path.stat().st_size / 1e6:,.1f} MB, {printable(where)}")
+    print(f"{printable(path)}: {file_size(path.stat().st_size)}, {printable(where)}")
     print(f'in Python: model = isthmus.load("{printable(path)}")')
     return 0
 

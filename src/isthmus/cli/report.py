@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.cli.command import Command, run_folders
-from isthmus.cli.show import file_size
-from isthmus.cli.tables import aligned, command, printable
+from isthmus.cli.tables import aligned, command, file_size, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import relative
 from isthmus.runs.execution import signals

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.cli.command import Command, run_folders
-from isthmus.cli.tables import aligned, by_stage, command, printable, table
+from isthmus.cli.tables import aligned, by_stage, command, file_size, printable, table
 from isthmus.reports.provenance import facts
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.lookup import find_run
@@ -133,15 +133,6 @@ def _files(sizes: Mapping[str, int]) -> str:
         (f"{printable(name, 60)}/ ({len(each)} files)", file_size(sum(each))) for name, each in inside.items()
     ]
     return aligned([(f"{len(sizes)} files", file_size(sum(sizes.values()))), *sorted(rows)], right=(1,))
-
-
-def file_size(count: int) -> str:
-    """A number of bytes, such as 1.5 MB."""
-    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
 COMMAND = Command(

@@ -67,6 +67,15 @@ def print_run(folder: RunFolder) -> None:
         print(f"  {typed.ljust(width)}  {purpose}")
 
 
+def file_size(count: int) -> str:
+    """A number of bytes, such as 1.5 MB."""
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
 def print_files(files: Sequence[Path]) -> None:
     """Print which files a command has written."""
     for file in files:

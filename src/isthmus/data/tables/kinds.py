@@ -17,6 +17,7 @@ from isthmus.data.tables.selection import override
 if TYPE_CHECKING:
     import pyarrow as pa
 
+DATE_TEXT = re.compile(r"(\d{4}([./-])\d\d?\2\d\d?|\d\d?([./-])\d\d?\3\d{4})\b")  # at its beginning
 MISTAKES = 0.1  # share of the cells of a column of dates that may be something else
 DAY = 86_400_000_000  # microseconds
 CATEGORICAL = ("onehot", "ordinal", "refuse")
@@ -187,10 +188,14 @@ def _example(table: TableFile, name: str) -> str:
 
 
 def _is_date_text(table: TableFile, name: str, date_format: str) -> bool:
-    """Whether a column of text has dates in this format; raises `BadInput` if nearly all cells are."""
+    """Whether a column of text has dates in this format.
+
+    Raises:
+        BadInput: nearly all cells are, or they are dates of another format.
+    """
     from pyarrow import compute
 
-    count, wrong, first = 0, 0, ""
+    count, wrong, first, looks_like_a_date = 0, 0, "", False
     for start, batch in table.batches([name]):
         text = decoded(batch.column(0))
         dates = compute.strptime(text, format=date_format, unit="us", error_is_null=True)
@@ -199,10 +204,14 @@ def _is_date_text(table: TableFile, name: str, date_format: str) -> bool:
         number = compute.sum(bad).as_py() or 0
         if number and not wrong:
             row = bad.index(True).as_py()
+            looks_like_a_date = DATE_TEXT.match(str(text[row])) is not None
             first = f"{str(text[row])[:40]!r} in row {start + row}"
         wrong += number
     if wrong and wrong <= MISTAKES * count:
         fix = f"{name!r} has {first} (the first is 0), and dates of this format elsewhere"
+        raise BadInput("date_format", date_format, fix)
+    if looks_like_a_date:
+        fix = f"is not the format of {name!r}, which has {first}; {override('drop', [name])} leaves it out"
         raise BadInput("date_format", date_format, fix)
     return count > 0 and not wrong
 

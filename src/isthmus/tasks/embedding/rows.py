@@ -1,4 +1,4 @@
-"""The rows that are embedded: those of any data, or those that a run was trained, validated and tested on."""
+"""The rows that are embedded: those of any data, or those of a run's own data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 from isthmus.tasks.trained_model import TrainedModel
 
-PARTS = Split._fields
+PARTS = (*Split._fields, "none")  # none: such as what data.train_where leaves out
 
 
 class Rows(NamedTuple):
@@ -39,7 +39,7 @@ def rows_of(model: TrainedModel, data: str, options: Mapping[str, Any] | None = 
 
 
 def own_rows(model: TrainedModel, run: Path, overrides: Sequence[str] = ()) -> Rows:
-    """The rows of the run's own data that are in one of its parts, in the order of the data.
+    """The rows of the run's own data, in their order.
 
     Args:
         model: of the run.
@@ -52,9 +52,7 @@ def own_rows(model: TrainedModel, run: Path, overrides: Sequence[str] = ()) -> R
     opened = open_run_data(run, overrides=overrides)
     if not is_same_data(opened.trained_on, opened.data):
         raise BadInput("RUN", run, "its data or their split have changed since training; give DATA")
-    part = np.full(len(opened.data.source), -1, np.int8)
+    part = np.full(len(opened.data.source), PARTS.index("none"), np.int8)
     for number, rows in enumerate(opened.data.split):
         part[rows.numpy()] = number
-    numbers = np.flatnonzero(part >= 0)
-    examples = run_examples(opened, model.accepted, torch.from_numpy(numbers))
-    return Rows(examples, part[numbers])
+    return Rows(run_examples(opened, model.accepted, torch.arange(len(part))), part)

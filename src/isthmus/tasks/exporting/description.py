@@ -75,7 +75,7 @@ def readme(description: Mapping[str, Any], graphs: Mapping[str, Graph], *, suffi
         lines += [
             "",
             f"outlier: {description['score']} score above {threshold:.6g}, "
-            f"which {rate:.2%} of normal rows exceed.",
+            f"which at most {rate:.2%} of normal rows exceed.",
         ]
     lines += ["", REFUSED]
     lines += [FILLED] if fills else []
