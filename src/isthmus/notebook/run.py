@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.common.messages import escaped, relative
 from isthmus.runs.folder.lookup import MODEL
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.writers.metrics_reader import read_history
+from isthmus.training.writers.metrics_reader import history_arrays
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -68,8 +68,7 @@ class Run:
 
     def history(self) -> dict[str, np.ndarray]:
         """Metric -> its value after each epoch, NaN where it was not logged; and ``epoch``. Shape: [E]."""
-        columns = read_history(self._folder.metrics)
-        return {name: np.array(each, int if name == "epoch" else float) for name, each in columns.items()}
+        return history_arrays(self._folder.metrics)
 
     @cached_property
     def model(self) -> TrainedModel:

@@ -129,7 +129,6 @@ class Engine:
         tensors = self._fitted("detector.")
         names = {"centre", "spread", "origin"}
         try:
-            tensors = {"residuals.bend": torch.zeros(()), **tensors}  # models of earlier versions have none
             residuals = {name: tensors[f"residuals.{name}"] for name in Residuals.__annotations__}
             mixture = {name: tensors[f"mixture.{name}"] for name in ("weights", "means", "factors")}
             own = {name: tensors[name] for name in names}

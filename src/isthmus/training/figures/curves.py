@@ -20,7 +20,7 @@ UNITS = {"psnr": "psnr (dB)"}
 MOST = 6  # metrics that are drawn
 COLUMNS = 3
 DOTS = 25  # epochs up to which each is marked
-DECADE = 5.0  # ratio of the largest to the smallest value above which an axis is logarithmic
+LOG_FROM = 5.0  # ratio of the largest to the smallest value above which an axis is logarithmic
 
 
 def metrics_to_draw(history: Mapping[str, np.ndarray]) -> list[str]:
@@ -86,7 +86,7 @@ def _panel(axes: Axes, history: Mapping[str, np.ndarray], name: str, best: int |
     if best is not None:
         axes.axvline(best, color=GREY, linewidth=0.8, linestyle="--", zorder=0, label="best epoch")
     values, title = np.concatenate(every), UNITS.get(name, name)
-    if values.min() > 0 and values.max() / values.min() > DECADE:
+    if values.min() > 0 and values.max() / values.min() > LOG_FROM:
         axes.set_yscale("log")
         title += ", log scale"
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))

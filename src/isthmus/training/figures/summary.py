@@ -24,7 +24,7 @@ from isthmus.training.figures.plane import coordinates, principal
 from isthmus.training.inference import encode_all, evaluating
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.writers.image_grid import image_grid
-from isthmus.training.writers.metrics_reader import read_history
+from isthmus.training.writers.metrics_reader import history_arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,8 +111,7 @@ class Summary:
         return f"best weights, of epoch {self.results['epoch']:,}"
 
     def _curves(self) -> Tensor | None:
-        read = read_history(self.folder / "metrics.csv")
-        history = {name: np.array(each, int if name == "epoch" else float) for name, each in read.items()}
+        history = history_arrays(self.folder / "metrics.csv")
         if not metrics_to_draw(history):
             return None
         return _tensor(lambda: draw_curves(history, self.results["epoch"]))

@@ -6,8 +6,12 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isthmus.common.csv_rows import read_rows
+
+if TYPE_CHECKING:
+    import numpy as np
 
 STAGES = ("train/", "val/")
 RATE = "lr"  # logged beside the metrics of an epoch
@@ -50,6 +54,15 @@ def read_history(path: Path) -> dict[str, list[float]]:
     names = sorted({name for row in epochs.values() for name in row})
     columns = {name: [row.get(name, math.nan) for row in epochs.values()] for name in names}
     return {"epoch": [*epochs], **columns}
+
+
+def history_arrays(path: Path) -> dict[str, np.ndarray]:
+    """As `read_history`. Shape: [E] each; ``epoch`` are integers."""
+    import numpy as np
+
+    return {
+        name: np.array(each, int if name == "epoch" else float) for name, each in read_history(path).items()
+    }
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:
