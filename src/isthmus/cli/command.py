@@ -27,6 +27,13 @@ def run_folders(typed: str, before: Sequence[str]) -> Iterable[str]:
     return (*map(str, runs), *names, *([LATEST] if runs else []))
 
 
+def add_run(parser: ArgumentParser) -> None:
+    """Add the argument ``run`` of a command that needs a run folder."""
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
+    )
+
+
 def add_model(parser: ArgumentParser) -> None:
     """Add the argument ``run`` of a command that needs a trained model, but not its training data."""
     parser.add_argument(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from isthmus.cli.command import Command, add_overrides, run_folders
+from isthmus.cli.command import Command, add_overrides, add_run, run_folders
 from isthmus.cli.tables import by_stage, printable, table
 from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
@@ -22,9 +21,7 @@ def parser() -> argparse.ArgumentParser:
         prog="isthmus evaluate",
         description="Test a run's checkpoint with the run's own config and data. Nothing is written.",
     )
-    parser.add_argument(
-        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
-    )
+    add_run(parser)
     add_overrides(parser, "what differs now: trainer.accelerator=cpu, data.path=...")
     parser.add_argument(
         "--checkpoint",

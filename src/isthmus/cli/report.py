@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.cli.command import Command, run_folders
-from isthmus.cli.tables import aligned, command, file_size, printable
+from isthmus.cli.command import Command, add_run, run_folders
+from isthmus.cli.tables import command, file_size, print_next, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.messages import relative
 from isthmus.runs.execution import signals
@@ -22,9 +22,7 @@ def parser() -> argparse.ArgumentParser:
         "what embed, detect, denoise and generate left in its folder, its config and where it comes from. It "
         "needs no network. Works on a run that is running, failed or was killed.",
     )
-    parser.add_argument(
-        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
-    )
+    add_run(parser)
     parser.add_argument("more", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument(
         "-o",
@@ -64,8 +62,8 @@ def run(argv: Sequence[str]) -> int:
     elif done.status != "done":
         following.append((command("isthmus", "resume", here), "trains it to its end"))
     if following:
-        print("\nnext:")
-        print("\n".join(f"  {line}" for line in aligned(following).splitlines()))
+        print()
+        print_next(following)
     return 0
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.cli.command import Command, add_overrides, run_folders
+from isthmus.cli.command import Command, add_overrides, add_run, run_folders
 from isthmus.cli.reproduce import exit_code, report
 from isthmus.cli.tables import command, print_run, printable
 from isthmus.common.errors import BadInput
@@ -26,9 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "its own folder. Weights and metrics become those of a run that was never interrupted: on the CPU, "
         "to the bit.",
     )
-    parser.add_argument(
-        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
-    )
+    add_run(parser)
     add_overrides(
         parser, "new trainer and callbacks keys: trainer.max_epochs=40 trains a finished run for longer"
     )

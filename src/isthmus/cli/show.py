@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.cli.command import Command, run_folders
+from isthmus.cli.command import Command, add_run, run_folders
 from isthmus.cli.tables import aligned, by_stage, command, file_size, printable, table
 from isthmus.reports.provenance import facts
 from isthmus.runs.folder.json_text import as_json
@@ -25,9 +25,7 @@ def parser() -> argparse.ArgumentParser:
         description="Print a run: its status, provenance, config against the defaults, metrics and files. "
         "Works on a run that is running, failed or was killed.",
     )
-    parser.add_argument(
-        "run", type=Path, metavar="RUN", help="a run folder, the name of a run in outputs/, or latest"
-    )
+    add_run(parser)
     parser.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
     parser.add_argument(
         "--verify",

@@ -51,20 +51,21 @@ def print_run(folder: RunFolder) -> None:
     )
     print(table(by_stage(results, ("train", "val", "test"))))
     print(f"\nrun folder: {printable(here)}\n")
+    print_next(
+        [
+            (command("isthmus", "report", here), "the run as one page: curves, figures, config"),
+            (command("isthmus", "embed", here), "a map of the codes; then detect, denoise, generate, export"),
+            (command("isthmus", "board", here.parent), "compare runs in TensorBoard"),
+            (command("isthmus", "reproduce", here), "train it again, and compare to the bit"),
+            ("isthmus train --help", "every group and its choices"),
+        ]
+    )
+
+
+def print_next(proposals: Sequence[tuple[str, str]]) -> None:
+    """Print commands to type next, and what each does."""
     print("next:")
-    proposals = [
-        (command("isthmus", "report", here), "the run as one page: curves, figures, config"),
-        (
-            command("isthmus", "embed", here),
-            "a map of the codes; then detect, denoise, generate, export",
-        ),
-        (command("isthmus", "board", here.parent), "compare runs in TensorBoard"),
-        (command("isthmus", "reproduce", here), "train it again, and compare to the bit"),
-        ("isthmus train --help", "every group and its choices"),
-    ]
-    width = max(len(typed) for typed, _ in proposals)
-    for typed, purpose in proposals:
-        print(f"  {typed.ljust(width)}  {purpose}")
+    print("\n".join(f"  {line}" for line in aligned(proposals).splitlines()))
 
 
 def file_size(count: int) -> str:
