@@ -111,6 +111,13 @@ def check_float(
     return number
 
 
+def check_bool(key: str, value: object) -> bool:
+    """Return `value`; raise `BadInput` if it is not a bool."""
+    if not isinstance(value, bool):
+        raise BadInput(key, value, "must be true or false")
+    return value
+
+
 def one_of(key: str, value: object, choices: tuple[str, ...]) -> str:
     """`value` if it is one of `choices`; raises `BadInput` otherwise."""
     if value not in choices:

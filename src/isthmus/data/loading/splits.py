@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from isthmus.common.errors import LARGEST_SEED, BadInput, check_int
+from isthmus.common.errors import LARGEST_SEED, BadInput, check_bool, check_int
 from isthmus.data.loading.conditions import evaluate
 from isthmus.data.source import Grouping, Source, sha256_of
 
@@ -52,9 +52,7 @@ def split_rows(
 ) -> Split:
     """Split the rows of a source; for the arguments see `DataModule`."""
     grouping = source.grouping()
-    if not isinstance(stratify, bool):
-        raise BadInput("stratify", stratify, "must be true or false")
-    if stratify:
+    if check_bool("stratify", stratify):
         if source.labels is None:
             raise BadInput("stratify", stratify, "needs the classes of the rows; give data.label or labels")
         if grouping.groups is not None or grouping.times is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from isthmus.common.errors import BadInput, check_int, one_of
+from isthmus.common.errors import BadInput, check_bool, check_int, one_of
 from isthmus.common.listing import some
 from isthmus.data.formats.table_file import TableFile
 from isthmus.data.tables.preparation import Column, Kind
@@ -62,8 +62,7 @@ class Rules(NamedTuple):
         prune: bool,
     ) -> Rules:
         """Check the keys of a config. Raises `BadInput`."""
-        if not isinstance(prune, bool):
-            raise BadInput("prune", prune, "must be true or false")
+        check_bool("prune", prune)
         return cls(
             one_of("categorical", categorical, CATEGORICAL),
             check_int("max_categories", most_categories),

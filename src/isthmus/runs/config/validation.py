@@ -18,6 +18,7 @@ from isthmus.common.errors import (
     LONGEST_FIX,
     MOST_THREADS,
     BadInput,
+    check_bool,
     check_float,
     check_int,
     one_of,
@@ -158,8 +159,7 @@ def _check_keys(cfg: DictConfig) -> None:
     switches = [f"trainer.{key}" for key, default in shipped.items() if isinstance(default, bool)]
     switches += [f"callbacks.{name}.enabled" for name, keys in cfg.callbacks.items() if "enabled" in keys]
     for key in switches:
-        if not isinstance(value := OmegaConf.select(cfg, key), bool):
-            raise BadInput(key, value, "must be true or false")
+        check_bool(key, OmegaConf.select(cfg, key))
 
 
 @cache

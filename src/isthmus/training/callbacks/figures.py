@@ -11,7 +11,7 @@ import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Trainer
 
-from isthmus.common.errors import BadInput, check_int
+from isthmus.common.errors import check_bool, check_int
 from isthmus.common.failures import WarnOnFailure
 from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.training.callbacks.latents import latents_path
@@ -39,9 +39,7 @@ class Figures(RunCallback):
     def __init__(self, *, every_n_epochs: int, columns: int, summary: bool = False) -> None:
         self.every_n_epochs = check_int("every_n_epochs", every_n_epochs)
         self.columns = check_int("columns", columns)
-        if not isinstance(summary, bool):
-            raise BadInput("summary", summary, "must be true or false")
-        self.summary = summary
+        self.summary = check_bool("summary", summary)
         self._stored: torch.Tensor | None = None
         self._drawn_at = -1
         self._warned = WarnOnFailure("a figure could not be drawn")

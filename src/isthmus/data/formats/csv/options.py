@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from isthmus.common.errors import BadInput, check_int, one_of
+from isthmus.common.errors import BadInput, check_bool, check_int, one_of
 from isthmus.common.messages import did_you_mean
 
 WORDS = {
@@ -93,8 +93,7 @@ class CSVOptions(NamedTuple):
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             fix = "is no text encoding that Python knows; utf-8, latin-1 and utf-16 are"
             raise BadInput("csv.encoding", options.encoding, fix) from error
-        if not isinstance(options.keep_default_na, bool):
-            raise BadInput("csv.keep_default_na", options.keep_default_na, "must be true or false")
+        check_bool("csv.keep_default_na", options.keep_default_na)
         na_values = options.na_values or ()
         if isinstance(na_values, str) or not isinstance(na_values, Sequence):
             raise BadInput(
