@@ -128,3 +128,23 @@ def here(
     monkeypatch.setattr(sys, "argv", ["isthmus"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # that the command sets it ends with the test
     return run
+
+
+@pytest.fixture
+def importing() -> Callable[..., tuple[str, set[str]]]:
+    """Run `isthmus ARGUMENTS` in a process of its own; what it prints, and the modules that it imports."""
+
+    def run(*arguments: str, cwd: Path | None = None) -> tuple[str, set[str]]:
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "isthmus", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout, {
+            line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line
+        }
+
+    return run
