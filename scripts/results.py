@@ -111,10 +111,17 @@ def generation(base: Path, seed: int) -> float:
     return 1 - min(distances["mixture"], distances.get("flow", np.inf)) / distances["prior"]
 
 
+# A smaller code asks for more layers and epochs.
+SMALL_CODES = {
+    2: ("architecture.hidden=[512,256,128,64]", "trainer.max_epochs=40"),
+    10: ("architecture.hidden=[2048,512,256]", "trainer.max_epochs=20"),
+}
+
+
 def reconstruction(base: Path, seed: int, size: int) -> Path:
     """The run with a code of this size."""
     overrides = ("experiment=fashion_reconstruction", f"latent.dim={size}", f"seed={seed}")
-    return trained(base / f"reconstruction_{size}_{seed}", *overrides)
+    return trained(base / f"reconstruction_{size}_{seed}", *overrides, *SMALL_CODES.get(size, ()))
 
 
 def test_error(base: Path, seed: int, size: int) -> float:
