@@ -43,14 +43,23 @@ class Result(NamedTuple):
 
 
 def trained(folder: Path, *overrides: str) -> Path:
-    """The run with these overrides, trained unless it is done already."""
+    """The run with these overrides, trained unless it is done already.
+
+    Raises:
+        SystemExit: the folder has a run with other settings.
+    """
+    from omegaconf import OmegaConf
+
     from isthmus.runs.config.compose import compose
     from isthmus.runs.folder.run_folder import RunFolder
     from isthmus.runs.train import train
 
+    quick = ("logger=csv", "callbacks.figures.enabled=false", "callbacks.projector.enabled=false")
+    config = compose([*overrides, *quick, "trainer.progress_bar=none"])
     if not (folder / "results.json").exists():
-        quick = ("logger=csv", "callbacks.figures.enabled=false", "callbacks.projector.enabled=false")
-        train(compose([*overrides, *quick, "trainer.progress_bar=none"]), folder)
+        train(config, folder)
+    elif OmegaConf.load(folder / "config.yaml") != config:
+        raise SystemExit(f"{folder} was trained with other settings; remove it, or choose another --folder")
     return RunFolder.open(folder).path
 
 
