@@ -116,13 +116,14 @@ def test_a_run_that_is_not_done(run, quick, state):
     for name in ("results.json", "figures"):
         path = run / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    trace = "Traceback (most recent call last):\n  File x\nValueError: the reason"
+    trace = "Traceback (most recent call last):\n  File x\nown.errors.ValueError: the reason"
     error = {"error": "the reason", "traceback": trace} if state == "failed" else {}
     edit(run / "status.json", status=state, pid=os.getpid(), host=os.uname().nodename, **error)
     page = Page(write_report(run).path)
     page.check_alone()
     assert ("span", state) in page.texts
-    assert ("ValueError: the reason" in page.text) == (state == "failed")
+    assert (("code", "ValueError: the reason") in page.texts) == (state == "failed")
+    assert (("code", f"isthmus resume {run}") in page.texts) == (state != "running")
     assert "File x" not in page.text
     assert page.headings() == ["Results", "Training", "Configuration", "Provenance"]
 

@@ -13,6 +13,7 @@ from isthmus.training.figures.metrics_shown import is_drawn, is_logarithmic
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 34  # margins
 MOST_POINTS = 400  # of a line
+SMALLEST = 1e-300  # difference that is drawn: parts of smaller ones may be zero
 TICKS, MOST_TICKS = 5, 8  # of an axis: about, and at most on a logarithmic one
 
 
@@ -92,8 +93,8 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _limits(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:
     """Lowest and highest value with a margin; never equal."""
     low, high = min(values), max(values)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        room = abs(low) / 2 or 0.5
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST):
+        room = abs(low) / 2 if abs(low) > SMALLEST else 0.5
         return low - room, high + room
     return low - margin * (high - low), high + margin * (high - low)
 

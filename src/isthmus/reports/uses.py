@@ -20,6 +20,7 @@ from isthmus.runs.folder.untrusted import names_in, read_json, within
 MOST_FOLDERS = 4  # results of a command on different data
 LARGEST = 64 << 20  # bytes of a table
 ROWS, COLUMNS = 8, 6  # of a table that are shown
+MOST_SCORES = 1_000  # methods at a level
 MOST_LEVELS = 10  # of noise
 LONGEST = 40  # characters of a cell
 # measure -> how it is called, and what it is
@@ -103,7 +104,7 @@ def denoised(folder: Path) -> Section:
         _add(section, picture(folder, f"{place}/denoising.png", caption))
         caption = "Test images, with noise, and denoised."
         _add(section, picture(folder, f"{place}/denoised.png", caption))
-        section.tables += _denoising(list(_rows(folder, f"{place}/denoising.csv")))
+        section.tables += _denoising(list(_rows(folder, f"{place}/denoising.csv", most=MOST_SCORES)))
     return section
 
 
@@ -156,7 +157,7 @@ def _denoising(rows: list[dict[str, str]]) -> list[Table]:
     for row in rows:
         level, method = (printable(row.get(name), LONGEST) for name in ("level", "method"))
         value = _float(row.get("psnr" if bounded else "mse"))
-        cells[method][level] = f"{value:.2f}" if bounded else f"{math.sqrt(max(value, 0)):.4f}"
+        cells[method][level] = _fixed(value, 2) if bounded else _fixed(math.sqrt(max(value, 0)), 4)
     levels = list(dict.fromkeys(level for own in cells.values() for level in own))[:MOST_LEVELS]
     caption = (
         f"{'PSNR in dB' if bounded else 'Root mean squared error'} by the standard deviation of the noise."
@@ -171,7 +172,7 @@ def _anomalies(rows: list[dict[str, str]], *, with_causes: bool) -> Table:
     cells = []
     for row in rows:
         causes = [
-            f"{printable(row[f'cause_{at}'], LONGEST)} ({max(_float(row.get(f'share_{at}')), 0):.0%})"
+            f"{printable(row[f'cause_{at}'], LONGEST)} ({min(max(_float(row.get(f'share_{at}')), 0), 1):.0%})"
             for at in (1, 2, 3)
             if row.get(f"cause_{at}")
         ]
@@ -194,6 +195,11 @@ def _cells(rows: list[dict[str, str]], caption: str) -> list[Table]:
     numbers = [at for at, name in enumerate(names) if all(_float(row[name]) > -math.inf for row in rows)]
     shown = [[_cell(row[name]) for name in names] for row in rows]
     return [Table([printable(name, LONGEST) for name in names], shown, numbers, caption)]
+
+
+def _fixed(value: float, digits: int) -> str:
+    """A number with some digits after the point; one that would have many before it, to four."""
+    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _cell(text: str) -> str:
