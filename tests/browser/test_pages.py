@@ -83,6 +83,15 @@ def test_report(
     assert (back == "rgb(255, 255, 255)") == (scheme == "light")
     poor = [(tag, contrast) for tag, contrast in page.evaluate(CONTRASTS) if contrast < 4.5]
     assert poor == []
+    panels = page.locator(".panels figure").evaluate_all(
+        "all => all.map(each => Math.round(each.getBoundingClientRect().top))"
+    )
+    assert len(panels) == 3
+    assert len(set(panels)) == (3 if width == 400 else 1), "below each other on a phone"
+    for scroll in page.locator(".scroll").all():  # what does not fit is reached by scrolling the table
+        reached = "each => { each.scrollLeft = 1e6; const last = each.querySelector('tr').lastElementChild;"
+        reached += "return last.getBoundingClientRect().right - each.getBoundingClientRect().right; }"
+        assert scroll.evaluate(reached) <= 1
     page.locator("nav a").last.click()
     assert page.url.endswith("#provenance")
     page.screenshot(path=screenshots / f"report-{width}-{scheme}.png", full_page=True)
@@ -115,3 +124,26 @@ def test_map(opened: Callable[[Path], Any], page: Any, run: Path, screenshots: P
         assert image.evaluate("each => each.complete && each.naturalWidth") == 8
     page.screenshot(path=screenshots / "map.png")
     assert np.isfinite(rows["x"]).all()
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_every_class_is_in_the_legend_of_the_map(
+    opened: Callable[[Path], Any], page: Any, run: Path, screenshots: Path, width: int
+) -> None:
+    """On a phone below the map, whose points still have most of the width."""
+    from playwright.sync_api import expect
+
+    page.set_viewport_size({"width": width, "height": 900})
+    opened(run / "embed" / "own" / "map.html")
+    entries = page.locator(".legendtext")
+    expect(entries.first).to_be_visible()
+    assert entries.all_inner_texts() == [str(digit) for digit in range(10)]
+    inside = "all => all.every(each => each.getBoundingClientRect().right <= innerWidth)"
+    assert entries.evaluate_all(inside)
+    plot, legend = (page.locator(name).bounding_box() for name in ("#plot .nsewdrag", "#plot .legend"))
+    if width == 400:
+        assert legend["y"] >= plot["y"] + plot["height"]
+        assert plot["width"] > 0.75 * width
+    else:
+        assert legend["x"] >= plot["x"] + plot["width"]
+    page.screenshot(path=screenshots / f"map-{width}.png")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from isthmus.reports.curves import curves
-from isthmus.reports.line_chart import HEIGHT, WIDTH, Line, is_drawn, is_logarithmic, line_chart
+from isthmus.reports.line_chart import HEIGHT, WIDTH, Line, line_chart
+from isthmus.training.figures.metrics_shown import is_drawn, is_logarithmic
 from isthmus.training.writers.metrics_reader import read_history
 
 VALUES = {
@@ -66,9 +67,9 @@ def test_points_are_where_their_values_are():
 
 
 def test_scales():
-    assert is_logarithmic([Line("train", [1, 2], [100.0, 1.0])])
-    assert not is_logarithmic([Line("train", [1, 2], [10.0, 1.0])])
-    assert not is_logarithmic([Line("train", [1, 2], [100.0, 0.0])])
+    assert is_logarithmic([100.0, 1.0, math.nan])
+    assert not is_logarithmic([10.0, 1.0])
+    assert not is_logarithmic([100.0, 0.0])
 
 
 def test_history(tmp_path):

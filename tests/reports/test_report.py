@@ -17,7 +17,7 @@ from isthmus.runs.config.compose import conf_dir
 from isthmus.runs.folder.untrusted import check_inside
 
 from .conftest import FIXTURES
-from .pages import Page, edit, fill
+from .pages import Page, edit, fill, png
 
 EVERYTHING = [
     *("Results", "Training", "Reconstructions", "Codes", "Anomalies", "Denoising", "Samples"),
@@ -73,13 +73,28 @@ def test_everything(run, quick):
     assert done.missing == []
     alts = [str(each["alt"]) for each in page.named("img")]
     assert alts.count("my_own.png") == 1
-    assert sum("curves" in alt for alt in alts) == 1  # ROC; the curves of training are drawn from metrics.csv
+    assert "Metrics of the epochs." not in alts  # which are drawn from metrics.csv
     assert sum(alt.startswith("Samples") for alt in alts) == 1  # of figures/ and of generate/, the latter
     for number in ("0.1234", "0.4321", "2 of 20", "pixel 19 (25%)", "20.12", "31.50", "2.5"):
         assert number in page.text, number
     for row in (19, 18, 12):
         assert f"s{row} " in page.text
     assert "s11 " not in page.text  # of the 8 rows with the highest scores
+
+
+def test_causes_are_shown_of_images_and_named_of_tables(run, quick):
+    fill(run)
+    assert "caused by" in Page(write_report(run).path).text
+    for ending in ("_roc", "_precision_recall", "_anomalies"):
+        png(run / "detect" / f"test_scores{ending}.png")
+    page = Page(write_report(run).path)
+    page.check_alone()
+    starts = ("Histogram of the scores", "ROC curve", "Precision", "The images with the highest scores")
+    alts = [str(each["alt"]) for each in page.named("img")]
+    at = alts.index(next(alt for alt in alts if alt.startswith(starts[0])))
+    assert all(alt.startswith(start) for alt, start in zip(alts[at:], starts, strict=False))
+    assert "caused by" not in page.text
+    assert "s19 " in page.text
 
 
 def test_curves_of_figures_stand_in_for_metrics(run, quick):
@@ -101,13 +116,14 @@ def test_a_run_that_is_not_done(run, quick, state):
     for name in ("results.json", "figures"):
         path = run / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    trace = "Traceback (most recent call last):\n  File x\nValueError: the reason"
+    trace = "Traceback (most recent call last):\n  File x\nown.errors.ValueError: the reason"
     error = {"error": "the reason", "traceback": trace} if state == "failed" else {}
     edit(run / "status.json", status=state, pid=os.getpid(), host=os.uname().nodename, **error)
     page = Page(write_report(run).path)
     page.check_alone()
     assert ("span", state) in page.texts
-    assert ("ValueError: the reason" in page.text) == (state == "failed")
+    assert (("code", "ValueError: the reason") in page.texts) == (state == "failed")
+    assert (("code", f"isthmus resume {run}") in page.texts) == (state != "running")
     assert "File x" not in page.text
     assert page.headings() == ["Results", "Training", "Configuration", "Provenance"]
 

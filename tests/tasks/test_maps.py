@@ -16,7 +16,7 @@ from isthmus.tasks.embedding.rows import Rows
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.training.figures.colours import MOST_CLASSES, OTHER, classes_of, colouring
 from isthmus.training.figures.drawing import save_figure
-from isthmus.training.figures.latent_map import draw_map
+from isthmus.training.figures.latent_map import draw_map, emphasis
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,29 @@ def test_more_classes_than_colours_are_the_largest_and_others():
     assert found.colour(MOST_CLASSES) == OTHER
     twenty = colouring(torch.arange(20), None, np.zeros(20), "kind")
     assert twenty.classes == [str(number) for number in range(20)]
+
+
+def test_rare_classes_are_drawn_on_top_of_frequent_ones():
+    counts = {"half": 50, "rare": 10, "most": 100, "single": 1}
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([*counts.values()]))
+    found = colouring(labels, [*counts], np.zeros(len(labels)), "kind")
+    assert found.levels().tolist() == [0, 3, 0, 6]  # halvings of the largest class
+    plane = map_codes(np.random.default_rng(0).normal(size=(161, 2)).astype(np.float32), np.zeros(161)).plane
+    (axes,) = draw_map(plane, found, np.arange(161), title="", note="").axes
+    assert [len(each.get_offsets()) for each in axes.collections] == [150, 10, 1]
+    for looks in (
+        [each.get_sizes()[0] for each in axes.collections],
+        [each.get_alpha() for each in axes.collections],
+    ):
+        assert looks[0] < looks[1] < looks[2]
+
+
+def test_classes_that_stand_for_several_are_below_all_others_and_no_measure_of_rarity():
+    labels = torch.cat([torch.arange(100).repeat_interleave(5), torch.zeros(5, dtype=torch.int64)])
+    found = colouring(labels, [f"class {number}" for number in range(100)], np.zeros(505), "kind")
+    assert found.levels().tolist() == [0, *[0] * (MOST_CLASSES - 1), -1]
+    assert emphasis(-1, 505).scale < emphasis(0, 505).scale < emphasis(3, 505).scale
+    assert emphasis(-1, 505).alpha < emphasis(0, 505).alpha < emphasis(3, 505).alpha <= 1
 
 
 @pytest.mark.parametrize("names", [None, [str(number / 2) for number in range(50)]])

@@ -10,10 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
-from isthmus.training.callbacks.figures import PICTURES
 from isthmus.training.figures import summary
 from isthmus.training.figures.colours import colouring
-from isthmus.training.figures.curves import draw_curves, metrics_to_draw
+from isthmus.training.figures.curves import draw_curves
 from isthmus.training.figures.drawing import pixels
 from isthmus.training.figures.errors import (
     MOST_COLUMNS,
@@ -23,6 +22,8 @@ from isthmus.training.figures.errors import (
     draw_error_histogram,
 )
 from isthmus.training.figures.latent_map import draw_map
+from isthmus.training.figures.metrics_shown import metrics_to_draw
+from isthmus.training.figures.pictures import PICTURES
 from isthmus.training.figures.plane import coordinates, principal
 from isthmus.training.writers.image_grid import image_grid
 
@@ -129,6 +130,7 @@ def test_the_loss_comes_first_and_what_is_not_finite_is_left_out():
     history |= {"epoch": np.arange(1, 3), "train/kl_weight": np.ones(2)}
     assert metrics_to_draw(history) == ["loss", "reconstruction", "kl", "kl_weight", "mse"]
     del history["val/kl"], history["train/kl_weight"]
+    history["val/reconstruction"] = history["val/loss"]
     assert metrics_to_draw(history) == ["loss", "mse"]  # which is the reconstruction loss
 
 

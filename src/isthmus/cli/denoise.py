@@ -112,7 +112,6 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
-    from isthmus.tasks.denoising.evaluation import TITLES
     from isthmus.tasks.denoising.measuring import measure
     from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import results_folder
@@ -138,7 +137,7 @@ def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
     for name in names:
         own = [score for score in done.scores if score.method == name]
         cells = [f"{score.psnr:.2f}" if bounded else f"{score.mse**0.5:.4f}" for score in own]
-        table.append([TITLES[name], f"{rows[name]:,}", *cells])
+        table.append([name, f"{rows[name]:,}", *cells])
     print(aligned(table, right=range(1, len(table[0]))))
     print_files(done.files)
     return 0

@@ -25,8 +25,8 @@ def parser() -> argparse.ArgumentParser:
         prog="isthmus detect",
         description="Score each row of a file, each image of a folder, or the test rows of the run: a table "
         "with name, score, p-value, decision at the rate of false alarms that you ask for, and the features "
-        "that caused the score; and a picture with the histogram and, with labels, ROC and precision-recall "
-        "curves.",
+        "that caused the score; and pictures: the histogram, ROC and precision-recall curves where there are "
+        "labels, and the images with the highest scores.",
     )
     add_model(parser)
     add_data(parser, otherwise="the test rows of the run")
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
     data, overrides = data_of(arguments)
     options = data_options(overrides) if data is not None else {}
 
-    from isthmus.tasks.detect import detect
+    from isthmus.tasks.detect import detect, pictures
     from isthmus.tasks.inputs.run_data import open_run_data, test_examples
     from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import check_free, made, results_folder
@@ -72,8 +72,8 @@ def run(argv: Sequence[str]) -> int:
             )
     else:
         output = output or Path(f"{Path(data.removeprefix('example:')).stem}_scores.csv")
-    check_free(output, overwrite=overwrite)
-    check_free(output.with_suffix(".png"), overwrite=overwrite)
+    for path in (output, *pictures(output)):
+        check_free(path, overwrite=overwrite)
     if data is not None:
         examples = model.open_file(data, options=options)
     found = detect(
@@ -95,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
         print(
             "note: the model was trained on rows of these data; leave DATA out to score its test rows alone"
         )
-    print_files([output, found.figure])
+    print_files([output, *found.figures])
     return 0
 
 

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.common.messages import number, printable
-from isthmus.reports.line_chart import Line, is_drawn, is_logarithmic, line_chart
+from isthmus.reports.line_chart import Line, line_chart
 from isthmus.reports.metrics import UNITS, meaning
 from isthmus.reports.page import Chart
+from isthmus.training.figures.metrics_shown import any_drawn, is_drawn, is_logarithmic, metrics_to_draw
 from isthmus.training.writers.metrics_reader import RATE
 
 STAGES = ("train", "val")  # that a line is drawn for
-FIRST = ("loss", "reconstruction", "mse", "psnr", "ssim", "bce", "kl", "active_units")
-LEFT_OUT = ("mae",)  # which looks like the mse
 MOST = 12
 
 
@@ -28,11 +27,7 @@ def curves(
         regularizers: their names.
         best: the epoch of the best checkpoint, which is marked; None if there is none yet.
     """
-    names = {name.partition("/")[2] for name in history if "/" in name} - {*LEFT_OUT}
-    if all(history.get(f"{stage}/loss") == history.get(f"{stage}/reconstruction") for stage in STAGES):
-        names.discard("reconstruction")
-    known = [name for name in FIRST if name in names]
-    ordered = [*known, *sorted(names.difference(known))]
+    ordered = metrics_to_draw(history)
     if len({rate for rate in history.get(RATE, ()) if math.isfinite(rate)}) > 1:
         ordered.append(RATE)
     charts: list[Chart] = []
@@ -40,7 +35,8 @@ def curves(
         columns = {stage: history.get(f"{stage}/{name}", ()) for stage in STAGES}
         if name == RATE:
             columns = {"train": history[RATE]}
-        lines = [Line(stage, history["epoch"], column) for stage, column in columns.items() if _any(column)]
+        shown = {stage: column for stage, column in columns.items() if any_drawn(column)}
+        lines = [Line(stage, history["epoch"], column) for stage, column in shown.items()]
         if lines and len(charts) < MOST:
             charts.append(_chart(name, lines, regularizers, best))
     return charts, ordered[MOST:] if len(charts) == MOST else []
@@ -48,7 +44,7 @@ def curves(
 
 def _chart(name: str, lines: Sequence[Line], regularizers: Sequence[str], best: Any) -> Chart:
     unit = f", {UNITS[name]}" if name in UNITS else ""
-    scale = ", logarithmic scale" if is_logarithmic(lines) else ""
+    scale = ", logarithmic scale" if is_logarithmic(y for line in lines for y in line.y) else ""
     last = "; ".join(f"{line.name} {number(_last(line.y))} at the end" for line in lines)
     shown = printable(name, 40)
     return Chart(
@@ -61,10 +57,6 @@ def _chart(name: str, lines: Sequence[Line], regularizers: Sequence[str], best: 
             marked=best if isinstance(best, int) and not isinstance(best, bool) else None,
         ),
     )
-
-
-def _any(column: Sequence[float]) -> bool:
-    return any(map(is_drawn, column))
 
 
 def _last(column: Sequence[float]) -> float:

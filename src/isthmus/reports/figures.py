@@ -9,6 +9,7 @@ from isthmus.common.messages import printable
 from isthmus.reports.page import Picture, Section
 from isthmus.reports.pictures import picture
 from isthmus.runs.folder.untrusted import names_in
+from isthmus.training.figures.pictures import PICTURES
 
 FOLDER = "figures"
 MOST = 40
@@ -20,19 +21,7 @@ GRIDS = (
 TRAINING, RECONSTRUCTIONS, CODES, SAMPLES, OTHER = SECTIONS = (
     *("Training", "Reconstructions", "Codes", "Samples", "Other figures"),
 )
-# file -> section, caption, whether it consists of small images
-KNOWN = {
-    "curves.png": (TRAINING, "Metrics of the epochs.", False),
-    "error_histogram.png": (RECONSTRUCTIONS, "How the reconstruction errors are distributed.", False),
-    "error_per_column.png": (RECONSTRUCTIONS, "Reconstruction error of each column.", False),
-    "latent_map.png": (CODES, "Map of the codes at the end of training.", False),
-    "samples.png": (SAMPLES, "Samples of the prior, decoded.", False),
-    "traversals.png": (
-        SAMPLES,
-        "Traversals: in each row, one number of the code changes, and the others stay.",
-        False,
-    ),
-}
+ABOUT = {"training": TRAINING, "reconstructions": RECONSTRUCTIONS, "codes": CODES, "samples": SAMPLES}
 
 
 def figures(folder: Path) -> dict[str, Section]:
@@ -46,9 +35,10 @@ def figures(folder: Path) -> dict[str, Section]:
             if grid := picture(folder, place, GRIDS.format(step), images=True):
                 grids.append((step, grid))
             continue
-        section, caption, images = KNOWN.get(name, (OTHER, printable(name, 80), False))
-        into = sections[section].pictures
-        if len(into) < MOST and (shown := picture(folder, place, caption, images=images)):
+        known = PICTURES.get(name.removesuffix(".png"))
+        caption = known.caption if known else printable(name, 80)
+        into = sections[ABOUT[known.about] if known else OTHER].pictures
+        if len(into) < MOST and (shown := picture(folder, place, caption)):
             into.append(shown)
     ordered = [grid for _, grid in sorted(grids, key=lambda both: both[0])]
     sections[RECONSTRUCTIONS].pictures[:0] = ordered[-1:]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from isthmus.training.figures.metrics_shown import is_drawn, is_logarithmic
+
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 34  # margins
-LARGEST = 1e300
 MOST_POINTS = 400  # of a line
-DECADES = 1.5  # of positive values, from which the scale is logarithmic
+SMALLEST = 1e-300  # difference that is drawn: parts of smaller ones may be zero
 TICKS, MOST_TICKS = 5, 8  # of an axis: about, and at most on a logarithmic one
 
 
 class Line(NamedTuple):
-    """A line; points that are not drawn are left out: see `is_drawn`.
+    """A line; points that are not drawn are left out: see `metrics_shown.is_drawn`.
 
     Attributes:
         name: also the CSS class of the line.
@@ -29,17 +30,6 @@ class Line(NamedTuple):
     y: Sequence[float]
 
 
-def is_drawn(y: float) -> bool:
-    """Whether a value is finite, and differences between such values are too."""
-    return abs(y) < LARGEST
-
-
-def is_logarithmic(lines: Iterable[Line]) -> bool:
-    """Whether the values are positive, and so far apart that their logarithms are drawn."""
-    values = [y for line in lines for y in line.y if is_drawn(y)]
-    return bool(values) and min(values) > 0 and math.log10(max(values)) - math.log10(min(values)) > DECADES
-
-
 def line_chart(title: str, lines: Sequence[Line], *, x_label: str, marked: float | None = None) -> Markup:
     """The SVG.
 
@@ -49,7 +39,7 @@ def line_chart(title: str, lines: Sequence[Line], *, x_label: str, marked: float
         x_label: of the axis; its values are whole numbers.
         marked: where a vertical line is drawn.
     """
-    logarithmic = is_logarithmic(lines)
+    logarithmic = is_logarithmic(y for line in lines for y in line.y)
     drawn = [(line.name, _thinned(_points(line, logarithmic))) for line in lines]
     x_low, x_high = _limits([x for _, points in drawn for x, _ in points])
     y_low, y_high = _limits([y for _, points in drawn for _, y in points], margin=0.05)
@@ -103,8 +93,8 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _limits(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:
     """Lowest and highest value with a margin; never equal."""
     low, high = min(values), max(values)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        room = abs(low) / 2 or 0.5
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST):
+        room = abs(low) / 2 if abs(low) > SMALLEST else 0.5
         return low - room, high + room
     return low - margin * (high - low), high + margin * (high - low)
 

@@ -88,7 +88,7 @@ class Section:
     Attributes:
         name: its heading.
         text: paragraphs.
-        charts, pictures, tables: in this order.
+        charts, panels, pictures, tables: in this order; panels stand side by side where there is room.
         earlier: pictures that are folded.
         folded: (summary, text), as it is in a file.
     """
@@ -96,6 +96,7 @@ class Section:
     name: str
     text: list[str] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    panels: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     earlier: list[Picture] = field(default_factory=list)
@@ -108,7 +109,10 @@ class Section:
 
     def __bool__(self) -> bool:
         return any(
-            (self.text, self.charts, self.tables, self.pictures, self.earlier, self.folded),
+            (
+                *(self.text, self.charts, self.panels, self.tables),
+                *(self.pictures, self.earlier, self.folded),
+            ),
         )
 
 

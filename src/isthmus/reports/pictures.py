@@ -16,7 +16,8 @@ from isthmus.runs.folder.untrusted import within
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 4 << 20
 MOST_PIXELS = 40_000_000
-WIDE = 760  # pixels, to which small pictures are enlarged at most
+LONGEST = 20_000  # pixels of a side
+WIDE, HIGH = 760, 2_000  # pixels, to which small pictures are enlarged at most
 
 
 def picture(folder: Path, name: str, caption: str, *, images: bool = False) -> Picture | None:
@@ -39,7 +40,7 @@ def picture(folder: Path, name: str, caption: str, *, images: bool = False) -> P
     size = _size(content)
     if size is None:
         return None
-    times = max(1, WIDE // size[0]) if images else 1
+    times = max(1, min(WIDE // size[0], HIGH // size[1])) if images else 1
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     return Picture(Path(name).name, source, times * size[0], times * size[1], caption, enlarged=times > 1)
 
@@ -60,7 +61,7 @@ def _size(content: bytes) -> tuple[int, int] | None:
             if kind != b"IHDR" or length != 13:
                 return None
             width, height = struct.unpack_from(">II", content, at + 8)
-            if not 0 < width * height <= MOST_PIXELS:
+            if not 0 < width * height <= MOST_PIXELS or max(width, height) > LONGEST:
                 return None
             size = width, height
         if kind == b"IEND":

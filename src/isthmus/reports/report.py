@@ -5,7 +5,8 @@ The folder may be of a third party: its texts are escaped, its pictures checked,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,14 +32,16 @@ NAME = "report.html"
 LONGEST_TEXT = 100_000  # characters of the config that are shown, of the packages, and of uncommitted changes
 LONGEST_LINE = 2_000
 LARGEST_METRICS = 64 << 20  # bytes of a metrics.csv that is drawn
+LARGEST_PICTURES = 64 << 20  # characters of all pictures of the page
 HEADLINES = ("test/mse", "test/psnr", "test/ssim", "test/kl", "val/mse", "val/psnr", "val/ssim", "val/kl")
 MOST_HEADLINES = 3
 STATES = {
     "running": "This run is in training; the page shows what there was when it was made.",
-    "stopped": "This run was stopped before its end.",
-    "killed": "The process of this run is gone: it was killed before its end.",
-    "failed": "This run failed.",
+    "stopped": "This run was stopped before its end; `{resume}` continues it.",
+    "killed": "The process of this run is gone: it was killed before its end; `{resume}` continues it.",
+    "failed": "This run failed; `{resume}` tries again, from its newest checkpoint if it has one.",
 }
+PACKAGES = re.compile(r"^(\w+\.)+(?=\w+:)")  # before the class of an error
 
 
 class Report(NamedTuple):
@@ -93,13 +96,14 @@ def write_report(run: Path, output: Path | None = None) -> Report:
         _config(about, folder),
         _provenance(about),
     ]
+    _limit_pictures(sections)
     sections = [section for section in sections if section]
     status = printable(about["status"].get("status"), 20)
     commands = [(command_line("isthmus", name, called(run)), COMMANDS[name]) for name in missing]
     html = render(
         name=printable(run.absolute().name, 120),
         status=status,
-        state=STATES.get(status, ""),
+        state=STATES.get(status, "").format(resume=command_line("isthmus", "resume", called(run))),
         error=_error(about["status"]),
         reached=_reached(about),
         sentence=sentence(config, about["provenance"]),
@@ -138,6 +142,23 @@ def _figures(
     made = {each.name for each in samples.pictures}
     samples.pictures += [each for each in drawn[SAMPLES].pictures if each.name not in made]
     return [training, drawn[RECONSTRUCTIONS], codes, uses["detect"], uses["denoise"], samples, drawn[OTHER]]
+
+
+def _limit_pictures(sections: Sequence[Section]) -> None:
+    """Leave out the pictures that would make the page too large to open, and say so."""
+    room = LARGEST_PICTURES
+    for section in sections:
+        for pictures in (section.panels, section.pictures, section.earlier):
+            kept = []
+            for each in pictures:
+                if len(each.source) <= room:
+                    room -= len(each.source)
+                    kept.append(each)
+            if left := len(pictures) - len(kept):
+                section.text.append(
+                    f"{left:,} more pictures are in the run folder; the page would be too large."
+                )
+            pictures[:] = kept
 
 
 def _metrics(about: Mapping[str, Any], config: Mapping[str, Any]) -> Section:
@@ -238,9 +259,9 @@ def _reached(about: Mapping[str, Any]) -> str:
 
 
 def _error(status: Mapping[str, Any]) -> str:
-    """The last line of the traceback, or the error."""
+    """The last line of the traceback, without the packages of the error, or the error."""
     text = str(status.get("traceback") or status.get("error") or "").strip()
-    return printable(text.splitlines()[-1], 500) if text else ""
+    return printable(PACKAGES.sub("", text.splitlines()[-1]), 500) if text else ""
 
 
 def _value(key: str, value: Any) -> str:

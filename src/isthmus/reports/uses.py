@@ -20,6 +20,7 @@ from isthmus.runs.folder.untrusted import names_in, read_json, within
 MOST_FOLDERS = 4  # results of a command on different data
 LARGEST = 64 << 20  # bytes of a table
 ROWS, COLUMNS = 8, 6  # of a table that are shown
+MOST_SCORES = 1_000  # methods at a level
 MOST_LEVELS = 10  # of noise
 LONGEST = 40  # characters of a cell
 # measure -> how it is called, and what it is
@@ -30,7 +31,6 @@ MEASURES = {
     "trustworthiness": ("trustworthiness", "whether neighbours among codes are neighbours among the data"),
     "continuity": ("continuity", "whether neighbours among the data are neighbours among codes"),
 }
-METHODS = {"nlm": "non-local means", "tv": "total variation", "linear": "linear estimator"}  # in full
 # command -> what it would add
 COMMANDS = {
     "embed": "a map of all codes, and how good they are beside those of PCA",
@@ -38,6 +38,16 @@ COMMANDS = {
     "denoise": "the error against the noise, beside classical filters",
     "generate": "samples, interpolations and traversals",
 }
+# how the name of a picture of `detect` ends -> caption
+SCORES = {
+    "": "Histogram of the scores, with the threshold.",
+    "_roc": "ROC curve: the share of anomalies found against the share of false alarms.",
+    "_precision_recall": "Precision (the share of alarms that are anomalies) against recall.",
+}
+ANOMALIES = (
+    "The images with the highest scores, their reconstructions, and the share of each pixel in the error "
+    "(bright: large)."
+)
 GENERATED = {
     "samples.png": "Samples of the {}.",
     "interpolations.png": "Interpolations: in each row, from one sample of the {} to another.",
@@ -64,8 +74,10 @@ def embedded(folder: Path) -> Section:
 def detected(folder: Path) -> Section:
     """The curves of the scores, and the rows with the highest."""
     section = Section("Anomalies")
-    caption = "Histogram of the scores; with labels, also ROC and precision-recall curves."
-    _add(section, picture(folder, "detect/test_scores.png", caption))
+    for ending, caption in SCORES.items():
+        panel = picture(folder, f"detect/test_scores{ending}.png", caption)
+        section.panels += [panel] if panel is not None else []
+    _add(section, picture(folder, "detect/test_scores_anomalies.png", ANOMALIES))
     rows = outliers = 0
     found: list[tuple[float, int, dict[str, str]]] = []
     for row in _rows(folder, "detect/test_scores.csv"):
@@ -77,7 +89,9 @@ def detected(folder: Path) -> Section:
         section.text.append(
             f"{outliers:,} of {rows:,} test rows are above the threshold, which the validation rows set."
         )
-        section.tables.append(_anomalies([row for _, _, row in sorted(found, reverse=True)]))
+        highest = [row for _, _, row in sorted(found, reverse=True)]
+        # pixels are shown, not named
+        section.tables.append(_anomalies(highest, with_causes=not section.pictures))
     return section
 
 
@@ -90,7 +104,7 @@ def denoised(folder: Path) -> Section:
         _add(section, picture(folder, f"{place}/denoising.png", caption))
         caption = "Test images, with noise, and denoised."
         _add(section, picture(folder, f"{place}/denoised.png", caption))
-        section.tables += _denoising(list(_rows(folder, f"{place}/denoising.csv")))
+        section.tables += _denoising(list(_rows(folder, f"{place}/denoising.csv", most=MOST_SCORES)))
     return section
 
 
@@ -143,8 +157,7 @@ def _denoising(rows: list[dict[str, str]]) -> list[Table]:
     for row in rows:
         level, method = (printable(row.get(name), LONGEST) for name in ("level", "method"))
         value = _float(row.get("psnr" if bounded else "mse"))
-        method = METHODS.get(method, method)
-        cells[method][level] = f"{value:.2f}" if bounded else f"{math.sqrt(max(value, 0)):.4f}"
+        cells[method][level] = _fixed(value, 2) if bounded else _fixed(math.sqrt(max(value, 0)), 4)
     levels = list(dict.fromkeys(level for own in cells.values() for level in own))[:MOST_LEVELS]
     caption = (
         f"{'PSNR in dB' if bounded else 'Root mean squared error'} by the standard deviation of the noise."
@@ -153,19 +166,21 @@ def _denoising(rows: list[dict[str, str]]) -> list[Table]:
     return [Table(["method", *levels], table, range(1, len(levels) + 1), caption)] if table else []
 
 
-def _anomalies(rows: list[dict[str, str]]) -> Table:
+def _anomalies(rows: list[dict[str, str]], *, with_causes: bool) -> Table:
     """The rows with the highest scores, and why these are high."""
     known = [name for name in ("row", "name", "label", "score", "p_value") if name in rows[0]]
     cells = []
     for row in rows:
         causes = [
-            f"{printable(row[f'cause_{at}'], LONGEST)} ({max(_float(row.get(f'share_{at}')), 0):.0%})"
+            f"{printable(row[f'cause_{at}'], LONGEST)} ({min(max(_float(row.get(f'share_{at}')), 0), 1):.0%})"
             for at in (1, 2, 3)
             if row.get(f"cause_{at}")
         ]
         above = "yes" if row.get("outlier") == "true" else "no"
-        cells.append([*(_cell(row[name]) for name in known), above, ", ".join(causes)])
-    head = [*(name.replace("_", "-") for name in known), "anomaly", "caused by (share of the error)"]
+        why = [", ".join(causes)] if with_causes else []
+        cells.append([*(_cell(row[name]) for name in known), above, *why])
+    why = ["caused by (share of the error)"] if with_causes else []
+    head = [*(name.replace("_", "-") for name in known), "anomaly", *why]
     numbers = [at for at, name in enumerate(known) if name in ("row", "score", "p_value")]
     return Table(head, cells, numbers, "The test rows with the highest scores.")
 
@@ -180,6 +195,11 @@ def _cells(rows: list[dict[str, str]], caption: str) -> list[Table]:
     numbers = [at for at, name in enumerate(names) if all(_float(row[name]) > -math.inf for row in rows)]
     shown = [[_cell(row[name]) for name in names] for row in rows]
     return [Table([printable(name, LONGEST) for name in names], shown, numbers, caption)]
+
+
+def _fixed(value: float, digits: int) -> str:
+    """A number with some digits after the point; one that would have many before it, to four."""
+    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _cell(text: str) -> str:

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from isthmus.common.atomic_files import remove
 from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, rate_interval
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
-from isthmus.tasks.score_figure import draw_scores
+from isthmus.tasks.score_figure import draw_anomalies, draw_precision_recall, draw_roc, draw_scores
 from isthmus.tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 CAUSES = 3  # features that are named for each row
+PICTURES = ("", "_roc", "_precision_recall", "_anomalies")  # how their names end
 
 
 class Found(NamedTuple):
@@ -37,7 +39,7 @@ class Found(NamedTuple):
         false_alarms: of how many normal rows how many are above the threshold; zeros if that is not known.
         hits: likewise of the other rows.
         rankings: how well the scores rank; empty without labels.
-        figure: the picture of the scores.
+        figures: the pictures.
         remarks: how the data were read: (what, sentence).
     """
 
@@ -52,8 +54,13 @@ class Found(NamedTuple):
     false_alarms: tuple[int, int]
     hits: tuple[int, int]
     rankings: list[Ranking]
-    figure: Path
+    figures: list[Path]
     remarks: list[tuple[str, str]]
+
+
+def pictures(output: Path) -> list[Path]:
+    """The pictures that there may be beside a table: scores, ROC, precision and recall, anomalies."""
+    return [output.with_name(f"{output.stem}{ending}.png") for ending in PICTURES]
 
 
 def detect(
@@ -66,19 +73,20 @@ def detect(
     score: str = "combined",
     normal: Sequence[str] | None = None,
 ) -> Found:
-    """Write a table with a row for each example, and a picture of the scores beside it.
+    """Write a table with a row for each example, and pictures beside it.
 
     Columns: ``row`` (in the file, from 0), ``name`` (id or file, if the data have them), ``label``
     (likewise), ``score``, ``p_value``, ``outlier``, and ``cause_1``, ``share_1`` to ``cause_3``, ``share_3``:
     the features whose squared standardised residuals are largest, and their shares in the sum. Rows with a
-    missing cell that the model does not know what to do with are empty from ``score`` on. The picture has the
-    histogram of the scores and, with labels, the ROC and precision-recall curves.
+    missing cell that the model does not know what to do with are empty from ``score`` on. The pictures
+    (see `pictures`) are the histogram of the scores; with labels, the ROC and precision-recall curves; and of
+    images, those with the highest scores.
 
     Args:
         model: the trained model.
         examples: to score.
-        output: a .csv or .parquet file, which is written atomically; the picture has its name with .png.
-        title: of the picture.
+        output: a .csv or .parquet file, which is written atomically.
+        title: of the pictures.
         false_alarm_rate: see `TrainedModel.detect`.
         score: see there.
         normal: the classes that are normal; None for those of the training rows.
@@ -113,9 +121,16 @@ def detect(
         groups |= {"normal": scores[own], "others": scores[others]}
     else:
         groups["scored rows"] = scores[scored]
-    figure = draw_scores(
-        output.with_suffix(".png"), groups, ranked, threshold=limit, score=score, title=title
-    )
+    places = pictures(output)
+    figures = [draw_scores(places[0], groups, threshold=limit, score=score, title=title)]
+    if ranked:
+        figures.append(draw_roc(places[1], ranked, title=title))
+        figures.append(draw_precision_recall(places[2], ranked, title=title))
+    if len(model.shape) == 3 and scored.any():
+        figures.append(draw_anomalies(places[3], model, examples, scores))
+    for path in places:
+        if path not in figures:
+            remove(path)  # of an earlier call
     return Found(
         int(scored.sum()),
         int((~scored).sum()),
@@ -128,7 +143,7 @@ def detect(
         false_alarms,
         hits,
         ranked,
-        figure,
+        figures,
         list(examples.remarks),
     )
 

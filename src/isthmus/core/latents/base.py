@@ -13,6 +13,9 @@ from isthmus.core.types import Code
 class Latent(nn.Module, ABC):
     """Maps [B, H] to a code z [B, D] and, if it is probabilistic, the distribution of z.
 
+    Attributes:
+        probabilistic: whether codes have a distribution, and so a prior: N(0, I).
+
     Args:
         dim: D, the size of the code.
         width: H, the width of the encoder's output.

@@ -34,7 +34,3 @@ class Gaussian(Latent):
         mean, log_var = posterior
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
         return Code(z.to(h.dtype), posterior)
-
-    def sample_prior(self, count: int) -> Tensor:
-        """`count` codes drawn from the prior. Shape: [count, D]."""
-        return torch.randn(count, self.dim, device=self.moments.weight.device)

@@ -12,8 +12,8 @@ from typing import Any
 from isthmus.common.atomic_files import replacing
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.training.callbacks.figures import PICTURES
 from isthmus.training.checkpoint.content import Checkpoint, NotOfARun, ResumePoint
+from isthmus.training.figures.pictures import PICTURES
 from isthmus.training.loggers import event_files
 from isthmus.training.progress import Progress
 from isthmus.training.writers import metrics_csv

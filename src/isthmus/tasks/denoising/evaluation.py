@@ -25,13 +25,8 @@ FITTED_ROWS = 60_000  # training rows that the linear estimator is fitted to, at
 MOST_FEATURES = 4096  # of the linear estimator, whose covariance has the square of it
 TUNING_ROWS = 24  # training images on which the settings of filters are chosen
 SHOWN = 8  # test images in the picture
-NOISY, LINEAR, MODEL = "noisy", "linear", "autoencoder"
-TITLES = {
-    NOISY: "noisy",
-    **{name: each.title for name, each in FILTERS.items()},
-    LINEAR: "linear estimator",
-    MODEL: "autoencoder",
-}
+NOISY, LINEAR, MODEL = "noisy", "linear estimator", "autoencoder"
+METHODS = (NOISY, *FILTERS, LINEAR, MODEL)
 
 Method = Callable[[Tensor], Tensor]
 
@@ -41,7 +36,7 @@ class Score(NamedTuple):
 
     Attributes:
         level: standard deviation of the noise, in the unit of the scaled data.
-        method: a key of `TITLES`.
+        method: one of `METHODS`.
         rows: number of test rows.
         mse: mean squared error, in the unit of the scaled data.
         psnr: in dB; NaN for data without a finite range.
@@ -134,7 +129,7 @@ class Evaluation:
             sums[name] = _Sums(self.span)
             sums[name].add(clean, made)
             methods[name] = _constant(made[:SHOWN])
-        ordered = [name for name in TITLES if name in sums]
+        ordered = [name for name in METHODS if name in sums]
         scores = [sums[name].score(level, name) for name in ordered]
         if len(self.model.shape) != 3:
             return scores, None

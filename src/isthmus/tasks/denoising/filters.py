@@ -23,14 +23,12 @@ class Filter:
     """A filter of one image.
 
     Attributes:
-        title: how it is called in pictures.
         packages: that it needs, by the names they are imported by: those that they are installed by.
         function: (image [H, W] or [C, H, W], standard deviation, setting, `channel_axis` if there is one) ->
             image.
         settings: those that are tried.
     """
 
-    title: str
     packages: Mapping[str, str]
     function: Function
     settings: tuple[float, ...] = (0.0,)
@@ -107,8 +105,8 @@ def _bm3d(image: np.ndarray, std: float, setting: float, axis: dict[str, int]) -
 
 SCIKIT = {"skimage": "scikit-image"}
 FILTERS = {
-    "wavelet": Filter("wavelet BayesShrink", {**SCIKIT, "pywt": "PyWavelets"}, _wavelet),
-    "nlm": Filter("non-local means", SCIKIT, _means, (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)),
-    "tv": Filter("total variation", SCIKIT, _variation, (0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.4)),
-    "bm3d": Filter("BM3D", {"bm3d": "bm3d"}, _bm3d),
+    "wavelet BayesShrink": Filter({**SCIKIT, "pywt": "PyWavelets"}, _wavelet),
+    "non-local means": Filter(SCIKIT, _means, (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)),
+    "total variation": Filter(SCIKIT, _variation, (0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.4)),
+    "BM3D": Filter({"bm3d": "bm3d"}, _bm3d),
 }

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.lookup import find_run
 from isthmus.runs.loading import is_same_data
-from isthmus.tasks.denoising.evaluation import TITLES, Evaluation, Score, Shown
+from isthmus.tasks.denoising.evaluation import Evaluation, Score, Shown
 from isthmus.tasks.denoising.report import write_report
 from isthmus.tasks.inputs.run_data import open_run_data
 from isthmus.tasks.trained_model import TrainedModel
@@ -55,7 +55,7 @@ def measure(
         raise BadInput("data", " ".join(overrides) or "as in the config", fix)
     evaluation = Evaluation(model, opened.data, images=images, seed=seed)
     for name, why in evaluation.skipped.items():
-        said(f"skipped    {TITLES[name]}: {why}")
+        said(f"skipped    {name}: {why}")
     scores: list[Score] = []
     pictures: list[Shown] = []
     for number, level in enumerate(levels, 1):

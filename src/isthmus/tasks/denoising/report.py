@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-from torch import Tensor
 
-from isthmus.tasks.denoising.evaluation import MODEL, NOISY, TITLES, Score, Shown
+from isthmus.tasks.denoising.evaluation import MODEL, NOISY, Score, Shown
 from isthmus.tasks.outputs.files import write_csv
 from isthmus.tasks.outputs.places import made
 from isthmus.training.figures.drawing import save_figure
-from isthmus.training.writers.image_grid import to_unit
+from isthmus.training.figures.images import draw_images
+from isthmus.training.figures.images import shown as pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +65,7 @@ def _curve(scores: Sequence[Score], *, bounded: bool) -> Figure:
         own = [score for score in scores if score.method == name]
         values = [score.psnr if bounded else math.sqrt(score.mse) for score in own]
         style = STYLES.get(name, {})
-        axes.plot([score.level for score in own], values, marker="o", label=TITLES[name], **style)
+        axes.plot([score.level for score in own], values, marker="o", label=name, **style)
     axes.set_xlabel("standard deviation of the noise")
     axes.set_ylabel("PSNR (dB)" if bounded else "root mean squared error")
     axes.grid(alpha=0.3)
@@ -76,25 +75,12 @@ def _curve(scores: Sequence[Score], *, bounded: bool) -> Figure:
 
 def _picture(shown: Shown, value_range: tuple[float, float]) -> Figure:
     """A row for each method, a column for each image."""
-    from matplotlib.figure import Figure
-
     rows = shown.images
-    columns = len(rows["clean"])
     if not math.isfinite(value_range[1] - value_range[0]):
         value_range = rows["clean"].min().item(), rows["clean"].max().item()
-    figure = Figure(figsize=(INCH * columns + 1.6, INCH * len(rows) + 0.4), dpi=120, layout="constrained")
-    figure.suptitle(f"Gaussian noise of standard deviation {shown.level:g}", fontsize=10)
-    places = figure.subplots(len(rows), columns, squeeze=False)
-    for (name, images), line in zip(rows.items(), places, strict=True):
-        for image, axes in zip(images, line, strict=True):
-            axes.imshow(_pixels(image, value_range), cmap="gray", vmin=0, vmax=1)
-            axes.set(xticks=[], yticks=[])
-        title = "\n".join(TITLES.get(name, name).split(" "))
-        line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
-    return figure
-
-
-def _pixels(image: Tensor, value_range: tuple[float, float]) -> np.ndarray:
-    """Shape: [C, H, W] -> [H, W] or [H, W, 3]; of other channels, the first."""
-    pixels = to_unit(image, value_range).numpy()
-    return np.moveaxis(pixels, 0, 2) if len(pixels) == 3 else pixels[0]
+    named = [
+        (name.replace(" ", "\n"), [pixels(image, value_range) for image in images])
+        for name, images in rows.items()
+    ]
+    title = f"Gaussian noise of standard deviation {shown.level:g}"
+    return draw_images(named, title=title, inch=INCH)

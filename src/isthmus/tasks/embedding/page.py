@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from isthmus.common.atomic_files import write_text
+from isthmus.common.messages import printable
 from isthmus.tasks.embedding.mapping import Map
 from isthmus.tasks.embedding.shown import Shown
 from isthmus.training.figures.colours import Colouring
+from isthmus.training.figures.latent_map import emphasis
 
 LARGEST = 9_000_000  # characters of what is shown of examples; Plotly takes 5 MB
+LONGEST = 40  # characters of the name of a class
 # in a script, </script> would end it
 ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
@@ -55,30 +58,44 @@ def write_page(
     x, y = (np.round(drawn.xy[rows, axis].astype(np.float64), 5) for axis in (0, 1))
     values = colours.values[rows]
     content: dict[str, Any] = {
-        "title": title,
-        "note": note,
+        "title": printable(title),
+        "note": printable(note),
         "axes": drawn.axes,
         "ticks": drawn.has_scale,
         "x": _numbers(x),
         "y": _numbers(y),
         "value": _numbers(values),
-        "legend": colours.title,
+        "legend": printable(colours.title, LONGEST),
         "limits": colours.limits,
         "size": 5 if len(rows) > 2_000 else 7,
-        "classes": colours.classes
-        and [
-            {"name": name, "colour": colours.colour(place), "symbol": colours.marker(place)}
-            for place, name in enumerate(colours.classes)
-        ],
+        "classes": colours.classes and _classes(colours, len(rows)),
         "images": shown.images,
         "columns": shown.columns,
         "cells": shown.cells,
-        "about": about,
+        "about": [(name, [printable(text) for text in texts]) for name, texts in about],
     }
     data = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False).translate(ESCAPES)
     before, between, end = _template()
     write_text(path, "".join((before, get_plotlyjs(), between, data, end)))
     return path
+
+
+def _classes(colours: Colouring, count: int) -> list[dict[str, Any]]:
+    """How the classes look; those of higher ranks are drawn on top."""
+    classes, levels = colours.classes or [], colours.levels()
+    ranks = np.argsort(np.argsort(levels, kind="stable"))
+    looks = [emphasis(int(level), count) for level in levels]
+    return [
+        {
+            "name": printable(name, LONGEST),
+            "colour": colours.colour(place),
+            "symbol": colours.marker(place),
+            "rank": int(ranks[place]),
+            "scale": looks[place].scale,
+            "alpha": looks[place].alpha,
+        }
+        for place, name in enumerate(classes)
+    ]
 
 
 def _template() -> tuple[str, str, str]:

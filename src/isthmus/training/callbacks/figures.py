@@ -21,9 +21,6 @@ from isthmus.training.loggers import tensorboard_of
 from isthmus.training.module import AutoencoderModule
 from isthmus.training.writers.image_grid import image_grid, save_png
 
-# of the whole run, at its end
-PICTURES = ("curves", "error_histogram", "latent_map", "error_per_column", "samples", "traversals")
-
 
 class Figures(RunCallback):
     """Grids show the same examples each time, with the same noise; of images only, not of tables.

@@ -52,6 +52,16 @@ class Colouring(NamedTuple):
             return "circle-open"
         return "circle" if place < len(PALETTE) else "triangle-up"
 
+    def levels(self) -> np.ndarray:
+        """How rare each class is: 0 from half the size of the largest, 1 from a quarter, and so on; that of
+        several is -1. Maps draw higher levels on top. Shape: [classes], int64.
+        """
+        assert self.classes is not None
+        sizes = np.bincount(self.values.astype(int), minlength=len(self.classes)).clip(min=1)
+        others = np.array([self.is_other(place) for place in range(len(sizes))])
+        halvings = np.ceil(np.log2(sizes[~others].max() / sizes)).astype(int)
+        return np.where(others, -1, np.maximum(halvings - 1, 0))
+
     def is_other(self, place: int) -> bool:
         """Whether a class stands for several."""
         return self.others and place == MOST_CLASSES

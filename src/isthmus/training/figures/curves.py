@@ -8,36 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isthmus.training.figures.drawing import COLOURS, GREY, entitle, margins, plain_text
+from isthmus.training.figures.metrics_shown import LARGEST, is_logarithmic, metrics_to_draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STAGES = {"train": "train", "val": "validation"}
-FIRST = ("loss", "reconstruction")
-LAST = ("mse", "psnr", "ssim", "active_units", "bce", "mae")  # after what the regularizers are called
 UNITS = {"psnr": "psnr (dB)"}
 MOST = 6  # metrics that are drawn
 COLUMNS = 3
 DOTS = 25  # epochs up to which each is marked
-LOG_FROM = 5.0  # ratio of the largest to the smallest value above which an axis is logarithmic
-
-
-def metrics_to_draw(history: Mapping[str, np.ndarray]) -> list[str]:
-    """The metrics that have finite values, the most telling ones first.
-
-    Args:
-        history: see `draw_curves`.
-    """
-    names = {
-        name.partition("/")[2]
-        for name, values in history.items()
-        if "/" in name and np.isfinite(values).any()
-    }
-    others = sorted(names - {*FIRST, *LAST}, key=lambda name: (name.endswith("_weight"), name))
-    if not others:  # without regularizers it is the loss
-        names.discard("reconstruction")
-    return [name for name in (*FIRST, *others, *LAST) if name in names][:MOST]
 
 
 def draw_curves(history: Mapping[str, np.ndarray], best: int | None) -> Figure:
@@ -50,7 +31,7 @@ def draw_curves(history: Mapping[str, np.ndarray], best: int | None) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    names = metrics_to_draw(history)
+    names = metrics_to_draw(history)[:MOST]
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(1.2 + 3.3 * columns, 0.9 + 2.6 * rows), dpi=110)
@@ -73,7 +54,7 @@ def _panel(axes: Axes, history: Mapping[str, np.ndarray], name: str, best: int |
     epochs, every = history["epoch"], []
     for (stage, label), colour in zip(STAGES.items(), COLOURS, strict=False):
         values = history.get(f"{stage}/{name}")
-        if values is None or not (known := np.isfinite(values)).any():
+        if values is None or not (known := np.abs(values) < LARGEST).any():
             continue
         every.append(values[known])
         marker = "." if known.sum() <= DOTS else None
@@ -86,7 +67,7 @@ def _panel(axes: Axes, history: Mapping[str, np.ndarray], name: str, best: int |
     if best is not None:
         axes.axvline(best, color=GREY, linewidth=0.8, linestyle="--", zorder=0, label="best epoch")
     values, title = np.concatenate(every), UNITS.get(name, name)
-    if values.min() > 0 and values.max() / values.min() > LOG_FROM:
+    if is_logarithmic(values):
         axes.set_yscale("log")
         title += ", log scale"
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))

@@ -33,11 +33,7 @@ def draw_error_histogram(groups: Mapping[str, np.ndarray], note: str) -> Figure:
     figure = Figure(figsize=(7, 4.2), dpi=110)
     axes = figure.subplots()
     margins(figure, left=0.75, right=0.15, bottom=0.55)
-    every = np.concatenate([*groups.values()])
-    small, large = np.quantile(every, (0.01, 0.99))
-    log = bool(every.min() > 0 and large > SPREAD * small)
-    rest = "log scale" if log else "larger ones in the last bin"
-    histogram(axes, groups, xlabel=f"mean squared error of an example; {rest}", log=log)
+    histogram(axes, groups, xlabel="mean squared error of an example")
     for errors, colour in zip(groups.values(), COLOURS, strict=False):
         if len(errors):
             axes.axvline(
@@ -54,29 +50,21 @@ def draw_error_histogram(groups: Mapping[str, np.ndarray], note: str) -> Figure:
 
 
 def histogram(
-    axes: Axes,
-    groups: Mapping[str, np.ndarray],
-    *,
-    xlabel: str,
-    threshold: float = float("nan"),
-    log: bool = False,
+    axes: Axes, groups: Mapping[str, np.ndarray], *, xlabel: str, threshold: float = float("nan")
 ) -> None:
-    """Densities of the values of each group. Values off the scale are counted in the outermost bins.
+    """Densities of the values of each group, on a linear or a logarithmic scale: see `bins`.
 
     Args:
         axes: to draw on.
         groups: values by what they are of; the first three are drawn. Shape: [N] each.
         xlabel: what the values are.
         threshold: drawn as a line if it is finite.
-        log: whether the axis is logarithmic; then it shows all values, which must be positive.
     """
-    every = np.concatenate([each for each in groups.values() if len(each)])
-    low, high = (float(np.quantile(every, share)) for share in (0, 1 if log else 0.99))
-    high = max(high, threshold + 0.1 * (threshold - low)) if np.isfinite(threshold) else high
-    edges: Any = (np.geomspace if log else np.linspace)(low, high if high > low else low + 1, BINS + 1)
-    if log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+    from matplotlib.patheffects import withStroke
+
+    marked = [threshold] if np.isfinite(threshold) else []
+    edges: Any
+    edges, scale = bins(np.concatenate([*groups.values(), marked]), threshold)
     for (name, values), colour in zip(groups.items(), COLOURS, strict=False):
         if len(values):
             counted = np.clip(values, edges[0], edges[-1])
@@ -84,13 +72,54 @@ def histogram(
             label = f"{name} ({len(values):,})"
             axes.hist(counted, edges, weights=weights, histtype="stepfilled", alpha=0.3, color=colour)
             axes.hist(counted, edges, weights=weights, histtype="step", color=colour, label=label)
-    if np.isfinite(threshold):
-        axes.axvline(
-            threshold, color="black", linewidth=1, linestyle="--", label=f"threshold {threshold:.3g}"
+    if scale:
+        axes.set_xscale(scale["value"], **{name: each for name, each in scale.items() if name != "value"})
+        axes.xaxis.set_major_formatter("{x:g}")
+    for at in marked:
+        axes.axvline(at, color="black", linewidth=1.4, linestyle="--")
+        axes.annotate(
+            f"threshold {at:.3g}",
+            (at, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -4),
+            textcoords="offset points",
+            rotation=90,
+            va="top",
+            fontsize=9,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
         )
-    axes.set_xlabel(xlabel)
+    axes.set_xlabel(f"{xlabel}; {'log scale' if scale else 'larger ones in the last bin'}")
     axes.set_ylabel("share of rows")
-    axes.legend(fontsize=7)
+    if any(map(len, groups.values())):
+        axes.legend(fontsize=8, frameon=False)
+
+
+def bins(values: np.ndarray, threshold: float = float("nan")) -> tuple[np.ndarray, dict[str, Any]]:
+    """Edges of the bins of a histogram, and the scale of its axis, for `Axes.set_xscale`; {} if it is linear.
+
+    The scale is logarithmic where values span orders of magnitude: if some are not positive, that of asinh,
+    which is linear around zero. A linear scale ends at the 99th percentile, or beyond the threshold.
+
+    Args:
+        values: those that are not finite are ignored. Shape: [N].
+        threshold: that has to be inside.
+    """
+    every = values[np.isfinite(values)].astype(np.float64)
+    if not len(every):
+        return np.linspace(0, 1, BINS + 1), {}
+    low, high = float(every.min()), float(every.max())
+    small, large = (float(np.quantile(every, share)) for share in (0.01, 0.99))
+    if np.isfinite(threshold):
+        small, large = min(small, threshold), max(large, threshold)
+    if low > 0 and large > SPREAD * small:
+        return np.geomspace(low, high, BINS + 1), {"value": "log"}
+    unit = float(np.median(np.abs(every)))
+    if low <= 0 and max(-small, large) > SPREAD * unit > 0:
+        first, last = float(np.arcsinh(low / unit)), float(np.arcsinh(high / unit))
+        return unit * np.sinh(np.linspace(first, last, BINS + 1)), {"value": "asinh", "linear_width": unit}
+    if np.isfinite(threshold):
+        large = max(large, threshold + 0.1 * abs(threshold - low))  # room beside it
+    return np.linspace(low, large if large > low else low + 1, BINS + 1), {}
 
 
 class ColumnErrors(NamedTuple):

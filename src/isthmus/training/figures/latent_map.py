@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,9 @@ RESOLUTION = 150  # dots per inch
 LONGEST = 28  # characters of the name of a class
 SHAPES = {"circle": "o", "triangle-up": "^", "circle-open": "."}  # Plotly's names of markers
 APART = 0.04  # of the map's sides: names of classes whose middles are nearer would cover each other
-INK = 25_000  # square points of all markers together
+OPAQUE = 500  # points up to which they are hardly transparent
+MOST_EMPHASIZED = 5  # level of rarity from which points are not drawn larger
+INK = 40_000  # square points of all markers together
 
 
 def draw_map(
@@ -47,7 +49,7 @@ def draw_map(
 
     figure = Figure(figsize=SIZE, dpi=resolution, layout="constrained")
     axes = figure.subplots()
-    order = np.random.default_rng(0).permutation(shown)  # no class hides another
+    order = np.random.default_rng(0).permutation(shown)  # classes of a level hide each other alike
     size = float(np.clip(INK / len(order), 1.0, 40.0))
     if colours.classes is None:
         _numbers(axes, plane.xy, colours, order, size)
@@ -62,6 +64,32 @@ def draw_map(
     return figure
 
 
+class Emphasis(NamedTuple):
+    """How points of a class look.
+
+    Attributes:
+        scale: of the diameter.
+        alpha: 1 is opaque.
+    """
+
+    scale: float
+    alpha: float
+
+
+def emphasis(level: int, count: int) -> Emphasis:
+    """Rare classes are drawn larger and less transparent, so that frequent ones do not hide them.
+
+    Args:
+        level: see `Colouring.levels`.
+        count: of all points: many are more transparent.
+    """
+    alpha = float(np.clip((OPAQUE / count) ** 0.25, 0.6, 0.85))
+    if level < 0:
+        return Emphasis(0.7, 0.6 * alpha)
+    rare = min(level, MOST_EMPHASIZED) / MOST_EMPHASIZED
+    return Emphasis(1 + 1.5 * rare, alpha + (1 - alpha) * rare)
+
+
 def _classes(axes: Axes, xy: np.ndarray, colours: Colouring, order: np.ndarray, size: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patheffects import withStroke
@@ -71,10 +99,24 @@ def _classes(axes: Axes, xy: np.ndarray, colours: Colouring, order: np.ndarray, 
     place = colours.values[order].astype(int)
     markers = np.array([colours.marker(number) for number in range(len(colours.classes))])
     tints = np.array([colours.colour(number) for number in range(len(colours.classes))])
-    for marker, shape in SHAPES.items():
-        rows = order[markers[place] == marker]
-        x, y = xy[rows].T
-        axes.scatter(x, y, s=size, c=tints[colours.values[rows].astype(int)], marker=shape, lw=0, alpha=0.8)
+    levels = colours.levels()
+    for level in np.unique(levels):  # the rarest on top
+        for marker, shape in SHAPES.items():
+            rows = order[(markers[place] == marker) & (levels[place] == level)]
+            if not len(rows):
+                continue
+            look = emphasis(int(level), len(order))
+            x, y = xy[rows].T
+            axes.scatter(
+                x,
+                y,
+                s=size * look.scale**2,
+                c=tints[colours.values[rows].astype(int)],
+                marker=shape,
+                linewidths=0.5 * (level > 0),
+                edgecolors="white",
+                alpha=look.alpha,
+            )
     names = [plain_text(name, LONGEST) for name in colours.classes]
     named = [each for each in np.unique(place) if not colours.is_other(each)]
     middles = np.array([np.median(xy[order[place == each]], axis=0) for each in named])

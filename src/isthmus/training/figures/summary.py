@@ -16,10 +16,12 @@ from isthmus.common.listing import class_name, some
 from isthmus.common.tensor_file import read_tensors
 from isthmus.core.seeding import default_generator, derive_seed
 from isthmus.training.figures.colours import classes_of, colouring
-from isthmus.training.figures.curves import draw_curves, metrics_to_draw
+from isthmus.training.figures.curves import draw_curves
 from isthmus.training.figures.drawing import pixels
 from isthmus.training.figures.errors import column_errors, draw_column_errors, draw_error_histogram
 from isthmus.training.figures.latent_map import draw_map
+from isthmus.training.figures.metrics_shown import metrics_to_draw
+from isthmus.training.figures.pictures import PICTURES
 from isthmus.training.figures.plane import coordinates, principal
 from isthmus.training.inference import encode_all, evaluating
 from isthmus.training.module import AutoencoderModule
@@ -80,16 +82,10 @@ class Summary:
 
     def drawings(self) -> dict[str, Callable[[], Tensor | None]]:
         """By name, what makes each picture, [C, height, width], bytes or in [0, 1]; None: nothing to show."""
-        made = {
-            "curves": self._curves,
-            "error_histogram": self._error_histogram,
-            "latent_map": self._latent_map,
-        }
-        if len(self.data.source.shape) == 1:
-            made["error_per_column"] = self._column_errors
-        elif hasattr(self.module.autoencoder.latent, "sample_prior"):
-            made |= {"samples": self._samples, "traversals": self._traversals}
-        return made
+        is_table = len(self.data.source.shape) == 1
+        has_prior = self.module.autoencoder.latent.probabilistic
+        has = {"all": True, "tables": is_table, "priors": has_prior and not is_table}
+        return {name: getattr(self, f"_{name}") for name, each in PICTURES.items() if has[each.of]}
 
     @cached_property
     def _parts(self) -> dict[str, Held]:
@@ -149,7 +145,7 @@ class Summary:
         )
         return _tensor(draw)
 
-    def _column_errors(self) -> Tensor:
+    def _error_per_column(self) -> Tensor:
         module, rows = self.module, self.data.some(self.data.held_out, MOST_DRAWN)
         errors, sums, squares = torch.zeros(3, *self.data.source.shape, dtype=torch.float64)
         with evaluating(module):
@@ -170,8 +166,8 @@ class Summary:
     def _samples(self) -> Tensor:
         side = self._across()
         default_generator(self.module.device).manual_seed(derive_seed(self.module.seed, "samples"))
-        sample: Any = self.module.autoencoder.latent.sample_prior
-        images = self._decoded(sample(side * side))
+        dim, device = self.module.autoencoder.latent.dim, self.module.device
+        images = self._decoded(torch.randn(side * side, dim, device=device))
         title = (
             f"{side * side} samples: images decoded from codes that are drawn from the prior; {self._weights}"
         )

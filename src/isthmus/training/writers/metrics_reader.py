@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STAGES = ("train/", "val/")
 RATE = "lr"  # logged beside the metrics of an epoch
+MOST_EPOCHS = 1e15  # differences of larger floats are not exact
 LONGEST = 20  # digits of a number of epochs
 
 
@@ -48,7 +49,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
         found = _numbers(row)
         logged = {name: value for name, value in found.items() if name.startswith(STAGES)}
         of_step = any(name.endswith("_step") for name in logged)
-        if logged and not of_step and math.isfinite(epoch := found.get("epoch", math.nan)):
+        if logged and not of_step and abs(epoch := found.get("epoch", math.nan)) < MOST_EPOCHS:
             rate = {RATE: found[RATE]} if RATE in found else {}
             epochs.setdefault(epoch, {}).update(logged | rate)
     names = sorted({name for row in epochs.values() for name in row})

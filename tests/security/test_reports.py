@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -16,14 +17,28 @@ import yaml
 
 from isthmus.cli.main import main
 from isthmus.common.errors import BadInput
+from isthmus.reports import report
 from isthmus.reports.pictures import MOST_BYTES, SIGNATURE, picture
 from isthmus.reports.report import write_report
+from isthmus.runs import show
 
-from .pages import Page, edit, fill, png
+from ..reports.pages import Page, edit, fill, png
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e`code`"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 SHOWN = "alert(1)"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run of the newest format that fixtures have."""
+    return Path(shutil.copytree(Path(__file__).parents[1] / "fixtures" / "run_v4", tmp_path / "run"))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Composes no defaults."""
+    monkeypatch.setattr(show, "against_defaults", lambda cfg: {})
 
 
 def rename(path: Path, name: str) -> Path:
@@ -111,6 +126,8 @@ def header(width: int, height: int) -> bytes:
         header(3, 3) + chunk(b"IEND", b"") + b"<script>",
         header(10**6, 10**6) + chunk(b"IEND", b""),
         header(0, 3) + chunk(b"IEND", b""),
+        header(1, 30_000_000) + chunk(b"IEND", b""),
+        b"\xff\xd8\xff\xe0\x00\x10JFIF\x00",
         SIGNATURE + chunk(b"IEND", b""),
         header(3, 3) + chunk(b"IDAT", bytes(MOST_BYTES)) + chunk(b"IEND", b""),
         header(3, 3) + struct.pack(">I", 2**32 - 1) + b"IDAT" + bytes(40),
@@ -173,3 +190,77 @@ def test_a_pipe_does_not_block(run, quick):
     (run / "detect").mkdir()
     os.mkfifo(run / "detect" / "test_scores.csv")
     Page(write_report(run).path).check_alone()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["-1e308,1", "1e308,2"],
+        ["1e300,1", "2e300,5"],
+        ["1,5e-324", "2,1e-323"],
+        ["1,-1e308", "2,1e308"],
+        ["1,inf", "2,nan", "3,1e999"],
+        ["0.5,1", "0.25,2"],
+        ["1,1", f"{'9' * 5000},2"],
+    ],
+)
+def test_metrics_of_another_making(run, quick, rows):
+    (run / "metrics.csv").write_text("\n".join(["epoch,val/loss", *rows, ""]))
+    page = Page(write_report(run).path)
+    page.check_alone()
+    assert not re.search(r'(?:points|x|y|x1|y1|cx|cy)="[^"]*(nan|inf)', page.html)
+    assert "Configuration" in page.headings()
+
+
+def test_numbers_of_hundreds_of_digits_are_written_short(run, quick):
+    fill(run)
+    (run / "detect" / "test_scores.csv").write_text(
+        "row,score,p_value,outlier,cause_1,share_1\n1,1e308,0.5,true,a,1e308\n2,-1e999,nan,x,b,nan\n"
+    )
+    (run / "denoise" / "test" / "denoising.csv").write_text(
+        "level,method,psnr,mse\n1e308,a,1e308,1\n-1e308,b,-1e308,x\n0.1,c,inf,nan\n"
+    )
+    sides = {"mse": 1e308, "knn": -(10**300), "linear": "0.5", "trustworthiness": [1], "continuity": True}
+    quality = {"autoencoder": sides, "pca": {"mse": None}, "pca_components": [[{}]], "remarks": {"a": 1}}
+    (run / "embed" / "own" / "quality.json").write_text(json.dumps(quality))
+    page = Page(write_report(run).path)
+    page.check_alone()
+    shown = [text for tag, text in page.texts if tag in ("td", "th")]
+    assert not [text for text in shown if re.search(r"\d{30}", text) and text not in ("commit",)]
+    assert "a (100%)" in shown
+
+
+@pytest.mark.parametrize(
+    "quality",
+    [
+        "[" * 100_000,
+        '{"autoencoder": ' + '{"mse": ' * 5_000 + "1" + "}" * 5_001,
+        '{"autoencoder": {"mse": ' + "9" * 100_000 + "}}",
+        '"text"',
+        "",
+    ],
+)
+def test_a_quality_that_is_no_table_of_numbers_is_left_out(run, quick, quality):
+    fill(run)
+    (run / "embed" / "own" / "quality.json").write_text(quality)
+    page = Page(write_report(run).path)
+    page.check_alone()
+    assert "Codes of the run's own data" not in page.text
+
+
+def test_a_page_has_a_bounded_size(run, quick, monkeypatch):
+    monkeypatch.setattr(report, "LARGEST_PICTURES", 3_000)
+    for number in range(60):
+        png(run / "figures" / f"own_{number}.png", (100, 100))
+    (run / "denoise" / "test").mkdir(parents=True)
+    lines = "\n".join(f"0.1,method {number},1,2" for number in range(100_000))
+    (run / "denoise" / "test" / "denoising.csv").write_text(f"level,method,psnr,mse\n{lines}\n")
+    page = Page(write_report(run).path)
+    page.check_alone()
+    assert len(page.html) < 100_000
+    assert "more pictures are in the run folder" in page.text
+
+
+def test_a_picture_is_not_enlarged_beyond_what_can_be_scrolled(tmp_path):
+    found = picture(tmp_path, png(tmp_path / "x.png", (1, 10_000)).name, "", images=True)
+    assert (found.width, found.height) == (1, 10_000)
