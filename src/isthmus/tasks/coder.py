@@ -89,7 +89,7 @@ class Coder:
             observed = observe(self._engine.autoencoder, x)
             return {"codes": observed.codes, "mse": observed.mse, "x": x}
 
-        for found in self._engine.streamed(examples, compute):
+        for found in self._engine.streamed(examples, compute, doing="Encoding"):
             yield Coded(**found)
 
     def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
@@ -142,7 +142,7 @@ class Coder:
     ) -> Iterator[Any]:
         """As `denoise`, batch by batch in order."""
         function, size = self._denoising(examples, overlap, batch_size)
-        for found in self._engine.streamed(examples, function, size):
+        for found in self._engine.streamed(examples, function, size, doing="Denoising"):
             yield examples.restored(found["x"])
 
     @torch.inference_mode()
