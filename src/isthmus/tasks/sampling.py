@@ -71,7 +71,7 @@ def _codes(engine: Engine, place: Path) -> Tensor:
 
     Shape: [N, D], float32.
     """
-    from isthmus.runs.loading import is_same_data
+    from isthmus.runs.run_data import is_same_data
     from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 
     if not place.is_dir():
