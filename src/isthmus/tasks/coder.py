@@ -95,8 +95,9 @@ class Coder:
     def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
         """Examples from codes [N, D].
 
-        Images are [N, C, H, W], and pixels in [0, 1]. The rows of a table are a table of pyarrow. A tensor
-        for a tensor.
+        Images are [N, C, H, W]. Pixels are in the unit where 0 is black and 1 is white, and not clipped: they
+        are in [0, 1] with loss=bce, and may leave it with losses whose output has no bounds, such as mse. The
+        rows of a table are a table of pyarrow. A tensor for a tensor.
         """
         return self.given_back(torch.cat(list(self.decoded(z, batch_size=batch_size))), like=z)
 
@@ -107,7 +108,11 @@ class Coder:
             yield self._decoded(part.to(self.device)).cpu()
 
     def reconstruct(self, x: Any, *, batch_size: int | None = None) -> Any:
-        """Decode the codes of examples. What comes back is like `x`."""
+        """Decode the codes of examples. What comes back is like `x`.
+
+        Decimal numbers are not clipped; see `decode`. Whole numbers are rounded, and clipped to the range of
+        their type.
+        """
         examples = self._engine.examples(x)
         return examples.restored(self._engine.gathered(examples, self._reconstruction, batch_size)["x"])
 
