@@ -165,6 +165,12 @@ def test_a_trained_model_is_opened_without_what_trains(name):
     assert not top(started(name)) & (WITHOUT | {"sklearn", "scipy", "pandas", "pyarrow", "PIL"})
 
 
+@pytest.mark.parametrize("task", ["embedding.embed", "denoising.measuring", "exporting.export", "detect"])
+def test_a_task_on_the_data_of_a_run_starts_without_lightning(task):
+    names = started("isthmus.runs.run_data") | started(f"isthmus.tasks.{task}")
+    assert not top(names) & (WITHOUT - {"omegaconf"})
+
+
 @pytest.mark.parametrize("arguments", ["--help", "train --help", "train --cfg job", "--version"])
 def test_starts_without_torch(arguments, importing, tmp_path):
     printed, modules = importing(*arguments.split(), cwd=tmp_path)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import compose
+from isthmus.runs.config.data import build_data
 from isthmus.runs.train import train
 
 DIM = 16

@@ -9,8 +9,8 @@ from cases import Case
 from torch import Tensor
 
 import isthmus.data.module
-from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import compose
+from isthmus.runs.config.data import build_data
 
 
 class Examples(NamedTuple):

@@ -31,7 +31,7 @@ class Timed:
         fit(trainer, *arguments, **keywords)
         self.seconds, self.ended = now(device) - began, time.time()
         self.cpu_seconds = time.process_time() - cpu_began
-        data = keywords["datamodule"]
+        data = keywords["datamodule"].data
         rows, batches = len(data.split.train), data.train_batches
         epochs, further = divmod(trainer.global_step, batches)
         self.images = epochs * rows + further * data.batch_size

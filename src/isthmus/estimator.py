@@ -71,6 +71,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         scaler_: StandardScaler or MinMaxScaler.
         latent_dim_: D.
         offset_: score below which `predict` says -1.
+        false_alarm_rate_: the rate that it was set for.
         validation_losses_: Shape: [V].
         n_steps_: optimizer step that the weights are from.
     """

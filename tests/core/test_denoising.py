@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.core.denoising.level import noise_level
 from isthmus.core.denoising.linear import LinearEstimator
 from isthmus.core.denoising.tiles import in_tiles, reflected, window
 
@@ -89,3 +90,22 @@ def test_a_constant_feature_comes_back_constant():
     made = LinearEstimator.fit([x])(x + 0.3 * torch.randn(100, 3), 0.3)
     torch.testing.assert_close(made[:, 1], torch.zeros(100), atol=1e-6, rtol=0)
     assert made.shape == (100, 3)
+
+
+@pytest.mark.parametrize("std", [0.0, 0.05, 0.2, 0.8])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_level_of_noise_is_that_of_scikit_image(std, channels):
+    """In edges and gradients, which are no noise."""
+    restoration = pytest.importorskip("skimage.restoration")
+    pytest.importorskip("pywt")
+    row, column = torch.meshgrid(torch.arange(64.0), torch.arange(49.0), indexing="ij")
+    clean = (0.5 * (row > 20) + 0.01 * column).expand(5, channels, 64, 49)
+    noisy = clean + std * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    assert noise_level(noisy) == pytest.approx(std, rel=0.1, abs=1e-6)
+    theirs = restoration.estimate_sigma(noisy.flatten(0, 1).numpy(), channel_axis=0, average_sigmas=True)
+    assert noise_level(noisy) == pytest.approx(theirs, rel=0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 40)])
+def test_an_image_of_few_pixels_has_no_level(size):
+    assert noise_level(torch.rand(4, 1, *size)) is None

@@ -224,9 +224,39 @@ def test_a_file_that_is_no_whole_image_is_named(
         file.write_bytes(broken(file.read_bytes(), how))
     error = refused(path=str(tmp_path), size=size, in_memory=in_memory)
     assert (error.key, error.value) == ("path", str(tmp_path))
-    assert error.fix == f"a.{suffix}, c.{suffix} cannot be read as images; remove or replace them"
+    assert error.fix == (
+        f"a.{suffix}, c.{suffix} cannot be read as images; remove or replace them; "
+        "data.broken=skip leaves out such images"
+    )
     (tmp_path / f"c.{suffix}").unlink()
     assert f"a.{suffix} cannot be read as an image; remove" in refused(path=str(tmp_path), size=size).fix
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_broken_images_are_all_named_or_left_out(tmp_path: Path, in_memory: bool) -> None:
+    """A header that cannot be read, and pixels that are missing; the two are found at different times."""
+    for number in range(10):
+        save(tmp_path / ("cat" if number % 2 else "ant") / f"{number}.png", mode="L")
+    whole = Images(path=str(tmp_path), in_memory=in_memory)
+    save(tmp_path / "ant" / "cut.png")  # the only colour image
+    content = (tmp_path / "ant" / "cut.png").read_bytes()
+    (tmp_path / "ant" / "cut.png").write_bytes(content[: len(content) // 2])
+    for number in range(6):
+        (tmp_path / "cat" / f"text{number}.png").write_bytes(b"no image")
+    bad = "ant/cut.png, cat/text0.png, cat/text1.png, cat/text2.png, cat/text3.png and 2 more"
+    assert refused(path=str(tmp_path)).fix.startswith(f"{bad} cannot be read as images; ")
+    source = Images(path=str(tmp_path), in_memory=in_memory, broken="skip")
+    assert (source.names, source.channels) == (whole.names, 1)
+    assert source.fingerprint == whole.fingerprint
+    assert source.labels is not None
+    assert source.labels.tolist() == [0] * 5 + [1] * 5
+    rows = torch.arange(10)
+    torch.testing.assert_close(source.take(rows), whole.take(rows), rtol=0, atol=0)
+    assert ("skipped", f"7 images that are broken: {bad}") in source.remarks(rows)
+    assert source.describe()["left_out"] == 7
+    for name in whole.names:
+        (tmp_path / name).unlink()
+    assert "cannot be read" in refused(path=str(tmp_path), broken="skip").fix
 
 
 def test_a_folder_of_broken_images_alone(tmp_path: Path) -> None:
@@ -299,6 +329,7 @@ def test_a_folder_without_images(tmp_path: Path) -> None:
         ({"channels": 4}, "channels", "auto, 1, 3"),
         ({"channels": True}, "channels", "auto, 1, 3"),
         ({"in_memory": "yes"}, "in_memory", "auto, true, false"),
+        ({"broken": "drop"}, "broken", "refuse, skip"),
     ],
 )
 def test_a_choice_that_cannot_work(folder: Path, choice: dict[str, Any], key: str, says: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from isthmus.common.errors import BadInput
-from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import compose
+from isthmus.runs.config.data import build_data
 
 from .messy import MESSY, Comes
 

@@ -263,7 +263,13 @@ def test_errors_are_measured_beside_classical_methods(here, run_of, tmp_path):
     for name in set(FILTERS) - expected:
         assert f"{name}: needs pip install" in out
     found = {(float(row["level"]), row["method"]): row for row in rows}
+    errors = {key: float(row["mse"]) for key, row in found.items()}
+    assert "the model was trained without noise" in out
+    worse = [f"{level:g}" for level in (0.2, 0.5) if errors[level, "autoencoder"] > errors[level, "noisy"]]
+    assert f"worse than the noisy input at noise of {', '.join(worse)}\n" in out
     for level in (0.2, 0.5):
+        best = min(expected, key=lambda name, level=level: errors[level, name])
+        assert f"{best} at noise of" in out
         own = found[level, "noisy"]
         assert int(own["rows"]) == 359
         assert float(own["psnr"]) == pytest.approx(-10 * np.log10(float(own["mse"])))

@@ -16,8 +16,8 @@ from sklearn.preprocessing import QuantileTransformer
 from isthmus.core.detection.observed import observe
 from isthmus.core.scaling import Scaling
 from isthmus.data.tables.record import Record
-from isthmus.runs.config.build import build_data, plain
 from isthmus.runs.config.compose import compose
+from isthmus.runs.config.data import build_data, plain
 from isthmus.runs.config.model import make_autoencoder
 from isthmus.runs.packed.calibration import fit_detector
 from isthmus.runs.packed.fitting import fit_mixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from shutil import copytree
 
@@ -82,6 +83,7 @@ def test_it_is_fitted_once_and_packed(run, quick, here, monkeypatch):
     code, out, err = here("generate", run, "--sampler", "flow", "-n", 6)
     assert code == 0, err
     assert "6 samples of the flow" in out
+    assert re.search(r"^Fitting a normalising flow to [\d,]+ codes in \d+ steps \.\.\.$", err, re.M)
     images = np.load(run / "generate" / "flow" / "samples.npy")
     assert here("pack", run, "one.isthmus")[0] == 0
 

@@ -12,8 +12,11 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 import isthmus
 from isthmus.common.errors import BadInput
+from isthmus.core.scaling import Scaling
 from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
+from isthmus.tasks.inputs.arrays import ArrayExamples
+from isthmus.tasks.inputs.examples import Accepted
 
 from .conftest import SHORT, write_visits
 
@@ -136,3 +139,13 @@ def test_a_model_of_images_reads_those_of_a_saved_data_set(tmp_path, model_of):
     datasets.Dataset.from_dict({"image": images}, features=kinds).save_to_disk(tmp_path / "hub")
     expected = model_of("digits").encode(load_digits().images[:5].astype(np.uint8))
     np.testing.assert_allclose(model_of("digits").encode(tmp_path / "hub"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "back"), [(np.uint8, [0, 128, 255]), (np.float32, [-0.2, 0.501, 1.3])])
+def test_whole_pixels_are_rounded_and_clipped_and_others_are_as_decoded(dtype, back):
+    accepted = Accepted((1, 1, 3), (0.0, 1.0), Scaling.unit(1 / 255), None, {})
+    for given in (np.zeros((1, 1, 3), dtype), torch.from_numpy(np.zeros((1, 1, 3), dtype))):
+        made = ArrayExamples(given, accepted).restored(torch.tensor([[[[-0.2, 0.501, 1.3]]]]))
+        assert type(made) is type(given)
+        assert made.dtype == given.dtype
+        np.testing.assert_allclose(np.asarray(made).ravel(), back, rtol=1e-6)

@@ -73,11 +73,12 @@ def test_one_sampler_and_what_is_refused(here, run_of, tmp_path):
         assert not (tmp_path / "other").exists()
 
 
-def test_the_classifier_is_trained_once_for_the_same_rows_and_classes(cache, monkeypatch):
+def test_the_classifier_is_trained_once_for_the_same_rows_and_classes(cache, monkeypatch, capsys):
     digits = load_digits()
     x = torch.from_numpy(digits.images / 16).float()[:, None]
     labels = torch.from_numpy(digits.target)
     first = feature_space(x[:1500], labels[:1500])
+    assert "Training a classifier of 10 classes in 18 steps" in capsys.readouterr().err
     found = first.features(x[1500:])
     assert (first.predict(found) == labels[1500:]).double().mean() > 0.5
     assert feature_space(x[:1400], labels[:1400]).features(x[1500:]).ne(found).any()
@@ -86,7 +87,9 @@ def test_the_classifier_is_trained_once_for_the_same_rows_and_classes(cache, mon
         raise AssertionError
 
     monkeypatch.setattr(features, "_train", forbidden)
+    capsys.readouterr()
     assert feature_space(x[:1500], labels[:1500]).features(x[1500:]).equal(found)
+    assert not capsys.readouterr().err
     with pytest.raises(AssertionError):
         feature_space(x[:1500], labels[:1500].flip(0))
 

@@ -10,6 +10,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from isthmus.core.seeding import derive_seed
 from isthmus.runs.config.build import build
+from isthmus.runs.execution.trainer_data import TrainerData
 
 MODELS = ["ae", "dae", "sparse_ae", "vae", "beta_vae"]
 EXACT = {"rel": 2e-5, "abs": 1e-6}  # float32 means of a few hundred rows, in another order
@@ -27,7 +28,7 @@ def trainer():
 
 
 def evaluated(parts, stage="validate"):
-    [metrics] = getattr(trainer(), stage)(parts.module, datamodule=parts.data, verbose=False)
+    [metrics] = getattr(trainer(), stage)(parts.module, datamodule=TrainerData(parts.data), verbose=False)
     return metrics
 
 

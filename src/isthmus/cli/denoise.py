@@ -104,7 +104,7 @@ def run(argv: Sequence[str]) -> int:
         options=options,
     )
     for kind, text in written.remarks:
-        if kind in SAID:
+        if kind in (*SAID, "warning"):
             print(remark(kind, text))
     print(f"{written.examples:,} {written.what} denoised")
     print_files([output])
@@ -112,6 +112,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
+    from isthmus.tasks.denoising.doubts import doubts, shortfalls
     from isthmus.tasks.denoising.measuring import measure
     from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import results_folder
@@ -139,6 +140,8 @@ def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
         cells = [f"{score.psnr:.2f}" if bounded else f"{score.mse**0.5:.4f}" for score in own]
         table.append([name, f"{rows[name]:,}", *cells])
     print(aligned(table, right=range(1, len(table[0]))))
+    for text in (*shortfalls(done.scores), *doubts(model.config["noise"])):
+        print(remark("warning", text))
     print_files(done.files)
     return 0
 

@@ -39,6 +39,8 @@ class Images(EncodedImages):
         BadInput: there is no image, or one that cannot be used; see `EncodedImages`.
     """
 
+    can_leave_out = True
+
     def __init__(
         self,
         *,
@@ -47,15 +49,24 @@ class Images(EncodedImages):
         resize: str = "stretch",
         channels: str | int = "auto",
         in_memory: str | bool = "auto",
+        broken: str = "refuse",
     ) -> None:
         if path is None:
             fix = "give data.path=FOLDER, a folder of image files (or example:photos)"
             raise BadInput("path", path, fix)
         self.folder = locate(str(path))
         names, self.skipped = find_images(self.folder, str(path))
-        super().__init__(str(path), names, size=size, resize=resize, channels=channels, in_memory=in_memory)
-        self.ids = names
-        self.parts, self.labels, self.label_names = _parts_and_classes(names)
+        super().__init__(
+            str(path),
+            names,
+            size=size,
+            resize=resize,
+            channels=channels,
+            in_memory=in_memory,
+            broken=broken,
+        )
+        self.ids = self.names
+        self.parts, self.labels, self.label_names = _parts_and_classes(self.names)
 
     def encoded(self, row: int) -> bytes:
         file = self.folder / self.names[row]
@@ -130,7 +141,7 @@ def _counted(skipped: Mapping[str, int]) -> str:
     return some([f"{count} {suffix}" for suffix, count in skipped.items()])
 
 
-def _parts_and_classes(names: list[str]) -> tuple[Tensor | None, Tensor | None, list[str] | None]:
+def _parts_and_classes(names: Sequence[str]) -> tuple[Tensor | None, Tensor | None, list[str] | None]:
     """The part of the split of each row, [N], or None; its class, [N], or None; the names of the classes."""
     folders = [name.split("/")[:-1] for name in names]
     first = {folder[0].lower() if folder else "" for folder in folders}

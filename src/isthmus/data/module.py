@@ -1,4 +1,4 @@
-"""The LightningDataModule: splits and batches any source, and says how its values are scaled."""
+"""Splits and batches any source, and says how its values are scaled. Imports no Lightning."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from isthmus.common.errors import BadInput, check_int
 from isthmus.core.scaling import Scaling
-from isthmus.core.types import Batch, BatchGroup
+from isthmus.core.types import Batch
 from isthmus.data.loading.loaders import loader
 from isthmus.data.loading.samplers import BatchGroups, EvaluationBatches, TrainBatches
 from isthmus.data.loading.splits import Split, evenly_spaced, split_rows
@@ -24,7 +23,7 @@ GROUP_BYTES = 32 << 20  # largest group of batches, as float32
 TRAINING_COPIES, EVALUATION_COPIES = 3, 2
 
 
-class DataModule(LightningDataModule):
+class DataModule:
     """Splits a source and makes its loaders.
 
     Args:
@@ -51,6 +50,7 @@ class DataModule(LightningDataModule):
 
     Attributes:
         train_batches: batches in an epoch of one process; set by `train_dataloader`.
+        trainer: Lightning's Trainer, whose device and processes the loaders serve; None for the CPU.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class DataModule(LightningDataModule):
         train_where: str | None = None,
         split: Split | None = None,
     ) -> None:
-        super().__init__()
         self.source = source
+        self.trainer: Any = None
         self.batch_size = check_int("batch_size", batch_size)
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
         self.num_workers = check_int("num_workers", num_workers, least=0)
@@ -141,12 +141,6 @@ class DataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation(self.split.test)
-
-    def transfer_batch_to_device(
-        self, batch: Batch | BatchGroup, device: torch.device, dataloader_idx: int
-    ) -> Batch | BatchGroup:
-        """Move only the examples: row and block numbers are used on the host."""
-        return batch._replace(x=batch.x.to(device, non_blocking=True))
 
     def whole_loader(self, rows: Tensor) -> DataLoader[Batch]:
         """All of `rows` in order, not sharded over processes; for codes and figures."""

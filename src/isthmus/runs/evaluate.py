@@ -11,8 +11,10 @@ from pytorch_lightning import Trainer
 
 from isthmus.common.errors import BadInput
 from isthmus.runs.execution import gc_pause
+from isthmus.runs.execution.trainer_data import TrainerData
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.loading import is_same_data, load
+from isthmus.runs.loading import load
+from isthmus.runs.run_data import is_same_data
 from isthmus.training.devices import set_threads
 from isthmus.training.trainer import NOWHERE, quiet
 
@@ -44,7 +46,7 @@ def evaluate(path: Path, *, checkpoint: str | None = None, overrides: Sequence[s
         plugins=LightningEnvironment(),
     )
     gc_pause.go_on()
-    (metrics,) = trainer.test(run.parts.module, datamodule=data, verbose=False)
+    (metrics,) = trainer.test(run.parts.module, datamodule=TrainerData(data), verbose=False)
     return {
         **metrics,
         "checkpoint": run.checkpoint,

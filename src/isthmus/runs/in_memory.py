@@ -24,7 +24,8 @@ from isthmus.data.loading.samplers import EvaluationBatches, TrainBatches
 from isthmus.data.loading.splits import Split, draw_split
 from isthmus.data.module import DataModule
 from isthmus.data.source import UNBOUNDED, TensorSource
-from isthmus.runs.config.build import build, plain
+from isthmus.runs.config.build import build
+from isthmus.runs.config.data import plain
 from isthmus.runs.config.validation import check
 from isthmus.runs.packed.fitting import fitted
 from isthmus.runs.packed.model_file import ModelFile

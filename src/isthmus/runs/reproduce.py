@@ -23,8 +23,8 @@ from isthmus.runs.comparison.original import (
 )
 from isthmus.runs.comparison.provenance_diff import Difference
 from isthmus.runs.comparison.verdict import Verdict
-from isthmus.runs.config.build import build_data
 from isthmus.runs.config.compose import is_follower
+from isthmus.runs.config.data import build_data
 from isthmus.runs.config.destinations import check_opened
 from isthmus.runs.config.overrides import apply_overrides
 from isthmus.runs.config.validation import check

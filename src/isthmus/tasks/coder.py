@@ -89,14 +89,15 @@ class Coder:
             observed = observe(self._engine.autoencoder, x)
             return {"codes": observed.codes, "mse": observed.mse, "x": x}
 
-        for found in self._engine.streamed(examples, compute):
+        for found in self._engine.streamed(examples, compute, doing="Encoding"):
             yield Coded(**found)
 
     def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
         """Examples from codes [N, D].
 
-        Images are [N, C, H, W], and pixels in [0, 1]. The rows of a table are a table of pyarrow. A tensor
-        for a tensor.
+        Images are [N, C, H, W]. Pixels are in the unit where 0 is black and 1 is white, and not clipped: they
+        are in [0, 1] with loss=bce, and may leave it with losses whose output has no bounds, such as mse. The
+        rows of a table are a table of pyarrow. A tensor for a tensor.
         """
         return self.given_back(torch.cat(list(self.decoded(z, batch_size=batch_size))), like=z)
 
@@ -107,7 +108,11 @@ class Coder:
             yield self._decoded(part.to(self.device)).cpu()
 
     def reconstruct(self, x: Any, *, batch_size: int | None = None) -> Any:
-        """Decode the codes of examples. What comes back is like `x`."""
+        """Decode the codes of examples. What comes back is like `x`.
+
+        Decimal numbers are not clipped; see `decode`. Whole numbers are rounded, and clipped to the range of
+        their type.
+        """
         examples = self._engine.examples(x)
         return examples.restored(self._engine.gathered(examples, self._reconstruction, batch_size)["x"])
 
@@ -142,7 +147,7 @@ class Coder:
     ) -> Iterator[Any]:
         """As `denoise`, batch by batch in order."""
         function, size = self._denoising(examples, overlap, batch_size)
-        for found in self._engine.streamed(examples, function, size):
+        for found in self._engine.streamed(examples, function, size, doing="Denoising"):
             yield examples.restored(found["x"])
 
     @torch.inference_mode()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput, check_int
+from isthmus.common.progress import track
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.detection.detector import SCORES, Detector
 from isthmus.core.detection.mixture import Mixture
@@ -25,6 +26,7 @@ from isthmus.tasks.inputs.opening import examples_of
 BATCH_BYTES = 8 << 20  # of the examples that are computed together, as float32
 SMALLEST, LARGEST = 16, 4096  # examples in a batch
 AHEAD = 2  # batches that are read while one is computed
+MANY = 10  # batches that take longer than a few seconds
 DAMAGED = "is not as isthmus writes it; is the file damaged?"
 
 Function = Callable[[Tensor], dict[str, Tensor]]
@@ -76,7 +78,7 @@ class Engine:
         return max(SMALLEST, min(LARGEST, BATCH_BYTES // (4 * int(np.prod(self.accepted.shape)))))
 
     def streamed(
-        self, examples: Examples, function: Function, size: int | None = None
+        self, examples: Examples, function: Function, size: int | None = None, *, doing: str | None = None
     ) -> Iterator[dict[str, Tensor]]:
         """The results of `function` for each batch in order, on the CPU; NaN for incomplete rows.
 
@@ -84,6 +86,7 @@ class Engine:
             examples: N of them.
             function: maps values of the model [B, ...] to named results [B, ...].
             size: examples in a batch; None for what suits them.
+            doing: such as "Scoring", to say how many rows are done; None to say nothing.
         """
         step = self.batch_size if size is None else check_int("batch_size", size)
         starts = range(0, len(examples), step)
@@ -93,6 +96,9 @@ class Engine:
 
         with torch.inference_mode():
             batches = prefetch(starts, read, size=lambda start: 1, most=AHEAD, room=AHEAD)
+            if doing is not None:
+                count, text = len(starts), f"{doing} {len(examples):,} rows"
+                batches = track(batches, text, of=count, long=count > MANY)
             for start, batch in zip(starts, batches, strict=True):
                 found = function(batch.to(self.device, self.dtype, non_blocking=True))
                 found = {name: each.float().cpu() for name, each in found.items()}
@@ -102,11 +108,13 @@ class Engine:
                         each[absent] = math.nan
                 yield found
 
-    def gathered(self, examples: Examples, function: Function, size: int | None = None) -> dict[str, Tensor]:
+    def gathered(
+        self, examples: Examples, function: Function, size: int | None = None, *, doing: str | None = None
+    ) -> dict[str, Tensor]:
         """The results of `streamed` in one. Shapes: [N, ...]."""
         whole: dict[str, Tensor] = {}
         done = 0
-        for found in self.streamed(examples, function, size):
+        for found in self.streamed(examples, function, size, doing=doing):
             for name, each in found.items():
                 if name not in whole:  # concatenation at the end would take twice the memory
                     whole[name] = torch.empty(len(examples), *each.shape[1:], dtype=each.dtype)

@@ -71,7 +71,7 @@ def _codes(engine: Engine, place: Path) -> Tensor:
 
     Shape: [N, D], float32.
     """
-    from isthmus.runs.loading import is_same_data
+    from isthmus.runs.run_data import is_same_data
     from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 
     if not place.is_dir():
@@ -87,7 +87,7 @@ def _codes(engine: Engine, place: Path) -> Tensor:
         return {"z": code.z} if code.posterior is None else code.posterior._asdict()
 
     # tensors of inference mode cannot be trained on
-    gathered = engine.gathered(examples, encode)
+    gathered = engine.gathered(examples, encode, doing="Encoding")
     found = {name: torch.from_numpy(each.numpy().copy()) for name, each in gathered.items()}
     if "z" in found:
         return found["z"]

@@ -112,7 +112,7 @@ class TrainedModel(Coder):
             observed = observe(engine.autoencoder, x)
             return {score: engine.detector(observed)[score], "share": self._shares(observed)}
 
-        for found in engine.streamed(examples, compute):
+        for found in engine.streamed(examples, compute, doing="Scoring"):
             yield Judged(found[score].numpy(), p_values(found[score], held_out), found["share"])
 
     def open_file(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.callbacks import GradientAccumulationScheduler, ProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
@@ -17,10 +17,8 @@ from isthmus.common.errors import BadInput
 from isthmus.common.messages import first_line
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.types import FeatureSpan
-from isthmus.data.loading.keys import OPTIONAL_KEYS, REQUIRED_KEYS
-from isthmus.data.loading.splits import Split
 from isthmus.data.module import DataModule
-from isthmus.data.source import Source
+from isthmus.runs.config.data import build_data, plain
 from isthmus.runs.config.model import make_autoencoder
 from isthmus.runs.config.model_size import check_fits
 from isthmus.runs.config.parts import part
@@ -88,37 +86,6 @@ def build(cfg: DictConfig, data: DataModule | None = None) -> Parts:
     parts = Parts(data, module, build_callbacks(cfg))
     check_monitors(cfg, parts)
     return parts
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """A config, or a group in it, as plain types with interpolations resolved."""
-    content: Any = OmegaConf.to_container(cfg, resolve=True)
-    return content
-
-
-def build_data(
-    cfg: DictConfig, prepared: Any = None, split: Callable[[Source], Split | None] = lambda source: None
-) -> DataModule:
-    """The DataModule, with a checked source.
-
-    Args:
-        cfg: the config.
-        prepared: what a run recorded of the columns of its table, to read new data alike; else None.
-        split: gives the parts of the rows; None to draw them as the config says.
-    """
-    keys = {key: cfg.data[key] for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in cfg.data}
-    own = {key: value for key, value in plain(cfg.data).items() if key not in keys}
-    source = part("data", own, Source, **({} if prepared is None else {"prepared": prepared}))
-    try:
-        return DataModule(
-            source,
-            seed=cfg.seed,
-            steps_per_execution=cfg.trainer.steps_per_execution,
-            split=split(source),
-            **keys,
-        )
-    except BadInput as error:
-        raise error.under("data") from error
 
 
 def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:

@@ -21,7 +21,8 @@ from isthmus.common.failures import WarnOnFailure, disk_failure
 from isthmus.common.messages import command_line, relative
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.seeding import derive_seed
-from isthmus.runs.config.build import Parts, build_autoencoder, plain
+from isthmus.runs.config.build import Parts, build_autoencoder
+from isthmus.runs.config.data import plain
 from isthmus.runs.config.keys import decisive
 from isthmus.runs.config.parts import part
 from isthmus.runs.errors import RunFailed, Stopped, interruption_behind
@@ -29,6 +30,7 @@ from isthmus.runs.execution import gc_pause, signals
 from isthmus.runs.execution.announcement import announcement
 from isthmus.runs.execution.restart import Start
 from isthmus.runs.execution.slurm import requeue_after
+from isthmus.runs.execution.trainer_data import TrainerData
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.packed.fitting import fitted
 from isthmus.runs.packed.packing import pack
@@ -71,7 +73,7 @@ def fit_and_test(cfg: DictConfig, parts: Parts, folder: RunFolder, start: Start 
                 logger.log_hyperparams(config_row(cfg))
             gc_pause.go_on()
             _announce(cfg, parts)
-            trainer.fit(parts.module, datamodule=parts.data, ckpt_path=path, weights_only=True)
+            trainer.fit(parts.module, datamodule=TrainerData(parts.data), ckpt_path=path, weights_only=True)
             _finish(cfg, parts, folder, trainer, background)
         signals.record_late(stops.signum)
     except Interruption as stop:
@@ -174,7 +176,7 @@ def _finish(
     parts.module.load_weights(best.weights, epoch=best.epoch, step=best.step)
     tested: Mapping[str, Any] = {}
     if len(parts.data.split.test):
-        trainer.test(parts.module, datamodule=parts.data, verbose=False)
+        trainer.test(parts.module, datamodule=TrainerData(parts.data), verbose=False)
         tested = {
             name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")
         }

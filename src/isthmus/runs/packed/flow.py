@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.common.errors import BadInput
+from isthmus.common.progress import track
 
 PREFIX = "flow."  # of its numbers in a model file
 MOST_DIM = 256  # coordinates of a code: work and numbers grow with their square
@@ -131,7 +132,8 @@ def fit_flow(codes: Tensor, *, seed: int = 0, steps: int | None = None) -> dict[
         optimizer = torch.optim.Adam(flow.parameters(), lr=RATE)
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         best, least = copy.deepcopy(flow.state_dict()), math.inf
-        for step in range(1, steps + 1):
+        text = f"Fitting a normalising flow to {count:,} codes in {steps:,} steps"
+        for step in track(range(1, steps + 1), text, of=steps):
             loss = flow.energy(rest[torch.randint(len(rest), (BATCH,))]).mean()
             optimizer.zero_grad()
             loss.backward()

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
-from isthmus.runs.config.build import plain
+from isthmus.runs.config.data import plain
 from isthmus.runs.config.keys import check_trained
 from isthmus.runs.config.model import GROUPS
 from isthmus.runs.folder.checkpoints import read_checkpoint

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
+import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from isthmus.common.atomic_files import UNFINISHED
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import BadInput, one_of
 from isthmus.common.listing import some
+from isthmus.common.progress import track
+from isthmus.core.denoising.level import noise_level
+from isthmus.data.encoded_images import CHOICES
 from isthmus.data.examples import locate
 from isthmus.data.images import SUFFIXES, find_images
-from isthmus.tasks.denoising.images import check_reads_images, denoise_image
+from isthmus.tasks.denoising.doubts import doubts
+from isthmus.tasks.denoising.images import check_reads_images, denoise_image, read_image
 from isthmus.tasks.inputs.arrays import ArrayExamples
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.inputs.files import ARRAYS
@@ -24,6 +30,8 @@ from isthmus.tasks.outputs.places import check_free
 from isthmus.tasks.trained_model import TrainedModel
 
 PNG = ".png"
+FEW = 5  # images, which take no longer than a few seconds
+MOST_VALUES = 1 << 22  # of an array, whose noise is estimated
 
 
 class Written(NamedTuple):
@@ -69,26 +77,32 @@ def denoise_file(
         BadInput: the data cannot be read, or the output not be written.
     """
     place = locate(data, "INPUT")
+    given = dict(options or {})
     if place.is_dir():
-        return _folder(model, place, data, output, overlap)
+        return _folder(model, place, data, output, overlap, given)
     if model.columns is None and place.suffix.lower() in SUFFIXES:
+        _check_options(given)
         _check_suffix(output, (PNG,))
         check_free(output, overwrite=overwrite)
         if not place.exists():
             raise BadInput("INPUT", data, "there is no such file")
         check_reads_images(model)
-        denoise_image(model, place, output, data, overlap=overlap)
-        return Written(1, "images", [])
+        image = read_image(model, place, data)
+        denoise_image(model, image, output, overlap=overlap)
+        return Written(1, "images", _warnings(model, [noise_level(image.pixels[None])]))
     _check_suffix(output, ARRAYS if model.columns is None else TABLES)
     check_free(output, overwrite=overwrite)
-    examples = model.open_file(data, options=options, noisy=True)
+    examples = model.open_file(data, options=given, noisy=True)
+    levels = []
     if isinstance(examples, ArrayExamples):
+        if len(examples.shape) == 3:
+            levels = [noise_level(examples.take(0, max(1, MOST_VALUES // math.prod(examples.shape))))]
         with array_writer(output, tuple(examples.x.shape), examples.x.dtype) as write_rows:
             for rows in model.denoised(examples, overlap=overlap):
                 write_rows(rows)
     else:
         _rows(model, examples, output)
-    return Written(len(examples), "rows", list(examples.remarks))
+    return Written(len(examples), "rows", [*examples.remarks, *_warnings(model, levels)])
 
 
 def _rows(model: TrainedModel, examples: Examples, output: Path) -> None:
@@ -107,9 +121,13 @@ def _rows(model: TrainedModel, examples: Examples, output: Path) -> None:
             start = stop
 
 
-def _folder(model: TrainedModel, folder: Path, data: str, output: Path, overlap: float) -> Written:
+def _folder(
+    model: TrainedModel, folder: Path, data: str, output: Path, overlap: float, given: Mapping[str, Any]
+) -> Written:
     """Write a folder of images."""
-    names, skipped = find_images(folder, data)
+    _check_options(given)
+    skip = one_of("data.broken", given.get("broken", "refuse"), CHOICES) == "skip"
+    names, others = find_images(folder, data)
     check_reads_images(model)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise BadInput("OUTPUT", output, "exists, and nothing is overwritten; give a new folder")
@@ -122,16 +140,57 @@ def _folder(model: TrainedModel, folder: Path, data: str, output: Path, overlap:
         fix = f"{some(twice[0])} would have the same name as {PNG}; rename one of them"
         raise BadInput("INPUT", data, fix)
     beside = output.with_name(f".{output.name}.{secrets.token_hex(8)}{UNFINISHED}")
+    levels: list[float | None] = []
+    broken: dict[str, BadInput] = {}
     try:
         beside.mkdir()
-        for target, (name,) in sources.items():
+        count = len(names)
+        for target, (name,) in track(
+            sources.items(), f"Denoising {count:,} images", of=count, long=count > FEW
+        ):
+            try:
+                image = read_image(model, folder / name, name)
+            except BadInput as error:
+                broken[name] = error
+                continue
+            if broken and not skip:
+                continue  # nothing will be written: only the other broken images are looked for
+            levels.append(noise_level(image.pixels[None]))
             (beside / target).parent.mkdir(parents=True, exist_ok=True)
-            denoise_image(model, folder / name, beside / target, name, overlap=overlap)
+            denoise_image(model, image, beside / target, overlap=overlap)
+        if broken and not (skip and levels):
+            raise _unreadable(data, broken, others_are=len(names) > len(broken))
         os.replace(beside, output)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    said = [("skipped", f"{sum(skipped.values())} files, which are no images")] if skipped else []
-    return Written(len(names), "images", said)
+    said = [("skipped", f"{sum(others.values())} files, which are no images")] if others else []
+    if broken:
+        said.append(("skipped", f"{len(broken):,} images that are broken: {some(list(broken))}"))
+    return Written(len(levels), "images", [*said, *_warnings(model, levels)])
+
+
+def _unreadable(data: str, broken: Mapping[str, BadInput], *, others_are: bool) -> BadInput:
+    """The refusal of a folder with images that cannot be read."""
+    skip = "; data.broken=skip leaves out such images" if others_are else ""
+    if len(broken) == 1:
+        (error,) = broken.values()
+        return BadInput(error.key, error.value, f"{error.fix}{skip}")
+    return BadInput("INPUT", data, f"{some(list(broken))} cannot be read; remove or replace them{skip}")
+
+
+def _warnings(model: TrainedModel, levels: Sequence[float | None]) -> list[tuple[str, str]]:
+    """Why the noise of the data may not be what the model removes; `levels` are those of images."""
+    known = [level for level in levels if level is not None]
+    level = statistics.median(known) if known else None
+    return [("warning", said) for said in doubts(model.config["noise"], level)]
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Raise `BadInput` for keys of the data that images of any size have no use for."""
+    for key, value in given.items():
+        if key != "broken":
+            fix = "is not used: images keep their size and their channels; leave it out"
+            raise BadInput(f"data.{key}", value, fix)
 
 
 def _check_suffix(output: Path, suffixes: tuple[str, ...]) -> None:

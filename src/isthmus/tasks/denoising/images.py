@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -39,21 +39,27 @@ def check_reads_images(model: TrainedModel) -> None:
         raise BadInput("INPUT", "images", "the model was not trained on values from 0 to 1; give an array")
 
 
-def denoise_image(model: TrainedModel, source: Path, target: Path, name: str, *, overlap: float) -> None:
-    """Denoise an image file.
+class ImageFile(NamedTuple):
+    """An image in a file.
 
-    A model of grey images denoises the channels of a colour image one by one, and a model of colour images
-    takes a grey one as three equal channels. An alpha channel is kept as it is. Palettes become RGB.
+    Attributes:
+        pixels: from 0 to 1. Shape: [C, H, W], one channel or three.
+        unit: the stored value that is 1 here.
+        alpha: its alpha channel, if it has one.
+        binary: whether its pixels are black or white only.
+    """
 
-    Args:
-        model: see `check_reads_images`.
-        source: the file.
-        target: the .png file, which is written atomically.
-        name: of the source, for messages.
-        overlap: see `TrainedModel.denoise`.
+    pixels: Tensor
+    unit: float
+    alpha: Image.Image | None
+    binary: bool
+
+
+def read_image(model: TrainedModel, source: Path, name: str) -> ImageFile:
+    """Read an image file for a model; see `check_reads_images`.
 
     Raises:
-        BadInput: the file cannot be read as an image.
+        BadInput: it cannot be read as an image; `name` is in the message.
     """
     try:
         check_room(source.stat().st_size, name)
@@ -71,12 +77,27 @@ def denoise_image(model: TrainedModel, source: Path, target: Path, name: str, *,
         raise BadInput("INPUT", name, f"cannot be read as an image ({error})") from error
     trained = model.largest_pixel or 0  # of images of 10 to 16 bits, it is that of training
     unit = (trained if trained > BYTE else DEEPEST) if head.deep else BYTE
-    made = _denoised(model, pixels / unit, overlap) * unit
-    image = _image(made.numpy().round(), deep=head.deep, alpha=alpha)
-    if binary:
-        image = image.point(lambda value: BYTE * (value > BYTE // 2)).convert("1")
+    return ImageFile(pixels / unit, unit, None if head.deep else alpha, binary)
+
+
+def denoise_image(model: TrainedModel, image: ImageFile, target: Path, *, overlap: float) -> None:
+    """Write a denoised image to a .png file, atomically, in the mode and the depth of the given one.
+
+    A model of grey images denoises the channels of a colour image one by one, and a model of colour images
+    takes a grey one as three equal channels. An alpha channel is kept as it is. Palettes become RGB.
+
+    Args:
+        model: see `check_reads_images`.
+        image: from `read_image`.
+        target: the file.
+        overlap: see `TrainedModel.denoise`.
+    """
+    made = _denoised(model, image.pixels, overlap) * image.unit
+    picture = _picture(made.numpy().round(), deep=image.unit > BYTE, alpha=image.alpha)
+    if image.binary:
+        picture = picture.point(lambda value: BYTE * (value > BYTE // 2)).convert("1")
     with replacing(target) as beside:
-        image.save(beside, format="PNG")
+        picture.save(beside, format="PNG")
 
 
 def _denoised(model: TrainedModel, x: Tensor, overlap: float) -> Tensor:
@@ -102,12 +123,12 @@ def _rest(content: bytes, transparent: bool) -> tuple[Image.Image | None, bool]:
         return whole.convert("RGBA").getchannel("A"), binary
 
 
-def _image(pixels: np.ndarray, *, deep: bool, alpha: Image.Image | None) -> Image.Image:
+def _picture(pixels: np.ndarray, *, deep: bool, alpha: Image.Image | None) -> Image.Image:
     """Shape: [C, H, W], whole numbers of a byte, or of 16 bits if it is deep."""
     from PIL import Image
 
     array = pixels.astype(np.uint16 if deep else np.uint8)
     image = Image.fromarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, 2))
-    if alpha is not None and not deep:
+    if alpha is not None:
         image.putalpha(alpha)
     return image

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.lookup import find_run
-from isthmus.runs.loading import is_same_data
+from isthmus.runs.run_data import is_same_data
 from isthmus.tasks.denoising.evaluation import Evaluation, Score, Shown
 from isthmus.tasks.denoising.report import write_report
 from isthmus.tasks.inputs.run_data import open_run_data

@@ -15,13 +15,17 @@ import numpy as np
 import torch
 
 from isthmus.common.errors import BadInput, one_of
+from isthmus.common.progress import say
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.training.figures.plane import Plane, coordinates, principal, standard
 
 METHODS = ("pca", "umap", "tsne")
 TITLES = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE"}
 DEFAULT = "tsne"  # in scikit-learn, so it does not depend on what else is installed
-MOST_FITTED = 5_000  # rows: t-SNE takes about 20 seconds for these on one core
+MOST_FITTED = 5_000  # rows
+MANY = 1_000  # rows for which UMAP and t-SNE take seconds
+# of t-SNE: 43% less time than with 1,000 and 0.5 (CPU, 1,797 and 3,000 codes); trustworthiness 0.0004 lower
+ITERATIONS, ANGLE = 750, 0.7
 FEWEST = 10  # rows that UMAP and t-SNE need
 PERPLEXITY = 30.0
 NEIGHBOURS = 5  # that place a row which the map was not fitted to
@@ -97,6 +101,8 @@ def map_codes(codes: np.ndarray, mse: np.ndarray, *, method: str | None = None, 
         return Map(plane.xy, everyone, plane.axes, TITLES[chosen])
     axes = (f"{TITLES[chosen]} 1", f"{TITLES[chosen]} 2")
     fitted = evenly_spaced(torch.arange(count), MOST_FITTED).numpy()
+    if len(fitted) > MANY:
+        say(f"Fitting {TITLES[chosen]} to {len(fitted):,} codes")
     with warnings.catch_warnings(action="ignore"):  # UMAP says that a seed makes it use one thread
         own = (_umap if chosen == "umap" else _tsne)(scaled[fitted], seed)
     return Map(own if len(fitted) == count else _placed(scaled, fitted, own), fitted, axes, TITLES[chosen])
@@ -108,7 +114,7 @@ def _tsne(x: np.ndarray, seed: int) -> np.ndarray:
 
     init = "pca" if x.shape[1] > 1 else "random"
     perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
-    tsne = TSNE(init=init, perplexity=perplexity, random_state=seed)
+    tsne = TSNE(init=init, perplexity=perplexity, random_state=seed, max_iter=ITERATIONS, angle=ANGLE)
     with threadpool_limits(1, user_api="openmp"):  # threads may add up in any order
         found: np.ndarray = tsne.fit_transform(x)
     return found

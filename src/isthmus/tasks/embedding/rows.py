@@ -11,7 +11,7 @@ import torch
 
 from isthmus.common.errors import BadInput
 from isthmus.data.loading.splits import Split
-from isthmus.runs.loading import is_same_data
+from isthmus.runs.run_data import is_same_data
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 from isthmus.tasks.trained_model import TrainedModel

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isthmus.common.errors import one_of
+from isthmus.common.progress import track
 from isthmus.core.detection.detector import SCORES
 from isthmus.data.tables.treatment import leaves_out
 from isthmus.tasks.detection import threshold_for
@@ -74,7 +75,7 @@ def export(
     description = describe(graphs, suffix=writer.SUFFIX, score=decision, about=about)
     with moving_into(folder) as beside:
         apart: dict[str, float] = {}
-        for stem, graph in graphs.items():
+        for stem, graph in track(graphs.items(), "Writing and checking the files", of=len(graphs)):
             path = beside / f"{stem}{writer.SUFFIX}"
             writer.write(path, graph, json.dumps(description))
             for output, most in check(writer.run, path, graph, truth).items():

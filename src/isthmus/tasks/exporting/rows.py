@@ -22,7 +22,7 @@ def validation_rows(run: Path) -> Tensor | None:
         return None
     from isthmus.data.loading.splits import evenly_spaced
     from isthmus.runs.folder.run_folder import RunFolder
-    from isthmus.runs.loading import load_data
+    from isthmus.runs.run_data import load_data
 
     try:
         data = load_data(RunFolder.open(run)).data

@@ -115,7 +115,7 @@ def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]
         }
         return part("data", {TARGET: HUGGINGFACE, **keys}, Source)
     if place.is_dir():
-        return Images(path=path, **_image_options(accepted, given))
+        return Images(path=path, **_image_options(accepted, given), broken=given.get("broken", "refuse"))
     if place.suffix.lower() not in SUFFIXES:
         fix = f"must be a folder of images, an image ({', '.join(SUFFIXES)}) or an array (.npy, .npz)"
         raise BadInput("DATA", path, fix)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isthmus.common.errors import BadInput
 from isthmus.runs.folder.run_folder import RunFolder
-from isthmus.runs.loading import RunData, load_data
+from isthmus.runs.run_data import RunData, load_data
 from isthmus.tasks.inputs.examples import Accepted
 from isthmus.tasks.inputs.sources import SourceExamples
 from isthmus.tasks.inputs.tables import decoded

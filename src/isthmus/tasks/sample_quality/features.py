@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.common.progress import track
 from isthmus.common.tensor_file import read_tensors, write_tensors
 from isthmus.core.architectures.conv import Conv
 from isthmus.core.architectures.mlp import MLP
@@ -104,13 +105,17 @@ def _train(model: nn.Sequential, x: Tensor, numbers: Tensor) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * batches)
     generator = torch.Generator().manual_seed(SEED)
     model.train()
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(BATCH):
-            loss = F.cross_entropy(model(x[rows]), numbers[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    steps = epochs * batches
+    shuffled = (
+        rows for _ in range(epochs) for rows in torch.randperm(len(x), generator=generator).split(BATCH)
+    )
+    text = f"Training a classifier of {model[-1].out_features} classes in {steps:,} steps, kept for later"
+    for rows in track(shuffled, text, of=steps):
+        loss = F.cross_entropy(model(x[rows]), numbers[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
 
 
 def _read(path: Path, model: nn.Module) -> bool:

@@ -18,8 +18,8 @@ from isthmus.core.metrics.frechet import frechet_distance, moments
 from isthmus.core.metrics.neighbourhoods import Neighbourhoods, compare, radii
 from isthmus.data.loading.splits import evenly_spaced
 from isthmus.runs.folder.json_text import as_json
-from isthmus.runs.loading import is_same_data
 from isthmus.runs.packed.flow import MOST_DIM
+from isthmus.runs.run_data import is_same_data
 from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 from isthmus.tasks.inputs.sources import SourceExamples
 from isthmus.tasks.outputs.places import made
