@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+import isthmus
 from isthmus.cli.main import main
 
 SCRIPTS = Path(sys.executable).parent
@@ -25,6 +27,7 @@ LAUNCHED = (
     "GROUP_RANK",
     "TORCHELASTIC_RUN_ID",
 )
+MODE = ("hydra.mode", "hydra.searchpath", "--config", "-cp", "-cn", "-cd")  # arguments that can set it
 os.environ["HF_HUB_OFFLINE"] = "1"  # without a network each name would be tried for half a minute
 
 
@@ -79,6 +82,34 @@ def _heeded_signals() -> Iterator[None]:
         signal.signal(number, signal.SIG_IGN)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_done_twice() -> Iterator[None]:
+    """What each training in this process would do again: a third of the time of a small one.
+
+    Hydra composes a config once more, only to see whether it sets hydra.mode. The installed packages and the
+    commit of isthmus stay as they are. No test takes the power away, so nothing has to reach the disk.
+    """
+    from hydra._internal.hydra import Hydra
+
+    from isthmus.runs.folder import provenance
+
+    own, mode_of, repository = Path(isthmus.__file__).parent, Hydra.get_mode, provenance.repository
+    of_isthmus = functools.cache(lambda: repository(own))
+
+    def mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+        can_be_set = any(word in typed for typed in sys.argv for word in MODE)
+        return mode_of(self, config_name, overrides) if can_be_set else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", mode)
+        patch.setattr(provenance, "packages", functools.cache(provenance.packages))
+        patch.setattr(
+            provenance, "repository", lambda folder: of_isthmus() if folder == own else repository(folder)
+        )
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder for the whole session in place of the person's own."""
@@ -99,8 +130,8 @@ def ending() -> Callable[..., subprocess.CompletedProcess[str]]:
     return finished
 
 
-@pytest.fixture
-def isthmus(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+@pytest.fixture(name="isthmus")
+def _isthmus(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `isthmus ARGUMENTS` in `tmp_path` to its end."""
 
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

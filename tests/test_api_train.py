@@ -131,16 +131,10 @@ def test_a_config_is_trained():
     assert isthmus.train(config).model.latent_dim == 2
 
 
-def test_python_gives_what_the_command_gives(isthmus_command, tmp_path):
-    assert isthmus_command("train", *SHORT, "hydra.run.dir=command").returncode == 0
-    torch.set_num_threads(1)
-    run = isthmus.train([*SHORT, "trainer.threads=1"])
-    assert run.results == isthmus.open_run(tmp_path / "command").results
-
-
-@pytest.fixture(name="isthmus_command")
-def _isthmus_command(starting, ending, tmp_path):
-    return lambda *arguments: ending(starting(*arguments, cwd=tmp_path))
+def test_python_gives_what_the_command_gives(here, tmp_path):
+    typed = [*SHORT, "trainer.threads=1"]
+    assert here("train", *typed, "hydra.run.dir=command").code == 0
+    assert isthmus.train(typed).results == isthmus.open_run(tmp_path / "command").results
 
 
 def test_the_process_stays_as_it_was():

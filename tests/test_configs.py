@@ -33,6 +33,11 @@ def choices(group):
 
 GROUPS = sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir() and choices(folder.name))
 SHAPES = {"digits": (1, 8, 8), "grey": (1, 28, 28), "colour": (3, 17, 23), "table": (30,)}
+# large grey images are slow, and no other kind than the digits
+SHAPE_CASES = [
+    pytest.param(shape, id=name, marks=[pytest.mark.slow] * (name == "grey"))
+    for name, shape in SHAPES.items()
+]
 ROWS, BATCH = 24, 8
 
 # What is turned off where only the training itself is looked at.
@@ -156,7 +161,7 @@ def test_every_choice_composes_and_keeps_the_rules(group, choice):
         assert f'pip install "isthmus[{choice}]"' in str(cfg)
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", SHAPE_CASES)
 @pytest.mark.parametrize("overrides", MODELS, ids="_".join)
 def test_trains_and_every_parameter_has_its_gradient(overrides, shape):
     model, data = built(overrides, shape)
@@ -171,7 +176,7 @@ def test_trains_and_every_parameter_has_its_gradient(overrides, shape):
         assert not torch.equal(parameter, before[name]), name
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", SHAPE_CASES)
 @pytest.mark.parametrize("overrides", MODELS, ids="_".join)
 def test_can_be_recorded_with_the_bits_of_python(overrides, shape):
     """What is shipped decides nothing anew in Python at each batch; see `training.step.capture`."""
@@ -187,7 +192,7 @@ def test_can_be_recorded_with_the_bits_of_python(overrides, shape):
     assert recorder.replay_count == COMPARED + 1
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", SHAPE_CASES)
 @pytest.mark.parametrize("overrides", MODELS, ids="_".join)
 def test_saves_and_loads(overrides, shape, tmp_path):
     model, data = built(overrides, shape)
@@ -274,7 +279,10 @@ def weights(folder, name="last"):
     return torch.load(folder.checkpoint(name), weights_only=True)["state_dict"]
 
 
-@pytest.mark.parametrize("model", choices("model"))
+# training/test_determinism.py trains each of them twice in `make test`
+@pytest.mark.parametrize(
+    "model", [pytest.param(each, marks=[pytest.mark.slow] * (each != "vae")) for each in choices("model")]
+)
 def test_a_seed_decides_every_bit(model, tmp_path):
     cfg = quiet(f"model={model}", "architecture.dropout=0.1", "seed=3", "trainer.max_steps=6", *BARE)
     first, again = train(cfg, tmp_path / "first"), train(cfg, tmp_path / "again")
@@ -293,7 +301,14 @@ def test_another_seed_is_another_run_on_the_same_split(tmp_path):
     assert splits[0] == splits[1]
 
 
-@pytest.mark.parametrize("experiment", choices("experiment"))
+def experiments():
+    """Those on 70,000 images are slow; `make test` trains the textbook's in test_readme.py."""
+    for name in choices("experiment"):
+        real = "fashion_mnist" in (conf_dir() / "experiment" / f"{name}.yaml").read_text()
+        yield pytest.param(name, marks=[pytest.mark.slow] * real)
+
+
+@pytest.mark.parametrize("experiment", list(experiments()))
 def test_every_experiment_leaves_a_whole_run_folder(experiment, examples, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(examples))
     overrides = [
@@ -369,5 +384,6 @@ def test_what_a_person_sets_counts(group, key, tmp_path):
     (tmp_path / group / "mine.yaml").write_text("# @package _global_\n" + yaml.safe_dump(content))
     own = [f"{group}=mine"]
     assert OmegaConf.select(compose(own, config_dirs=[tmp_path]), key) == OTHERS[key]
-    typed = compose([*own, f"{key}={OmegaConf.select(compose(), key)}"], config_dirs=[tmp_path])
-    assert OmegaConf.select(typed, key) == OmegaConf.select(compose(), key)
+    shipped = OmegaConf.select(composed(), key)
+    typed = compose([*own, f"{key}={shipped}"], config_dirs=[tmp_path])
+    assert OmegaConf.select(typed, key) == shipped

@@ -36,7 +36,14 @@ def run(line):
     return main(arguments)
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("isthmus train")])
+def trainings():
+    """Those on 70,000 images are slow, but for the textbook's."""
+    for line in COMMANDS:
+        if line.startswith("isthmus train"):
+            yield pytest.param(line, marks=[pytest.mark.slow] * ("fashion" in line))
+
+
+@pytest.mark.parametrize("line", list(trainings()))
 def test_train(line, somewhere, capsys):
     if re.search("fashion|textbook", line) and not FASHION_MNIST.is_dir():
         pytest.skip("needs the Debian package dataset-fashion-mnist")

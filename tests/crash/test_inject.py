@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,14 +130,16 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, record_property: Callable[[str, str], None]) -> Iterator[Callable[[str], Scene]]:
-    """Sets one of the scenes."""
+def scene(
+    tmp_path: Path, record_property: Callable[[str, str], None]
+) -> Iterator[Callable[[Command], Scene]]:
+    """Sets the scene of a command."""
     place = tmp_path / "place"
     place.mkdir()
     injector = Injector(place)
     try:
-        yield lambda name: Scene(
-            COMMANDS[name], injector, tmp_path / "keep", record_property, cut=name == "resume"
+        yield lambda command: Scene(
+            command, injector, tmp_path / "keep", record_property, cut=command is COMMANDS["resume"]
         )
     finally:
         injector.close()
@@ -147,16 +150,24 @@ def scene(tmp_path: Path, record_property: Callable[[str, str], None]) -> Iterat
 @pytest.mark.parametrize("what", EVERY)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_before_each_operation(name, what, part, scene):
-    set_up = scene(name)
+    set_up = scene(COMMANDS[name])
     step = EVERY[what]
     operations = range(part * step, set_up.reference.operations, SLICES * step)
     wrong = [failure for at in operations if (failure := set_up.inject(at, what))]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("what", ["SIGKILL", "ENOSPC", pytest.param("SIGTERM", marks=pytest.mark.slow)])
-def test_before_some_operations(what, scene):
+@pytest.mark.parametrize(
+    ("command", "happening"),
+    [
+        (Command((), (*TRAIN, "callbacks.figures.summary=false"), ("run",)), ("SIGKILL", "ENOSPC")),
+        pytest.param(COMMANDS["train"], ("SIGKILL", "ENOSPC", "SIGTERM"), marks=pytest.mark.slow),
+    ],
+    ids=["without pictures", "train"],
+)
+def test_before_some_operations(command, happening, scene):
     """The short version: at the beginning, in the middle and at the end of training."""
-    set_up = scene("train")
-    for at in (3, 90, set_up.reference.operations - 8, set_up.reference.operations - 2):
+    set_up = scene(command)
+    end = set_up.reference.operations
+    for what, at in product(happening, (3, 90, end - 8, end - 2)):
         assert set_up.inject(at, what) is None

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import onnxruntime
@@ -33,11 +34,25 @@ ALL_KINDS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slo
 
 
 @pytest.fixture(scope="session")
-def exported(run_of, tmp_path_factory):
-    """The folder of an export of one of `KINDS`, made once by the command."""
+def exported_itself(run_of, tmp_path_factory):
+    """The folder to which the model of the photos exported itself, and the files that it named."""
+    folder = tmp_path_factory.mktemp("python") / "new"
+
+    @cache
+    def made():
+        return folder, isthmus.load(run_of("photos"), device="cpu").export(folder)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def exported(run_of, exported_itself, tmp_path_factory):
+    """The folder of an export of one of `KINDS`, made once: by the command, of the photos from Python."""
     base = tmp_path_factory.mktemp("exported")
 
     def made(kind, *options, name=""):
+        if kind == "photos":
+            return exported_itself()[0]
         folder = base / (kind + name)
         if not folder.exists():
             assert main(["export", str(run_of(kind)), "-o", str(folder), *options]) == 0
@@ -121,7 +136,7 @@ def test_encoder_and_decoder_are_the_parts_of_the_model(kind, run_of, model_of, 
             )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_the_script_in_the_readme_runs_without_isthmus_and_torch(kind, run_of, model_of, exported, tmp_path):
     folder = exported(kind)
     x, inputs = inputs_of(kind, run_of(kind), model_of(kind))
@@ -170,7 +185,7 @@ SPOILED = {"nan": np.nan, "infinite": np.inf, "beyond float32": 1e39}
 
 
 @pytest.mark.parametrize("value", SPOILED)
-@pytest.mark.parametrize("kind", ["digits", "scaled", "visits"])
+@pytest.mark.parametrize("kind", ["digits", pytest.param("scaled", marks=pytest.mark.slow), "visits"])
 def test_rows_that_isthmus_refuses_are_nan_and_outliers(kind, value, run_of, model_of, exported):
     x, inputs = inputs_of(kind, run_of(kind), model_of(kind))
     name = "numbers" if kind == "visits" else "x"
@@ -216,6 +231,7 @@ def test_a_model_that_was_not_fitted_has_no_score(here, run_of, tmp_path):
     assert here("export", "run", "--false-alarm-rate", 0.1)[0] == 2
 
 
+@pytest.mark.slow
 def test_the_threshold_is_that_of_the_rate(exported, model_of):
     folder = exported("patches", "--false-alarm-rate", "0.1", "--score", "mse", name="-mse")
     about = json.loads((folder / "model.json").read_text())
@@ -225,9 +241,10 @@ def test_the_threshold_is_that_of_the_rate(exported, model_of):
     assert json.loads(session.get_modelmeta().custom_metadata_map["isthmus"])["threshold"] == limit
 
 
-def test_a_model_exports_itself(model_of, tmp_path):
-    files = model_of("scaled").export(tmp_path / "new")
-    assert sorted(tmp_path.glob("new/*")) == files
+@pytest.mark.usefixtures("cache")
+def test_a_model_exports_itself(exported_itself):
+    folder, files = exported_itself()
+    assert sorted(folder.iterdir()) == files
 
 
 def test_a_file_that_differs_is_not_written(here, run_of, monkeypatch, tmp_path):

@@ -93,7 +93,13 @@ PREPARATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", PREPARATIONS)
+# those of which each part is in another one
+PARTLY = ("ordinal, indicator", "minmax", "none")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each in PARTLY)) for each in PREPARATIONS]
+)
 def test_cells_become_the_features_that_isthmus_makes_of_them(name, tmp_path, cache):
     """Missing cells, text that was not in training, and numbers beyond those of training."""
     file = tmp_path / "visits.csv"

@@ -67,7 +67,9 @@ def cases():
         yield pytest.param((*DIGITS, f"architecture={choice}", *NETS[choice]), id=f"architecture={choice}")
     for choice in choices("data"):
         yield pytest.param(
-            (f"data={choice}", "architecture=linear", "noise=masking", *DATA[choice]), id=f"data={choice}"
+            (f"data={choice}", "architecture=linear", "noise=masking", *DATA[choice]),
+            id=f"data={choice}",
+            marks=[pytest.mark.slow] * (choice == "fashion_mnist"),  # 70,000 images, in memory as the digits
         )
 
 
