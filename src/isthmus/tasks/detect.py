@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from isthmus.common.errors import BadInput
-from isthmus.tasks.detection import Judged, rate_interval
+from isthmus.tasks.detection import Judged, alarm_interval, rate_interval
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
@@ -35,6 +35,7 @@ class Found(NamedTuple):
         held_out: number of validation rows that it was set on.
         normal: the classes that are normal; empty if that is not known.
         false_alarms: of how many normal rows how many are above the threshold; zeros if that is not known.
+        alarm_interval: in which the number of false alarms is with 95% probability.
         hits: likewise of the other rows.
         rankings: how well the scores rank; empty without labels.
         figure: the picture of the scores.
@@ -50,6 +51,7 @@ class Found(NamedTuple):
     held_out: int
     normal: list[str]
     false_alarms: tuple[int, int]
+    alarm_interval: tuple[int, int]
     hits: tuple[int, int]
     rankings: list[Ranking]
     figure: Path
@@ -126,6 +128,7 @@ def detect(
         len(held_out),
         known,
         false_alarms,
+        alarm_interval(len(held_out), rate, false_alarms[1]),
         hits,
         ranked,
         figure,
