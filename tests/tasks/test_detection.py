@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 
 import numpy as np
@@ -20,7 +21,7 @@ from isthmus.core.detection.residuals import Residuals
 from isthmus.runs.config.compose import compose
 from isthmus.runs.packed.calibration import fit_residuals
 from isthmus.runs.train import train
-from isthmus.tasks.detection import rate_interval
+from isthmus.tasks.detection import alarm_interval, rate_interval
 
 from .conftest import KINDS, SHORT
 
@@ -69,6 +70,19 @@ def test_the_rate_of_a_threshold_is_in_its_interval(count, rate):
     low, high = rate_interval(count, rate)
     assert np.quantile(rates, 0.025) == pytest.approx(low, rel=0.3, abs=5e-4)
     assert np.quantile(rates, 0.975) == pytest.approx(high, rel=0.1)
+
+
+@pytest.mark.parametrize(("count", "rate", "rows"), [(79, 1 / 80, 72), (100, 0.1, 500), (1000, 0.01, 50)])
+def test_the_number_of_false_alarms_is_in_its_interval(count, rate, rows):
+    """95% of pairs of a validation set and new rows; the binomial interval of the rate asked is narrower."""
+    generator = np.random.default_rng(0)
+    held_out = np.sort(generator.random((20_000, count)), 1)
+    limits = held_out[:, math.ceil((count + 1) * (1 - rate) - 1e-9) - 1]
+    alarms = generator.binomial(rows, 1 - limits)
+    low, high = alarm_interval(count, rate, rows)
+    assert (alarms < low).mean() <= 0.03
+    assert (alarms <= high).mean() >= 0.97
+    assert (alarms <= high - 1).mean() <= 0.98
 
 
 @pytest.fixture(scope="module")

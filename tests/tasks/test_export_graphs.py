@@ -54,8 +54,9 @@ def test_onnx_runtime_computes_what_pytorch_does(architecture, latent, loss, tmp
     autoencoder = make_autoencoder(plain(cfg), SHAPE, (0.0, 1.0)).eval()
     normal = torch.rand(200, *SHAPE)
     with torch.no_grad():
-        trained, held_out = observe(autoencoder, normal[:150]), observe(autoencoder, normal[150:])
-    detector, _ = fit_detector(trained, held_out, fit_mixture(trained.codes), SHAPE)
+        trained, held_out = (observe(autoencoder, rows, losses=True) for rows in (normal[:150], normal[150:]))
+    densities = (fit_mixture(trained.codes), fit_mixture(trained.codes, components=1))
+    detector, _ = fit_detector(trained, held_out, *densities, SHAPE)
     preprocessing = preprocessing_of(Accepted(SHAPE, (0.0, 1.0), Scaling.unit(1 / 255), None, {}))
     graph = graphs_of(autoencoder, preprocessing, Scorer(detector, "combined", 0.5))["model"]
     onnx_format.write(tmp_path / "model.onnx", graph, "{}")
@@ -63,7 +64,7 @@ def test_onnx_runtime_computes_what_pytorch_does(architecture, latent, loss, tmp
         found = onnx_format.run(tmp_path / "model.onnx", graph, {"x": x.numpy()})
         with torch.no_grad():
             wanted = dict(zip(found, graph(x), strict=True))
-            score = detector(observe(autoencoder, x))["combined"]
+            score = detector(observe(autoencoder, x), "combined")
         torch.testing.assert_close(wanted["score"], score)
         for name in ("code", "reconstruction", "score"):
             np.testing.assert_allclose(found[name], wanted[name].numpy(), rtol=1e-4, atol=1e-4)

@@ -238,15 +238,41 @@ def test_a_run_in_double_precision_opens(tmp_path):
     assert len(model.export(tmp_path / "out")) == 5
 
 
-def test_a_model_file_of_an_older_format(run_of, tmp_path):
-    """By itself it is refused; in a run, the model is made from the checkpoint."""
-    run = shutil.copytree(run_of("digits"), tmp_path / "run")
-    codes = isthmus.load(run).encode(load_digits().images[:1].astype(np.uint8))
+def of_an_older_format(run, to):
+    """A copy of a run whose model file has no detector, as that of another format may be."""
+    run = shutil.copytree(run, to)
     tensors, about = read_tensors(run / "model.isthmus")
-    write_tensors(run / "model.isthmus", tensors, {**about, "format": 1})
-    with pytest.raises(BadInput, match="is of an older isthmus"):
+    own = {name: each for name, each in tensors.items() if not name.startswith(("detector.", "held_out."))}
+    write_tensors(run / "model.isthmus", own, {**about, "format": 1})
+    return run
+
+
+def test_a_run_with_a_model_file_of_an_older_format_is_fitted_again(run_of, tmp_path, caplog):
+    digits = load_digits().images.astype(np.uint8)[:50]
+    run = of_an_older_format(run_of("digits"), tmp_path / "run")
+    with pytest.raises(BadInput, match="is of an older isthmus; pack its run again"):
         isthmus.load(run / "model.isthmus")
-    model = isthmus.load(run)
-    np.testing.assert_array_equal(model.encode(load_digits().images[:1].astype(np.uint8)), codes)
-    with pytest.raises(BadInput, match="or the run is of an older isthmus"):
-        model.detect(load_digits().images[:1].astype(np.uint8))
+    wanted = isthmus.load(run_of("digits"), device="cpu").detect(digits)
+    for said in (1, 0):  # it is kept
+        caplog.clear()
+        found = isthmus.load(run, device="cpu").detect(digits)
+        np.testing.assert_allclose(found.score, wanted.score, rtol=1e-5)
+        assert found.threshold == pytest.approx(wanted.threshold, rel=1e-5)
+        assert caplog.text.count("fitting the detector to the run's data") == said
+
+
+def test_a_run_of_an_older_format_whose_data_are_gone_still_encodes(run_of, tmp_path):
+    run = of_an_older_format(run_of("scaled"), tmp_path / "run")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("scaled.npy", "gone.npy"))
+    x = np.load(run_of("scaled").parent / "scaled.npy")[:5]
+    model = isthmus.load(run, device="cpu")
+    np.testing.assert_array_equal(model.encode(x), isthmus.load(run_of("scaled"), device="cpu").encode(x))
+    with pytest.raises(BadInput, match=r"has to be fitted to .*gone.npy.*put them back, or train again"):
+        model.detect(x)
+    np.save(tmp_path / "other.npy", np.zeros((400, 5)))
+    (run / "config.yaml").write_text(
+        config.replace(str(run_of("scaled").parent / "scaled.npy"), str(tmp_path / "other.npy"))
+    )
+    with pytest.raises(BadInput, match="have changed since the run was trained"):
+        isthmus.load(run, device="cpu").detect(x)

@@ -91,8 +91,14 @@ def add_score(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--score",
         default="combined",
-        choices=("combined", "mse", "likelihood", "whitened", "residual", "code"),
-        help="default: combined",
+        choices=(
+            *("combined", "mse", "likelihood", "whitened", "residual"),
+            *("code", "code_mahalanobis", "code_knn"),
+        ),
+        help="of the reconstruction: mse, likelihood (the loss), whitened or residual (errors in units of "
+        "those of normal rows, alone or as they go together); of the code: its density under a Gaussian "
+        "mixture (code) or one normal distribution (code_mahalanobis), or its distance to the nearest codes "
+        "(code_knn); default: combined, of residual and code",
     )
 
 

@@ -112,8 +112,10 @@ def _say(found: Found, score: str) -> None:
     )
     if found.normal:
         names = ", ".join(printable(name, 30) for name in found.normal)
-        for what, (above, of) in ((names, found.false_alarms), ("others", found.hits)):
-            print(f"  {what}: {above:,} of {of:,} ({above / max(of, 1):.2%})")
+        low, high = found.alarm_interval
+        due = f"; {low:,} to {high:,} are expected (95%)"
+        for what, (above, of), said in ((names, found.false_alarms, due), ("others", found.hits, "")):
+            print(f"  {what}: {above:,} of {of:,} ({above / max(of, 1):.2%}){said}")
     if found.rankings:
         rows = [
             (

@@ -59,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
     elif "score" in about:
         print("no outlier: the run had no validation rows to set a threshold on")
     else:
-        print("no score: the model was packed before its run was done, or the run is of an older isthmus")
+        print("no score: the model was packed before its run was done, or the data of its run are gone")
     print_files(files)
     return 0
 

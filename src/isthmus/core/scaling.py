@@ -33,7 +33,9 @@ class Scaling(nn.Module):
     def forward(self, stored: Tensor) -> Tensor:
         # buffers are cast with the model, and the data to the dtype of the buffers
         x = stored.to(self.scale.dtype)
-        return x * self.scale if self.shift is None else (x - self.shift) * self.scale
+        if x is stored:
+            return x * self.scale if self.shift is None else (x - self.shift).mul_(self.scale)
+        return x.mul_(self.scale) if self.shift is None else x.sub_(self.shift).mul_(self.scale)
 
     def invert(self, x: Tensor) -> Tensor:
         """Model values back to stored values, in float32."""

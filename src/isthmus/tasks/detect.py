@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.common.atomic_files import remove
 from isthmus.common.errors import BadInput
-from isthmus.tasks.detection import Judged, rate_interval
+from isthmus.tasks.detection import Judged, alarm_interval, rate_interval
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
@@ -37,6 +37,7 @@ class Found(NamedTuple):
         held_out: number of validation rows that it was set on.
         normal: the classes that are normal; empty if that is not known.
         false_alarms: of how many normal rows how many are above the threshold; zeros if that is not known.
+        alarm_interval: in which the number of false alarms is with 95% probability.
         hits: likewise of the other rows.
         rankings: how well the scores rank; empty without labels.
         figures: the pictures.
@@ -52,6 +53,7 @@ class Found(NamedTuple):
     held_out: int
     normal: list[str]
     false_alarms: tuple[int, int]
+    alarm_interval: tuple[int, int]
     hits: tuple[int, int]
     rankings: list[Ranking]
     figures: list[Path]
@@ -141,6 +143,7 @@ def detect(
         len(held_out),
         known,
         false_alarms,
+        alarm_interval(len(held_out), rate, false_alarms[1]),
         hits,
         ranked,
         figures,

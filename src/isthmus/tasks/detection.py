@@ -103,6 +103,22 @@ def rate_interval(count: int, rate: float) -> tuple[float, float]:
     """
     from scipy.stats import beta
 
-    above = count + 1 - math.ceil((count + 1) * (1 - rate) - 1e-9)
-    low, high = beta.ppf((0.025, 0.975), above, count + 1 - above)
+    low, high = beta.ppf((0.025, 0.975), *_ranks(count, rate))
     return float(low), float(high)
+
+
+def alarm_interval(count: int, rate: float, rows: int) -> tuple[int, int]:
+    """The range of the number of false alarms among `rows` normal rows, with 95% probability.
+
+    The rate is that of `rate_interval`, so the number has a beta-binomial distribution.
+    """
+    from scipy.stats import betabinom
+
+    low, high = betabinom.ppf((0.025, 0.975), rows, *_ranks(count, rate))
+    return int(low), int(high)
+
+
+def _ranks(count: int, rate: float) -> tuple[int, int]:
+    """The threshold among `count` sorted scores: its place from above, k, and from below, n + 1 - k."""
+    above = count + 1 - math.ceil((count + 1) * (1 - rate) - 1e-9)
+    return above, count + 1 - above

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -17,16 +17,18 @@ from isthmus.common.progress import track
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.detection.detector import SCORES, Detector
 from isthmus.core.detection.mixture import Mixture
-from isthmus.core.detection.residuals import Residuals
+from isthmus.core.detection.neighbours import Neighbours
+from isthmus.core.detection.residuals import NUMBERS, Residuals
 from isthmus.data.loading.prefetch import prefetch
 from isthmus.runs.packed.opening import OpenedModel
 from isthmus.tasks.inputs.examples import Accepted, Examples
 from isthmus.tasks.inputs.opening import examples_of
 
-BATCH_BYTES = 8 << 20  # of the examples that are computed together, as float32
+BATCH_BYTES = 2 << 20  # of the examples that are computed together, as float32: the cache of a core
 SMALLEST, LARGEST = 16, 4096  # examples in a batch
 AHEAD = 2  # batches that are read while one is computed
-MANY = 10  # batches that take longer than a few seconds
+MANY = 40  # batches that take longer than a few seconds
+MIXTURES = ("mixture", "normal")  # of the detector
 DAMAGED = "is not as isthmus writes it; is the file damaged?"
 
 Function = Callable[[Tensor], dict[str, Tensor]]
@@ -135,14 +137,24 @@ class Engine:
             BadInput: the model was packed before its run was done.
         """
         tensors = self._fitted("detector.")
-        names = {"centre", "spread", "origin"}
+
+        def named(prefix: str, names: Iterable[str]) -> dict[str, Tensor]:
+            return {name: tensors[prefix + name] for name in names}
+
         try:
-            residuals = {name: tensors[f"residuals.{name}"] for name in Residuals.__annotations__}
-            mixture = {name: tensors[f"mixture.{name}"] for name in ("weights", "means", "factors")}
-            own = {name: tensors[name] for name in names}
+            residuals = named("residuals.", NUMBERS)
+            mixture, normal = (named(f"{name}.", ("weights", "means", "factors")) for name in MIXTURES)
+            references = tensors["neighbours.references"]
+            own = named("", ("centre", "spread", "origin"))
         except KeyError as error:
             raise BadInput("MODEL", error.args[0], "is missing; is the file damaged?") from error
-        found = Detector(Residuals(self.accepted.shape, **residuals), Mixture(**mixture), **own)
+        found = Detector(
+            Residuals(self.accepted.shape, **residuals),
+            Mixture(**mixture),
+            Mixture(**normal),
+            Neighbours(references=references),
+            **own,
+        )
         if found.mixture.means.shape[1] != self.autoencoder.latent.dim:
             raise BadInput("MODEL", "detector", "does not fit the model; is the file damaged?")
         return found.to(self.device, self.dtype)
@@ -172,7 +184,9 @@ class Engine:
     def _fitted(self, prefix: str) -> dict[str, Tensor]:
         found = self.opened.file.named(prefix)
         if not found:
-            fix = "the model was packed before its run was done, or the run is of an older isthmus; "
-            fix += "isthmus pack RUN packs it again, and isthmus reproduce RUN trains it again"
+            fix = "the model was packed before its run was done; isthmus pack RUN packs it again"
+            if reason := self.opened.file.run.get("unfitted"):
+                fix = f"has to be fitted to the run's data, which cannot be read: {reason}; "
+                fix += "put them back, or train again: isthmus train with data.path=..."
             raise BadInput("MODEL", prefix.rstrip("."), fix)
         return found

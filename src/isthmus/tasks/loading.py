@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from isthmus.common.errors import BadInput
-from isthmus.runs.packed.finding import find_model
+from isthmus.runs.finding import find_model
 from isthmus.runs.packed.opening import open_model
 from isthmus.tasks.trained_model import TrainedModel
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from isthmus.runs.packed.finding import find_model
+from isthmus.runs.finding import find_model
 from isthmus.runs.packed.fitting import fitted, is_fitted
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.tasks.outputs.places import check_free
@@ -17,8 +17,8 @@ SUFFIX = ".isthmus"
 def pack(run: Path, output: Path | None = None, *, overwrite: bool = False) -> tuple[Path, ModelFile]:
     """Write the model of a run to a file, which opens without the run and its data.
 
-    A run that left no model, such as one of an older isthmus, is packed from its checkpoint; what is fitted
-    to its data then needs these where they were.
+    A run that is not finished is packed from its checkpoint; what is fitted to its data then needs these
+    where they were.
 
     Args:
         run: a run folder, the name of a run in outputs/, latest, or a packed model.

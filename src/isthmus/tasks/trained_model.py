@@ -52,7 +52,7 @@ class TrainedModel(Coder):
 
         Args:
             x: examples; see the class.
-            score: one of combined, mse, likelihood, whitened, residual, code; see
+            score: one of combined, mse, likelihood, whitened, residual, code, code_mahalanobis, code_knn; see
                 `core.detection.detector.Detector`.
             batch_size: see `encode`.
         """
@@ -109,8 +109,8 @@ class TrainedModel(Coder):
         held_out = engine.held_out.get(score, torch.empty(0))
 
         def compute(x: Tensor) -> dict[str, Tensor]:
-            observed = observe(engine.autoencoder, x)
-            return {score: engine.detector(observed)[score], "share": self._shares(observed)}
+            observed = observe(engine.autoencoder, x, losses=score == "likelihood")
+            return {score: engine.detector(observed, score), "share": self._shares(observed)}
 
         for found in engine.streamed(examples, compute, doing="Scoring"):
             yield Judged(found[score].numpy(), p_values(found[score], held_out), found["share"])
@@ -287,9 +287,9 @@ class TrainedModel(Coder):
 
     def _scores(self, name: str) -> Callable[[Tensor], dict[str, Tensor]]:
         def compute(x: Tensor) -> dict[str, Tensor]:
-            observed = observe(self._engine.autoencoder, x)
+            observed = observe(self._engine.autoencoder, x, losses=name == "likelihood")
             # the error needs nothing that was fitted, so unfinished runs have it too
-            return {name: observed.mse if name == "mse" else self._engine.detector(observed)[name]}
+            return {name: observed.mse if name == "mse" else self._engine.detector(observed, name)}
 
         return compute
 

@@ -34,8 +34,10 @@ class Blur(nn.Module):
 
     def forward(self, residuals: Tensor) -> Tensor:
         """Shapes: [B, C * H * W] -> [B, C * H * W]."""
-        images = residuals.unflatten(1, self.shape)
-        return (self.down @ images @ self.across).flatten(1)
+        images = residuals.reshape(-1, *self.shape[1:])
+        # down @ images would copy the images to multiply them with one matrix
+        blurred = torch.bmm(self.down.expand(images.shape[0], -1, -1), images) @ self.across
+        return blurred.reshape(residuals.shape)
 
 
 def _band(side: int, sigma: float) -> Tensor:

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from isthmus.common.errors import BadInput
 from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.neighbours import Neighbours
 from isthmus.core.detection.observed import Observed
-from isthmus.core.detection.residuals import Residuals
+from isthmus.core.detection.residuals import Residuals, squared_length
 
-SCORES = ("combined", "mse", "likelihood", "whitened", "residual", "code")
+SCORES = ("combined", "mse", "likelihood", "whitened", "residual", "code", "code_mahalanobis", "code_knn")
 CODE_WEIGHT = 0.5
 TINY = 1e-12
 
@@ -34,11 +35,15 @@ class Detector(nn.Module):
     - residual: the Mahalanobis distance of the residual, which also knows how errors go together, large ones
       counting by their logarithm; above 100 features the same as whitened.
     - code: the negative log density of the code under the Gaussian mixture of normal codes.
-    - combined: see the module; the default.
+    - code_mahalanobis: the squared Mahalanobis distance of the code: the density of one normal distribution.
+    - code_knn: the mean distance to the 5 nearest normal codes; see `Neighbours`.
+    - combined: see the module, with the mixture for the code; the default.
 
     Args:
         residuals: of normal examples.
         mixture: of their codes.
+        normal: one component, of their codes.
+        neighbours: among their codes.
         origin: the least energy of normal codes, from which that of others is counted. Shape: [].
         centre: mean log score of held-out normal examples, of residual and code. Shape: [2].
         spread: standard deviation of these, above 0. Shape: [2].
@@ -49,10 +54,21 @@ class Detector(nn.Module):
     spread: Tensor
 
     def __init__(
-        self, residuals: Residuals, mixture: Mixture, *, origin: Tensor, centre: Tensor, spread: Tensor
+        self,
+        residuals: Residuals,
+        mixture: Mixture,
+        normal: Mixture,
+        neighbours: Neighbours,
+        *,
+        origin: Tensor,
+        centre: Tensor,
+        spread: Tensor,
     ) -> None:
         super().__init__()
-        self.residuals, self.mixture = residuals, mixture
+        self.residuals, self.mixture, self.normal, self.neighbours = residuals, mixture, normal, neighbours
+        dims = {each.shape[1] for each in (mixture.means, normal.means, neighbours.references)}
+        if len(dims) > 1 or len(normal.means) != 1:
+            raise BadInput("detector", "codes", "are not as isthmus writes them; damaged?")
         for name, each, shape in (("origin", origin, ()), ("centre", centre, (2,)), ("spread", spread, (2,))):
             if tuple(each.shape) != shape or not bool(each.isfinite().all()):
                 raise BadInput("detector", name, "is not as isthmus writes it; damaged?")
@@ -60,23 +76,37 @@ class Detector(nn.Module):
         if not bool((self.spread > 0).all()):
             raise BadInput("detector", "spread", "must be above 0")
 
-    def forward(self, observed: Observed) -> dict[str, Tensor]:
-        """All scores of a batch, by the names in `SCORES`. Shape: [B] each."""
+    def forward(self, observed: Observed, score: str) -> Tensor:
+        """The score of a batch that `SCORES` names; nothing else is computed.
+
+        It is finite: the largest number where values are too large to compute with. Shape: [B].
+        """
+        found = self._score(observed, score)
+        return found.nan_to_num(nan=torch.finfo(found.dtype).max)
+
+    def _score(self, observed: Observed, score: str) -> Tensor:
+        if score == "mse":
+            return observed.mse
+        if score == "likelihood":
+            assert observed.losses is not None
+            return observed.losses
+        if score == "code_mahalanobis":
+            return self.normal.distances(observed.codes)[:, 0]
+        if score == "code_knn":
+            return self.neighbours(observed.codes)
+        if score == "code":
+            return self.mixture.energy(observed.codes)
         y = self.residuals.standardised(observed.residuals)
-        residual, code = self.residuals.distance(y), self.mixture.energy(observed.codes)
+        if score == "whitened":
+            return squared_length(y) / y.shape[1]
+        residual = self.residuals.distance(y)
+        if score == "residual":
+            return residual
+        energy = self.mixture.energy(observed.codes)
         if self.residuals.is_normal:
-            both = joint_energy(residual, code)
-        else:
-            logs = log_scores(residual, code, self.origin, observed.codes.shape[1])
-            both = combined((logs - self.centre) / self.spread)
-        return {
-            "combined": both,
-            "mse": observed.mse,
-            "likelihood": observed.losses,
-            "whitened": y.square().mean(1),
-            "residual": residual,
-            "code": code,
-        }
+            return joint_energy(residual, energy)
+        logs = log_scores(residual, energy, self.origin, observed.codes.shape[1])
+        return combined((logs - self.centre) / self.spread)
 
 
 def joint_energy(residual: Tensor, energy: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.common.errors import BadInput
+from isthmus.core.detection.residuals import squared_length
 
 LARGEST = 1e6  # magnitude of a factor: a sample stays finite
 
@@ -34,7 +35,8 @@ class Mixture(nn.Module):
     factors: Tensor
     centre: Tensor  # [D]
     whitening: Tensor  # [D, K * D]
-    white_means: Tensor  # [K, D]
+    shift: Tensor  # [K * D]
+    heights: Tensor  # [K], log densities at the means, times the weights
 
     def __init__(self, *, weights: Tensor, means: Tensor, factors: Tensor) -> None:
         super().__init__()
@@ -60,16 +62,20 @@ class Mixture(nn.Module):
         white_means = (white @ (means.double() - centre)[..., None])[..., 0]
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("whitening", white.flatten(0, 1).T.float(), persistent=False)
-        self.register_buffer("white_means", white_means.float(), persistent=False)
+        self.register_buffer("shift", -white_means.flatten().float(), persistent=False)
+        log_det = exact.diagonal(dim1=1, dim2=2).log().sum(1)
+        heights = weights.double().log() - log_det - 0.5 * dim * math.log(2 * math.pi)
+        self.register_buffer("heights", heights.float(), persistent=False)
 
     def energy(self, z: Tensor) -> Tensor:
         """Negative log density, in nats. Shapes: [B, D] -> [B]."""
-        count, dim = self.means.shape
+        return -torch.add(self.heights, self.distances(z), alpha=-0.5).logsumexp(1)
+
+    def distances(self, z: Tensor) -> Tensor:
+        """Squared Mahalanobis distances to the components. Shapes: [B, D] -> [B, K]."""
         # one product for all components: L_k^-1 (z - mean_k)
-        white = ((z - self.centre) @ self.whitening).unflatten(1, (count, dim)) - self.white_means
-        log_det = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        logs = self.weights.log() - log_det - 0.5 * white.square().sum(2)  # [B, K]
-        return 0.5 * dim * math.log(2 * math.pi) - logs.logsumexp(1)
+        white = torch.addmm(self.shift, z - self.centre, self.whitening)
+        return squared_length(white.unflatten(1, self.means.shape))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` codes; the generator is on the CPU. Shape: [count, D]."""

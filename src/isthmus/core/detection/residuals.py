@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from isthmus.common.errors import BadInput
@@ -11,6 +12,8 @@ from isthmus.core.detection.blur import Blur
 
 LARGEST_SIGMA = 100.0  # pixels
 LARGEST = 1e18  # whose square is a float32
+TINY = 1e-30  # whose inverse is one, too
+NUMBERS = ("sigma", "mean", "std", "whitening", "bend")  # that define `Residuals`
 
 
 class Residuals(nn.Module):
@@ -38,6 +41,8 @@ class Residuals(nn.Module):
     std: Tensor
     whitening: Tensor
     bend: Tensor
+    factor: Tensor  # [F]
+    offset: Tensor  # [F]
 
     def __init__(
         self,
@@ -61,12 +66,14 @@ class Residuals(nn.Module):
         every = {"sigma": sigma, "mean": mean, "std": std, "whitening": whitening, "bend": bend}
         for name, each in every.items():
             valid = tuple(each.shape) in shapes[name] and bool(each.isfinite().all())
-            if not valid or (name == "std" and not bool((each > 0).all())):
+            if not valid or (name == "std" and not bool((each > TINY).all())):
                 raise BadInput("detector", f"residuals.{name}", "is not as isthmus writes it; damaged?")
             self.register_buffer(name, each.float())
         width = float(sigma)
         if not (width == 0 or (0 < width < LARGEST_SIGMA and len(shape) == 3)):
             raise BadInput("detector", "residuals.sigma", "is not as isthmus writes it; damaged?")
+        self.register_buffer("factor", (1 / std.double()).float(), persistent=False)
+        self.register_buffer("offset", (-mean.double() / std.double()).float(), persistent=False)
         self.scale = float(bend)
         if self.scale < 0:
             raise BadInput("detector", "residuals.bend", "is not as isthmus writes it; damaged?")
@@ -79,7 +86,7 @@ class Residuals(nn.Module):
 
     def standardised(self, residual: Tensor) -> Tensor:
         """Each feature in units of `std`. Shapes: [B, F] -> [B, F]."""
-        return (self.blur(residual) - self.mean) / self.std
+        return torch.addcmul(self.offset, self.blur(residual), self.factor)  # one pass over memory
 
     def distance(self, y: Tensor) -> Tensor:
         """Squared length of standardised residuals; where they are whitened, squared Mahalanobis distance.
@@ -87,7 +94,12 @@ class Residuals(nn.Module):
         Shapes: [B, F] -> [B].
         """
         y = bent(y, self.scale)
-        return (y @ self.whitening if self.whitening.shape[1] else y).square().sum(1)
+        return squared_length(y @ self.whitening if self.whitening.shape[1] else y)
+
+
+def squared_length(x: Tensor) -> Tensor:
+    """Of the last dimension, in one pass over memory. Shape: [..., F] -> [...]."""
+    return torch.linalg.vector_norm(x, dim=-1).square()
 
 
 def bent(y: Tensor, scale: float) -> Tensor:

@@ -7,6 +7,8 @@ one that was fitted to the other half and the training rows.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,10 @@ from torch import Tensor, nn
 from isthmus.core.detection.blur import Blur
 from isthmus.core.detection.detector import Detector, combined, joint_energy, log_scores
 from isthmus.core.detection.mixture import Mixture
+from isthmus.core.detection.neighbours import MOST_REFERENCES, Neighbours
 from isthmus.core.detection.observed import Observed
-from isthmus.core.detection.residuals import Residuals, bent
+from isthmus.core.detection.residuals import Residuals, bent, squared_length
+from isthmus.data.loading.splits import evenly_spaced
 
 FULL = 100  # features up to which residuals are decorrelated
 PRIOR_ROWS = 10  # held-out rows that the training rows count as, for the spread of residuals
@@ -26,7 +30,7 @@ LARGEST_SPREAD, LEAST_SPREAD = 1e3, 1e-6
 
 
 def fit_detector(
-    trained: Observed, held_out: Observed, mixture: Mixture, shape: tuple[int, ...]
+    trained: Observed, held_out: Observed, mixture: Mixture, normal: Mixture, shape: tuple[int, ...]
 ) -> tuple[Detector, dict[str, Tensor]]:
     """Fit a detector and calibrate it.
 
@@ -34,23 +38,33 @@ def fit_detector(
         trained: training rows.
         held_out: validation rows; may be empty.
         mixture: of the codes of training rows.
+        normal: one component, of these codes.
         shape: of an example: (C, H, W) or (F,).
 
     Returns:
         The detector, and the scores of held-out rows by name, sorted; see the module. Shape: [N] each.
     """
     dtype = trained.codes.dtype
-    residuals, mixture = fit_residuals(trained.residuals, held_out.residuals, shape), mixture.to(dtype)
-    parts: dict[str, list[Tensor]] = {"residual": [], "code": [], "whitened": []}
-    halves = (slice(0, None, 2), slice(1, None, 2)) if len(held_out.codes) > 1 else (slice(None),)
+    residuals = fit_residuals(trained.residuals, held_out.residuals, shape)
+    mixture, normal = mixture.to(dtype), normal.to(dtype)
+    references = trained.codes[evenly_spaced(torch.arange(len(trained.codes)), MOST_REFERENCES)]
+    neighbours = Neighbours(references=references).to(dtype)
     judged = held_out if len(held_out.codes) else trained
-    for own, other in zip(halves, reversed(halves), strict=True):
-        fold = fit_residuals(trained.residuals, held_out.rows(other).residuals, shape).to(dtype)
-        y = fold.standardised(judged.rows(own).residuals)
-        parts["residual"].append(fold.distance(y))
-        parts["whitened"].append(y.square().mean(1))
-        parts["code"].append(mixture.energy(judged.rows(own).codes))
-    scores = {name: torch.cat(each) for name, each in parts.items()}
+    distance, whitened = (judged.residuals.new_empty(len(judged.codes)) for _ in range(2))
+    for own, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        fold = fit_residuals(trained.residuals, held_out.residuals[other], shape).to(dtype)
+        y = fold.standardised(judged.residuals[own])
+        distance[own], whitened[own] = fold.distance(y), squared_length(y) / y.shape[1]
+    assert judged.losses is not None
+    scores = {
+        "mse": judged.mse,
+        "likelihood": judged.losses,
+        "whitened": whitened,
+        "residual": distance,
+        "code": mixture.energy(judged.codes),
+        "code_mahalanobis": normal.distances(judged.codes)[:, 0],
+        "code_knn": neighbours(judged.codes),
+    }
     origin = scores["code"].min()
     logs = log_scores(scores["residual"], scores["code"], origin, judged.codes.shape[1])
     centre = logs.mean(0)
@@ -59,8 +73,7 @@ def fit_detector(
         scores["combined"] = joint_energy(scores["residual"], scores["code"])
     else:
         scores["combined"] = combined((logs - centre) / spread)
-    scores |= {"mse": judged.mse, "likelihood": judged.losses}
-    detector = Detector(residuals, mixture, origin=origin, centre=centre, spread=spread)
+    detector = Detector(residuals, mixture, normal, neighbours, origin=origin, centre=centre, spread=spread)
     return detector, {name: each.sort().values for name, each in scores.items() if len(held_out.codes)}
 
 
@@ -96,7 +109,8 @@ def _whitening(y: np.ndarray) -> np.ndarray:
         return np.empty((features, 0))
     from sklearn.covariance import ledoit_wolf
 
-    covariance, _ = ledoit_wolf(y, assume_centered=True)
+    with warnings.catch_warnings(action="ignore"):  # of a single row
+        covariance, _ = ledoit_wolf(y, assume_centered=True)
     regular = covariance + (1e-6 * np.trace(covariance) / features + 1e-12) * np.eye(features)
     variances, basis = np.linalg.eigh(regular)
     return basis / np.sqrt(variances)

@@ -40,7 +40,8 @@ def fitted(file: ModelFile, data: DataModule, device: torch.device) -> ModelFile
         _observed(model, data, evenly_spaced(rows, most)) for rows in (data.split.train, data.split.val)
     )
     codes = trained.codes
-    detector, scores = fit_detector(trained, held_out, fit_mixture(codes), file.shape)
+    mixture, normal = fit_mixture(codes), fit_mixture(codes, components=1)
+    detector, scores = fit_detector(trained, held_out, mixture, normal, file.shape)
     tensors = {"codes.mean": codes.mean(0), "codes.std": codes.std(0, correction=0)}
     tensors |= {f"detector.{name}": each for name, each in detector.state_dict().items()}
     # float32, as new scores are
@@ -66,11 +67,13 @@ def _classes(data: DataModule) -> list[str] | None:
 def _observed(model: OpenedModel, data: DataModule, rows: Tensor) -> Observed:
     """These rows through the model; on the CPU."""
     features = math.prod(model.file.shape)
-    parts = [Observed(torch.empty(0, model.autoencoder.latent.dim), torch.empty(0, features), torch.empty(0))]
+    parts = [(torch.empty(0, model.autoencoder.latent.dim), torch.empty(0, features), torch.empty(0))]
     with torch.inference_mode():
         for batch in data.whole_loader(rows) if len(rows) else ():
             x = model.scaling(batch.x.to(model.scaling.scale.device)).to(model.dtype)
-            parts.append(Observed(*(each.cpu() for each in observe(model.autoencoder, x))))
+            found = observe(model.autoencoder, x, losses=True)
+            assert found.losses is not None
+            parts.append((found.codes.cpu(), found.residuals.cpu(), found.losses.cpu()))
     return Observed(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 

@@ -17,7 +17,7 @@ from isthmus.common.errors import BadInput
 from isthmus.common.tensor_file import read_tensors, write_tensors
 from isthmus.runs.config.allowlist import check_targets
 
-FORMAT = 2  # 1: other residuals in the detector
+FORMAT = 3  # 2: neither `normal` nor `neighbours` in the detector; 1: other residuals
 GROUPS = ("config", "data", "run")  # of the metadata
 LARGEST_SIDE = 1 << 24  # of the shape of an example
 
@@ -64,7 +64,7 @@ class ModelFile(NamedTuple):
         if isinstance(about.get("format"), int) and about["format"] > FORMAT:
             raise BadInput("MODEL", path, "is of a newer isthmus; upgrade: pip install --upgrade isthmus")
         if isinstance(about.get("format"), int) and 0 < about["format"] < FORMAT:
-            raise Outdated("MODEL", path, "is of an older isthmus; train its run again, or pack it again")
+            raise Outdated("MODEL", path, "is of an older isthmus; pack its run again: isthmus pack RUN")
         groups = [about.get(name) for name in GROUPS]
         if about.get("format") != FORMAT or not all(isinstance(group, dict) for group in groups):
             raise BadInput("MODEL", path, "is no model of isthmus; isthmus pack writes one")

@@ -62,7 +62,8 @@ class Truth(NamedTuple):
                 x = x.to(next(autoencoder.parameters()).dtype)
                 found = {"code": autoencoder.encode(x).z, "rows": autoencoder.reconstruct(x)}
                 if detector is not None:
-                    found["score"] = detector(observe(autoencoder, x))[score]
+                    observed = observe(autoencoder, x, losses=score == "likelihood")
+                    found["score"] = detector(observed, score)
                 return found
 
             return engine.gathered(examples, compute)

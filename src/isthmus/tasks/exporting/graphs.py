@@ -113,8 +113,8 @@ class Model(Graph):
         rows = self.preprocessing.invert(self.autoencoder.loss.reconstruction(raw))
         outputs = [_only(valid, each) for each in (z.float(), *rows)]
         if self.detector is not None:
-            observed = Observed.of(self.autoencoder, x, z, raw)
-            score = _only(valid, self.detector(observed)[self.score])
+            observed = Observed.of(self.autoencoder, x, z, raw, losses=self.score == "likelihood")
+            score = _only(valid, self.detector(observed, self.score))
             outputs.append(score)
             if self.threshold is not None:
                 outputs.append(~(score <= self.threshold))  # true for NaN

@@ -45,7 +45,11 @@ class ArrayExamples(Examples):
     def take(self, start: int, stop: int) -> Tensor:
         part = self.x[start:stop]
         with np.errstate(over="ignore", invalid="ignore"):  # the check refuses inf and NaN
-            stored = torch.from_numpy(np.array(part, np.uint8 if part.dtype == np.uint8 else np.float32))
+            # bytes are copied when they are scaled
+            whole = part.dtype == np.uint8
+            stored = torch.from_numpy(
+                np.require(part, None, ["C", "W"]) if whole else np.array(part, np.float32)
+            )
         if self.axes == "NHWC":
             stored = stored.permute(0, 3, 1, 2)
         stored = stored.reshape(len(stored), *self.shape)
