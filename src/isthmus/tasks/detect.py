@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, rate_interval
 from isthmus.tasks.inputs.examples import Examples
-from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
+from isthmus.tasks.outputs.files import TABLES, label_column, making, table_writer
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
 from isthmus.tasks.score_figure import draw_scores
 from isthmus.tasks.trained_model import TrainedModel
@@ -27,7 +27,6 @@ class Found(NamedTuple):
 
     Attributes:
         rows: number of rows that have a score.
-        incomplete: number of rows with a missing cell that have none; see `Examples`.
         outliers: number of rows above the threshold.
         threshold: of the score.
         rate: of false alarms, that the threshold was set for.
@@ -42,7 +41,6 @@ class Found(NamedTuple):
     """
 
     rows: int
-    incomplete: int
     outliers: int
     threshold: float
     rate: float
@@ -93,7 +91,7 @@ def detect(
     limit, rate = model.threshold(false_alarm_rate, score=score)
     known = normal_classes(examples, trained=model.trained_classes, given=normal)
     scores = np.empty(len(examples), np.float32)
-    with table_writer(output) as write:
+    with making(output.parent), table_writer(output) as write:
         features = pa.array(model.feature_names())
         start = 0
         for part in model.judged(examples, score=score):
@@ -118,7 +116,6 @@ def detect(
     )
     return Found(
         int(scored.sum()),
-        int((~scored).sum()),
         int(above.sum()),
         limit,
         rate,
