@@ -52,7 +52,7 @@ def model(run, cache):
 
 @pytest.fixture
 def new():
-    return patients(12, 1).set_index(pd.Index(range(100, 112)))
+    return patients(20, 1).set_index(pd.Index(range(100, 120)))
 
 
 def test_a_row_without_a_score_is_neither_an_outlier_nor_normal(model, new):
@@ -62,14 +62,14 @@ def test_a_row_without_a_score_is_neither_an_outlier_nor_normal(model, new):
     with pytest.warns(UserWarning, match=r"1 in 'bmi'; 1 row has no result"):
         found = model.detect(holes, false_alarm_rate=0.2)
     assert found.outlier[3] is None
-    assert found.scored.nonzero()[0].tolist() == [at for at in range(12) if at != 3]
+    assert found.scored.nonzero()[0].tolist() == [at for at in range(20) if at != 3]
     whole = model.detect(new, false_alarm_rate=0.2)
     assert found.outlier[found.scored].tolist() == whole.outlier[found.scored].tolist()
     with pytest.raises(ValueError, match="NA"):
         holes[found.outlier]
     with pytest.raises(TypeError):
         np.invert(found.outlier)
-    assert "of 11 examples are outliers" in found._repr_html_()
+    assert "of 19 examples are outliers" in found._repr_html_()
 
 
 def test_shares_come_with_the_names_of_their_columns(model, new):
@@ -155,7 +155,7 @@ def test_commands_say_in_one_line_each_what_they_ignore_and_what_is_missing(here
         "missing    2 in 'bmi'; 2 rows have no result; data.missing=mean fills them in as in training",
     ]
     for command in (
-        ("evaluate", run, "new.csv"),
+        ("evaluate", run, "new.csv", "data.missing=drop"),
         ("detect", run, "new.csv", "-o", "scores.csv", "--false-alarm-rate", 0.2),
         ("denoise", run, "new.csv", "clean.csv"),
         ("embed", run, "new.csv", "--map", "pca", "-o", "codes"),
