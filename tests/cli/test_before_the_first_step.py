@@ -44,6 +44,15 @@ def test_of_a_table(here, table):
     assert any(note == "latent.dim=6 is no bottleneck for 5 values; try 1" for note in notes)
 
 
+def test_of_a_column_that_looks_like_a_label(here, tmp_path):
+    lines = [f"{at % 7},{at * 3 % 11},{'ab'[at % 2]}" for at in range(80)]
+    (tmp_path / "x.csv").write_text("\n".join(["a,b,Species", *lines]))
+    typed = ("train", "data=table", "data.path=x.csv", *SHORT)
+    note = "'Species' is trained on as a feature; if it is a label, give data.label=Species"
+    assert note in said(here(*typed, "hydra.run.dir=1").out, "note")
+    assert "if it is a label" not in here(*typed, "data.label=Species", "hydra.run.dir=2").out
+
+
 def test_of_few_rows_and_unscaled_integers(here, tmp_path):
     draw = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", draw.integers(0, 30_000, (40, 6, 6)).astype(np.int16))

@@ -144,6 +144,25 @@ def test_all_rows_of_other_data_are_tested(here, fruit, tmp_path):
     assert "leak" not in said.out
 
 
+def test_other_data_are_given_like_those_of_other_commands(here, fruit, tmp_path):
+    write_table(tmp_path / "o=1, x.csv", {name: cells[:7] for name, cells in fruit.items()})
+    said = here("evaluate", "run", "o=1, x.csv", "--json")
+    assert json.loads(said.out)["rows"] == 7
+    assert said.out == here("evaluate", "run", 'data.path="o=1, x.csv"', "--json").out
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((40, 8, 8), np.float32))
+    typed = ("data=arrays", "data.path=x.npy", *SHORT)
+    assert here("train", *typed, "hydra.run.dir=pixels").code == 0
+    np.save(tmp_path / "new.npy", np.random.default_rng(1).random((9, 8, 8), np.float32))
+    said = here("evaluate", "pixels", "new.npy", "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["rows"] == 9
+
+
+def test_a_run_of_data_without_a_path_takes_no_other_data(here, trained, tmp_path):
+    line = refused(here("evaluate", "run", "new.npy"))
+    assert "DATA=new.npy: the run's data have no path" in line
+
+
 @pytest.mark.parametrize(
     ("absent", "says"),
     [

@@ -25,7 +25,10 @@ def test_a_run_is_found_by_its_name(named, tmp_path):
 
 
 def test_a_name_is_taken_once(named):
-    assert "is not empty, and nothing is overwritten" in refused(named("train", *TYPED, "name=first"))
+    line = refused(named("train", *TYPED, "name=first"))
+    assert line.startswith("isthmus: name=first: outputs/digits_ae/first exists, and nothing is overwritten")
+    assert "give another name; to resume the run in it: isthmus resume outputs/" in line
+    assert "hydra" not in line
 
 
 def test_a_name_in_two_experiments_is_ambiguous(named):

@@ -55,7 +55,7 @@ def add_data(parser: ArgumentParser, *, otherwise: str) -> None:
         metavar="DATA",
         help=f"a file, or a folder of images, like those of training; default: {otherwise}",
     )
-    add_overrides(parser, "how to read the data, where that differs from training: data.missing=mean")
+    add_overrides(parser, "what differs from training: data.missing=mean")
 
 
 def data_of(arguments: Namespace) -> tuple[str | None, list[str]]:

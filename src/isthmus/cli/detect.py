@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     from isthmus.tasks.detect import detect, pictures
     from isthmus.tasks.inputs.run_data import open_run_data, test_examples
     from isthmus.tasks.loading import load_model
-    from isthmus.tasks.outputs.places import check_free, made, results_folder
+    from isthmus.tasks.outputs.places import check_free, results_folder
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)
@@ -66,14 +66,13 @@ def run(argv: Sequence[str]) -> int:
         opened = open_run_data(find_run(arguments.run), overrides=overrides)
         examples: Any = test_examples(opened, model.accepted)
         if output is None:
-            output, overwrite = (
-                made(results_folder(None, arguments.run, "detect", "")) / "test_scores.csv",
-                True,
-            )
+            output = results_folder(None, arguments.run, "detect", "") / "test_scores.csv"
+            overwrite = True
     else:
         output = output or Path(f"{Path(data.removeprefix('example:')).stem}_scores.csv")
-    for path in (output, *pictures(output)):
-        check_free(path, overwrite=overwrite)
+    if data is not None or arguments.output is not None:
+        for path in (output, *pictures(output)):
+            check_free(path, overwrite=overwrite)
     if data is not None:
         examples = model.open_file(data, options=options)
     found = detect(
@@ -85,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
         score=arguments.score,
         normal=arguments.normal.split(",") if arguments.normal else None,
     )
-    for kind, text in found.remarks:
+    for kind, text in found.remarks if data is not None else ():
         if kind in SAID:
             print(remark(kind, text))
     _say(found, arguments.score)
@@ -104,8 +103,6 @@ def _say(found: Found, score: str) -> None:
         f"{found.outliers:,} of {found.rows:,} rows are anomalies: {score} score above "
         f"{number(found.threshold)}, which at most {found.rate:.2%} of normal rows exceed"
     )
-    if found.incomplete:
-        print(f"  {found.incomplete:,} more rows have missing cells: they are listed without a score")
     low, high = found.rate_interval
     print(
         f"  set on {found.held_out:,} validation rows, so the rate is between {low:.2%} and {high:.2%} (95%)"

@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
     rows = (
         own_rows(model, find_run(arguments.run), overrides) if data is None else rows_of(model, data, options)
     )
-    for kind, text in rows.examples.remarks:
+    for kind, text in rows.examples.remarks if data is not None else ():
         if kind in SAID:
             print(remark(kind, text))
     done = embed(

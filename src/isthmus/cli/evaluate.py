@@ -1,28 +1,30 @@
-"""`isthmus evaluate RUN`: compute the test metrics of a run from its folder alone."""
+"""`isthmus evaluate RUN [DATA]`: compute the test metrics of a run from its folder alone."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from isthmus.cli.command import Command, add_overrides, add_run, run_folders
+from isthmus.cli.command import Command, add_data, add_run, data_of, run_folders
 from isthmus.cli.tables import by_stage, printable, table
+from isthmus.common.errors import BadInput
 from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.lookup import find_run
 
-SAID = ("read as", "skipped", "missing", "unseen", "note")  # remarks on the data that are printed
+SAID = ("read as", "skipped", "ignored", "missing", "unseen", "note")  # remarks on the data that are printed
 
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     parser = argparse.ArgumentParser(
         prog="isthmus evaluate",
-        description="Test a run's checkpoint with the run's own config and data. Nothing is written.",
+        description="Test a run's checkpoint with the run's own config, on its own data or on others. "
+        "Nothing is written.",
     )
     add_run(parser)
-    add_overrides(parser, "what differs now: trainer.accelerator=cpu, data.path=...")
+    add_data(parser, otherwise="the test rows of the run")
     parser.add_argument(
         "--checkpoint",
         choices=("best", "last"),
@@ -36,16 +38,23 @@ def run(argv: Sequence[str]) -> int:
     """Evaluate; returns the exit code."""
     arguments = parser().parse_intermixed_args(argv)
     arguments.run = find_run(arguments.run)
+    data, overrides = data_of(arguments)
 
+    from isthmus.runs.config.compose import quoted
     from isthmus.runs.evaluate import evaluate
+    from isthmus.runs.folder.run_folder import RunFolder
 
     signals.unwind()
-    results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=arguments.overrides)
+    if data is not None:
+        if "path" not in RunFolder.open(arguments.run).read_config().data:
+            raise BadInput("DATA", data, "the run's data have no path; it can be tested on its own data only")
+        overrides = [f"data.path={quoted(data)}", *overrides]
+    results = evaluate(arguments.run, checkpoint=arguments.checkpoint, overrides=overrides)
     if arguments.json:
         print(as_json(results), end="")
         return 0
     for kind, text in results["remarks"]:
-        if kind in SAID:
+        if kind in SAID and not results["same_data"]:  # of its own data the run said so before training
             print(remark(kind, text))
     if results["damaged"]:
         print(f"{results['damaged']}; {results['checkpoint']}.ckpt is tested instead")
@@ -68,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 COMMAND = Command(
-    summary="test a run again, with its own config: isthmus evaluate RUN",
+    summary="test a run again, on its own data or on others: isthmus evaluate RUN [DATA]",
     run=run,
     parser=parser,
     words=run_folders,

@@ -100,7 +100,7 @@ def _record(
     experiment: str,
     reproduces: Mapping[str, Any] | None,
 ) -> RunFolder:
-    folder = RunFolder.create(path)
+    folder = RunFolder.create(path, key="name" if path.name == str(cfg.get("name")) else "hydra.run.dir")
     try:
         stack.enter_context(folder.held())
         write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,14 +93,30 @@ class Coder:
         for found in self._engine.streamed(examples, compute, doing="Encoding"):
             yield Coded(**found)
 
-    def decode(self, z: Any, *, batch_size: int | None = None) -> Any:
+    def decode(self, z: Any, *, batch_size: int | None = None, as_frame: bool = False) -> Any:
         """Examples from codes [N, D].
 
         Images are [N, C, H, W]. Pixels are in the unit where 0 is black and 1 is white, and not clipped: they
-        are in [0, 1] with loss=bce, and may leave it with losses whose output has no bounds, such as mse. The
-        rows of a table are a table of pyarrow. A tensor for a tensor.
+        are in [0, 1] with loss=bce, and may leave it with losses whose output has no bounds, such as mse. A
+        tensor for a tensor.
+
+        The rows of a table are a table of pyarrow. Its cells are as in training, as far as they can be: text,
+        dates, and true/false or 0 and 1 where these were all that there was, decided at 0.5. Other whole
+        numbers come back as decimal ones, as they are estimates of a mean; ``round()`` them if you like.
+
+        Args:
+            z: codes.
+            batch_size: see `encode`.
+            as_frame: whether the rows of a table are to be a `pandas.DataFrame`.
+
+        Raises:
+            BadInput: these are no codes; or `as_frame`, and the model is not of a table, or there is no
+                pandas.
         """
-        return self.given_back(torch.cat(list(self.decoded(z, batch_size=batch_size))), like=z)
+        if as_frame:
+            self._check_frames()
+        made = self.given_back(torch.cat(list(self.decoded(z, batch_size=batch_size))), like=z)
+        return made.to_pandas() if as_frame else made
 
     def decoded(self, z: Any, *, batch_size: int | None = None) -> Iterator[Tensor]:
         """As `decode`, batch by batch in order: values of the model, on the CPU, float32."""
@@ -210,6 +227,12 @@ class Coder:
         # of large images few are in memory together
         most = max(1, BATCH_BYTES // (4 * math.prod(examples.shape)))
         return compute, min(most, self._engine.batch_size) if batch_size is None else batch_size
+
+    def _check_frames(self) -> None:
+        if self.columns is None:
+            raise BadInput("as_frame", True, "the model was not trained on a table, and gives arrays")
+        if find_spec("pandas") is None:
+            raise BadInput("as_frame", True, "needs pandas: pip install pandas")
 
     def _code(self, x: Tensor) -> dict[str, Tensor]:
         return {"z": self._engine.autoencoder.encode(x).z}

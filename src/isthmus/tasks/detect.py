@@ -12,7 +12,7 @@ from isthmus.common.atomic_files import remove
 from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, alarm_interval, rate_interval
 from isthmus.tasks.inputs.examples import Examples
-from isthmus.tasks.outputs.files import TABLES, label_column, table_writer
+from isthmus.tasks.outputs.files import TABLES, label_column, making, table_writer
 from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
 from isthmus.tasks.score_figure import draw_anomalies, draw_precision_recall, draw_roc, draw_scores
 from isthmus.tasks.trained_model import TrainedModel
@@ -29,7 +29,6 @@ class Found(NamedTuple):
 
     Attributes:
         rows: number of rows that have a score.
-        incomplete: number of rows with a missing cell that have none; see `Examples`.
         outliers: number of rows above the threshold.
         threshold: of the score.
         rate: of false alarms, that the threshold was set for.
@@ -45,7 +44,6 @@ class Found(NamedTuple):
     """
 
     rows: int
-    incomplete: int
     outliers: int
     threshold: float
     rate: float
@@ -103,7 +101,7 @@ def detect(
     limit, rate = model.threshold(false_alarm_rate, score=score)
     known = normal_classes(examples, trained=model.trained_classes, given=normal)
     scores = np.empty(len(examples), np.float32)
-    with table_writer(output) as write:
+    with making(output.parent), table_writer(output) as write:
         features = pa.array(model.feature_names())
         start = 0
         for part in model.judged(examples, score=score):
@@ -135,7 +133,6 @@ def detect(
             remove(path)  # of an earlier call
     return Found(
         int(scored.sum()),
-        int((~scored).sum()),
         int(above.sum()),
         limit,
         rate,

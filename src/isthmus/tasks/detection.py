@@ -25,7 +25,10 @@ class Detection:
             do with. Shape: [N].
         p_value: share of normal examples that have such a score or a larger one, as estimated from held-out
             ones; NaN like the score. Shape: [N].
-        outlier: whether the score is above the threshold; False where there is none. Shape: [N], bool.
+        outlier: whether the score is above the threshold. Shape: [N]. An array of bool; if some rows have no
+            score, one of objects, None for these, as in a column of pandas: they are neither normal nor
+            outliers, and it is no mask. ``outlier[scored].astype(bool)`` is one.
+        scored: which rows have a score. Shape: [N], bool.
         threshold: see `core.detection.detector.threshold`.
         false_alarm_rate: that the threshold was set for.
     """
@@ -36,8 +39,13 @@ class Detection:
     threshold: float
     false_alarm_rate: float
 
+    @property
+    def scored(self) -> np.ndarray:
+        """See above."""
+        return ~np.isnan(self.score)
+
     def _repr_html_(self) -> str:
-        count, scored = int(self.outlier.sum()), int((~np.isnan(self.score)).sum())
+        count, scored = int((self.outlier == True).sum()), int(self.scored.sum())  # noqa: E712 - None is neither
         said = f"{count:,} of {scored:,} examples are outliers (false alarm rate {self.false_alarm_rate:g})"
         absent = len(self.score) - scored
         return said + (f"; {absent:,} have missing cells and no score" if absent else "")
@@ -55,6 +63,16 @@ class Judged(NamedTuple):
     score: np.ndarray
     p_value: np.ndarray
     share: Tensor
+
+
+def decided(scores: Tensor, limit: float) -> np.ndarray:
+    """`Detection.outlier`. Shape: [N]."""
+    above, absent = (scores > limit).numpy(), scores.isnan().numpy()
+    if not absent.any():
+        return above
+    found = above.astype(object)
+    found[absent] = None
+    return found
 
 
 def p_values(scores: Tensor, held_out: Tensor) -> np.ndarray:

@@ -46,6 +46,7 @@ class Engine:
         self.opened, self.device = opened, device
         self.accepted = Accepted.by(opened)
         self.dtype = opened.dtype
+        self._warned: set[str] = set()
 
     @property
     def autoencoder(self) -> Autoencoder:
@@ -53,13 +54,19 @@ class Engine:
         return self.opened.autoencoder
 
     def examples(self, x: Any, *, noisy: bool = False) -> Examples:
-        """See `examples_of`, and `Accepted` for `noisy`. Warns of rows that have no result."""
+        """See `examples_of`, and `Accepted` for `noisy`. Warns of rows that have no result, and
+        once of columns that were not in the training data.
+        """
         if isinstance(x, Examples):
             return x
         examples = examples_of(x, self.accepted._replace(noisy=noisy))
         if examples.incomplete is not None:
             said = "; ".join(text for kind, text in examples.remarks if kind == "missing")
             warnings.warn(f"missing cells: {said}", stacklevel=3)
+        for kind, text in examples.remarks:
+            if kind == "ignored" and text not in self._warned:
+                self._warned.add(text)
+                warnings.warn(f"ignored {text}", stacklevel=3)
         return examples
 
     def as_given(self, x: Tensor) -> Any:

@@ -15,8 +15,8 @@ from isthmus.core.detection.detector import SCORES
 from isthmus.core.detection.observed import Observed, observe
 from isthmus.tasks import paths
 from isthmus.tasks.coder import Coder
-from isthmus.tasks.detection import Detection, Judged, p_values, threshold_for
-from isthmus.tasks.inputs.examples import Examples
+from isthmus.tasks.detection import Detection, Judged, decided, p_values, threshold_for
+from isthmus.tasks.inputs.examples import Examples, is_frame
 from isthmus.tasks.sampling import draw
 
 
@@ -68,7 +68,8 @@ class TrainedModel(Coder):
         score: str = "combined",
         batch_size: int | None = None,
     ) -> Detection:
-        """Which examples are anomalies.
+        """Which examples are anomalies. Rows without a score are None, as they are empty in the file that
+        `isthmus detect` writes; see `Detection`.
 
         Args:
             x: examples; see the class.
@@ -87,7 +88,7 @@ class TrainedModel(Coder):
         return Detection(
             score=scores.numpy(),
             p_value=p_values(scores, held_out),
-            outlier=(scores > limit).numpy(),
+            outlier=decided(scores, limit),
             threshold=limit,
             false_alarm_rate=rate,
         )
@@ -129,16 +130,20 @@ class TrainedModel(Coder):
         Squared standardised residuals, as shares of their sum: those of normal examples are all alike.
 
         Returns:
-            Shape: [N, C, H, W] or [N, F]; of a table [N, C], one for each column of training. float32.
+            Shape: [N, C, H, W] or [N, F], float32. Of a table, a table of the kind of `x` with the columns of
+            training (see `columns`), or an array [N, C] for an array.
         """
         examples = self._engine.examples(x)
 
         def compute(x: Tensor) -> dict[str, Tensor]:
             return {"share": self._shares(observe(self._engine.autoencoder, x))}
 
-        return self._engine.gathered(examples, compute, batch_size)["share"].numpy()
+        shares = self._engine.gathered(examples, compute, batch_size)["share"].numpy()
+        return shares if self.columns is None else examples.as_table(shares, self.columns)
 
-    def generate(self, count: int = 16, *, sampler: str | None = None, seed: int = 0) -> Any:
+    def generate(
+        self, count: int = 16, *, sampler: str | None = None, seed: int = 0, as_frame: bool = False
+    ) -> Any:
         """New examples: decoded codes that are drawn at random. What comes back is as of `decode`.
 
         Args:
@@ -147,11 +152,12 @@ class TrainedModel(Coder):
                 fitted to the codes of training rows; or "flow", a normalising flow, which is fitted to them
                 on first use and kept (needs the extra ``isthmus[flow]``). None for the prior if there is one.
             seed: of the random numbers; the same seed gives the same examples.
+            as_frame: see `decode`.
 
         Raises:
             BadInput: the model has no such sampler; see `sampling.flow_of`.
         """
-        return self.decode(self.sample_codes(count, sampler=sampler, seed=seed))
+        return self.decode(self.sample_codes(count, sampler=sampler, seed=seed), as_frame=as_frame)
 
     def sample_codes(self, count: int, *, sampler: str | None = None, seed: int = 0) -> np.ndarray:
         """Codes drawn at random; see `generate`. Shape: [count, D], float32."""
@@ -172,18 +178,21 @@ class TrainedModel(Coder):
             steps: number of examples on each path, both ends included.
 
         Returns:
-            Shape: [N, steps, ...]; of a table, N * steps rows.
+            Shape: [N, steps, ...]; of a table, N * steps rows, as a table of pandas if `start` is one.
         """
         check_int("steps", steps, least=2)
         ends = [self._codes_of(name, x) for name, x in (("start", start), ("end", end))]
         if len(ends[0]) != len(ends[1]):
             raise BadInput("end", f"{len(ends[1])} examples", f"must be as many as in start: {len(ends[0])}")
-        return self.interpolate_codes(*ends, steps=steps)
+        return self.interpolate_codes(*ends, steps=steps, as_frame=self._is_frame(start))
 
-    def interpolate_codes(self, start: Any, end: Any, *, steps: int = 8) -> Any:
-        """As `interpolate`, from codes to codes. Shapes: [N, D], [N, D] -> [N, steps, ...]."""
+    def interpolate_codes(self, start: Any, end: Any, *, steps: int = 8, as_frame: bool = False) -> Any:
+        """As `interpolate`, from codes to codes. Shapes: [N, D], [N, D] -> [N, steps, ...].
+
+        See `decode` for `as_frame`.
+        """
         path = paths.spherical if self.has_prior else paths.linear
-        return self._grid(path(self._codes(start), self._codes(end), steps))
+        return self._grid(path(self._codes(start), self._codes(end), steps), as_frame)
 
     def plane(self, steps: int = 20, *, span: float = 2.5) -> Any:
         """Examples of two-dimensional codes on a grid: the second coordinate falls from top to bottom.
@@ -202,7 +211,13 @@ class TrainedModel(Coder):
         return self._grid(torch.cartesian_prod(up.flip(0), right).flip(1).reshape(steps, steps, 2))
 
     def traverse(
-        self, x: Any = None, *, dims: Sequence[int] | None = None, steps: int = 7, span: float = 2.0
+        self,
+        x: Any = None,
+        *,
+        dims: Sequence[int] | None = None,
+        steps: int = 7,
+        span: float = 2.0,
+        as_frame: bool = False,
     ) -> Any:
         """Examples whose codes differ in one coordinate at a time.
 
@@ -211,6 +226,7 @@ class TrainedModel(Coder):
             dims: the coordinates; None for the 10 that vary most over the training rows.
             steps: number of examples for each.
             span: how far from the mean they go, in standard deviations of the training codes.
+            as_frame: see `decode`; a table of pandas also comes back if `x` is one.
 
         Returns:
             Shape: [len(dims), steps, ...]; of a table, len(dims) * steps rows.
@@ -230,7 +246,7 @@ class TrainedModel(Coder):
         if len(codes) > 1:
             raise BadInput("x", f"{len(codes)} examples", "must be one, whose code is the centre: x[:1]")
         codes = paths.traversals(codes[0], chosen, mean - span * std, mean + span * std, steps)
-        return self._grid(codes)
+        return self._grid(codes, as_frame or self._is_frame(x))
 
     def most_varied(self, count: int = 10) -> list[int]:
         """The coordinates of codes that vary most over the training rows, ascending."""
@@ -280,9 +296,13 @@ class TrainedModel(Coder):
         """The prior if there is one, or else the mixture."""
         return "prior" if self.has_prior else "mixture"
 
-    def _grid(self, codes: Tensor) -> Any:
+    def _is_frame(self, x: Any) -> bool:
+        """Whether rows decoded from `x` are to be a table of pandas."""
+        return self.columns is not None and is_frame(x)
+
+    def _grid(self, codes: Tensor, as_frame: bool = False) -> Any:
         """Decoded codes [R, S, D]. Shape: [R, S, ...]; of a table, R * S rows."""
-        made = self.decode(codes.flatten(0, 1).numpy())
+        made = self.decode(codes.flatten(0, 1).numpy(), as_frame=as_frame)
         return made.reshape(*codes.shape[:2], *made.shape[1:]) if self.columns is None else made
 
     def _scores(self, name: str) -> Callable[[Tensor], dict[str, Tensor]]:

@@ -58,6 +58,8 @@ def fit(column: Column, cells: np.ndarray, settings: Settings) -> Column:
     column = replace(column, fill=_imputed(present, kind if kind in ("median", "most_frequent") else "mean"))
     if column.kind is Kind.BOOLEAN:
         return column
+    two = (present.min(), present.max()) == (0.0, 1.0) and bool(np.isin(present, (0.0, 1.0)).all())
+    column = replace(column, binary=two and column.kind is Kind.NUMBER and not column.origin)
     if settings.clip is not None:
         middle, deviation = robust(present)
         reach = settings.clip * deviation

@@ -43,6 +43,7 @@ class Column:
         origin: subtracted from numbers before they are stored as float32, which would round them otherwise.
         categories: of a text column, in training, sorted.
         ordinal: whether categories are one feature, 0, 1, 2, ..., and not one for each.
+        binary: whether the numbers of the training rows were 0 and 1 alone, and are decoded to these.
         fill: replaces missing cells; None where they have features of their own: zeros and an indicator.
         indicator: whether a further feature is 1 for missing cells and 0 for others.
         lowest: smaller cells are set to it; None for no limit.
@@ -57,6 +58,7 @@ class Column:
     origin: float = 0.0
     categories: list[str] = field(default_factory=list)
     ordinal: bool = False
+    binary: bool = False
     fill: float | None = None
     indicator: bool = False
     lowest: float | None = None
@@ -94,7 +96,11 @@ class Column:
         return np.hstack([values, missing[:, None].astype(np.float32)]) if self.indicator else values
 
     def decode(self, features: np.ndarray) -> np.ndarray:
-        """Unscaled features [B, F] to the cells [B] of the file: numbers, categories or None."""
+        """Unscaled features [B, F] to the cells [B] of the file: numbers, categories or None.
+
+        True/false, and numbers that are 0 or 1, are decided at 0.5. Other numbers stay decimal, whole ones of
+        the file included: a decoder estimates their mean.
+        """
         if self.onehot:
             cells: np.ndarray = np.array([*self.categories, None], dtype=object)
             codes = features[:, : len(self.categories)].argmax(1) if self.categories else -1
@@ -105,7 +111,9 @@ class Column:
         if self.kind is Kind.CATEGORY:
             codes = np.clip(np.rint(values), 0, len(self.categories) - 1).astype(int)
             return np.array(self.categories, dtype=object)[codes]
-        return values >= 0.5 if self.kind is Kind.BOOLEAN else values + self.origin
+        if self.kind is Kind.BOOLEAN or self.binary:
+            return (values >= 0.5).astype(np.int64 if self.binary else bool)
+        return values + self.origin
 
     def _normal(self) -> Any:
         from sklearn.preprocessing import QuantileTransformer
@@ -251,7 +259,7 @@ def _column(recorded: object) -> Column:
                 valid = isinstance(value, str)
             case "categories":
                 valid = isinstance(value, list) and all(isinstance(each, str) for each in value)
-            case "ordinal" | "indicator":
+            case "ordinal" | "indicator" | "binary":
                 valid = isinstance(value, bool)
             case _:
                 valid = isinstance(numbers, list) and all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from isthmus.common.errors import BadInput
@@ -16,15 +16,19 @@ class Record(NamedTuple):
     Attributes:
         preparation: fitted to the training rows.
         marks: of the numbers in text files; None for other files.
+        others: the names of the columns of the training data that are no features; None in runs that are
+            older than the record.
     """
 
     preparation: Preparation
     marks: Marks | None
+    others: Sequence[str] | None = None
 
     def plain(self) -> dict[str, Any]:
         """In plain types, for JSON."""
         marks = {} if self.marks is None else {"marks": self.marks._asdict()}
-        return {"columns": self.preparation.plain(), **marks}
+        others = {} if self.others is None else {"others": list(self.others)}
+        return {"columns": self.preparation.plain(), **marks, **others}
 
     @classmethod
     def of(cls, recorded: object) -> Record | None:
@@ -38,9 +42,19 @@ class Record(NamedTuple):
         try:
             if not isinstance(recorded, Mapping):
                 raise ValueError("it is no mapping")
-            return cls(Preparation.of(recorded.get("columns")), _marks(recorded.get("marks")))
+            return cls(
+                Preparation.of(recorded.get("columns")),
+                _marks(recorded.get("marks")),
+                _others(recorded.get("others")),
+            )
         except ValueError as error:
             raise BadInput("prepared", "", f"the run's record of its columns is damaged: {error}") from error
+
+
+def _others(recorded: object) -> list[str] | None:
+    if recorded is None or (isinstance(recorded, list) and all(isinstance(name, str) for name in recorded)):
+        return recorded
+    raise ValueError("its other columns are not as isthmus records them")
 
 
 def _marks(recorded: object) -> Marks | None:

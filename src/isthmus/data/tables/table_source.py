@@ -47,9 +47,10 @@ TREATED = {
 }
 TREATED_ANEW = {  # of a table that is read for a trained model
     **dict.fromkeys(TREATED, "filled in as in training"),
-    "drop": "these rows have no result; data.missing=mean fills them in as in training",
+    "drop": "{} no result; data.missing=mean fills them in as in training",
 }
 SAMPLE = 1 << 18  # training rows that a table in a file is fitted to
+LABELS = {"label", "labels", "class", "classes", "target", "y", "species", "diagnosis", "category", "outcome"}
 MOST_SAID = 8  # lines about columns that are left out
 OUTLYING = 50  # robust deviations
 OUTLYING_ELSEWHERE = 1000  # the same of rows that are not trained on, which may be the anomalies to be found
@@ -109,6 +110,7 @@ class TableSource(Source):
             parts = [torch.full((rows,), part, dtype=torch.int8) for part, rows in part_rows.items()]
             self._parts = torch.cat(parts)
         self.prepared = known.preparation if known else None
+        self._incomplete = 0
         if known:  # new data need no labels, groups and times
             roles = {key: name for key, name in roles.items() if name is not None and str(name) in file.names}
         self.roles = check_roles(file.names, path, roles)
@@ -128,6 +130,11 @@ class TableSource(Source):
         self.shape, self.value_range = (len(self.cells.columns),), UNBOUNDED
         self.preparation = self.prepared or Preparation(self.cells.columns)
         used = [column.name for column in self.cells.columns]
+        features = set(used)
+        more = [name for name in file.names if name not in features]
+        self._others = known.others if known else more
+        of_training = {*(more if self._others is None else self._others), *self.roles.values()}
+        self._ignored = [name for name in more if name not in of_training]
         content.update(json.dumps([used, roles.get("label"), *([dict(how)] if how else [])]).encode())
         self.fingerprint = content.hexdigest()
         release_arrow_memory()
@@ -168,6 +175,7 @@ class TableSource(Source):
         if self.settings.missing == "drop" and self.cells.missing:
             every = self.cells.blocks(np.arange(self._rows))
             usable = torch.from_numpy(np.concatenate([~np.isnan(block).any(axis=1) for block in every]))
+            self._incomplete = int((~usable).sum())
         return Grouping(usable=usable, parts=parts, groups=self._groups, times=self._times)
 
     def column(self, name: str) -> np.ndarray:
@@ -191,13 +199,13 @@ class TableSource(Source):
             said.append(
                 ("left out", f"{len(self.dropped) - MOST_SAID} more columns; provenance.json has all")
             )
+        if self._ignored:
+            said.append(("ignored", f"columns that the training data did not have: {some(self._ignored)}"))
         if self.cells.missing:
-            if self.prepared is None:
-                cells = [f"{rows.count} in {name!r}" for name, rows in self.cells.missing.items()]
-                said.append(("missing", f"{some(cells)}; {TREATED[self.settings.missing]}"))
-            else:
-                cells = [f"{name!r} in {rows}" for name, rows in self.cells.missing.items()]
-                said.append(("missing", f"{some(cells, '; ')}; {TREATED_ANEW[self.settings.missing]}"))
+            cells = [f"{rows.count} in {name!r}" for name, rows in self.cells.missing.items()]
+            treated = (TREATED if self.prepared is None else TREATED_ANEW)[self.settings.missing]
+            these = "1 row has" if self._incomplete == 1 else f"{self._incomplete:,} rows have"
+            said.append(("missing", f"{some(cells)}; {treated.format(these)}"))
         if self.cells.unseen:
             new = [
                 f"{count:,} of {self._rows:,} cells of {name!r}" for name, count in self.cells.unseen.items()
@@ -211,6 +219,7 @@ class TableSource(Source):
             )
             for name in self.cells.names_of_rows
         ]
+        said += self._labels_said()
         if self._outlying:
             said.append(
                 (
@@ -221,13 +230,21 @@ class TableSource(Source):
             )
         return said + unscaled_note(self.value_range)
 
+    def _labels_said(self) -> list[tuple[str, str]]:
+        """A note on the first feature that has the name of a label; none for new data."""
+        if self.prepared is not None or "label" in self.roles:
+            return []
+        names = [column.name for column in self.preparation.columns if column.name.strip().lower() in LABELS]
+        said = "is trained on as a feature; if it is a label, give"
+        return [("note", f"{name!r} {said} {override('label', name)}") for name in names[:1]]
+
     def describe(self) -> dict[str, Any]:
         own = {
             "columns": [column.name for column in self.preparation.columns],
             "label": self.roles.get("label"),
             "scaling": self.settings.scaling,
             "dropped": {each.name: each.reason for each in self.dropped},
-            "prepared": Record(self.preparation, self.marks).plain(),
+            "prepared": Record(self.preparation, self.marks, self._others).plain(),
         }
         return {**super().describe(), **own}
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from isthmus.common.atomic_files import UNFINISHED, create_text, unfinished_of, write_text
 from isthmus.common.errors import BadInput
-from isthmus.common.messages import command_line
+from isthmus.common.messages import command_line, relative
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.lookup import MODEL
 from isthmus.runs.folder.migrations import FORMAT, upgraded
@@ -47,10 +47,10 @@ class RunFolder:
         self._lock = FileLock(path / ".lock")
 
     @classmethod
-    def create(cls, path: Path) -> RunFolder:
+    def create(cls, path: Path, *, key: str = "hydra.run.dir") -> RunFolder:
         """Claim `path` for a new run, and lock it; of two processes that try, one succeeds.
 
-        A folder whose run was killed before its config was written is reused.
+        A folder whose run was killed before its config was written is reused. `key` is what set the path.
 
         Raises:
             BadInput: if the folder already contains something.
@@ -58,11 +58,11 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)
         if not folder._holds_nothing():
-            raise folder.taken()
+            raise folder.taken(key)
         try:
             folder._acquire(timeout=0)
         except Timeout:
-            raise folder.taken() from None
+            raise folder.taken(key) from None
         try:
             if not folder._holds_nothing():  # another process was faster
                 raise FileExistsError
@@ -71,7 +71,7 @@ class RunFolder:
             create_text(folder.status, as_json(status_of("running")))
         except FileExistsError:
             folder._lock.release()
-            raise folder.taken() from None
+            raise folder.taken(key) from None
         except BaseException:
             folder.remove()
             folder._lock.release()
@@ -105,8 +105,12 @@ class RunFolder:
 
     def taken(self, key: str = "hydra.run.dir") -> BadInput:
         """The error to raise if the folder, set by `key`, is not free for a new run."""
-        resume = command_line("isthmus", "resume", self.path)
+        place = relative(self.path) if key == "name" else self.path
+        resume = command_line("isthmus", "resume", place)
         resuming = f"; to resume the run in it: {resume}" if self.config.is_file() else ""
+        if key == "name":
+            fix = f"{place} exists, and nothing is overwritten; give another name{resuming}"
+            return BadInput(key, self.path.name, fix)
         return BadInput(
             key,
             self.path,

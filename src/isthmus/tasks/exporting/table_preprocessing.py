@@ -115,7 +115,7 @@ class TablePreprocessing(Preprocessing):
                 each = values[:, at]
                 if column.quantiles:
                     each = from_normal(each, getattr(self, f"quantiles_{at}"))
-                cells.append((each >= 0.5).double() if column.kind is Kind.BOOLEAN else each)
+                cells.append((each >= 0.5).double() if _is_truth(column) else each)
             outputs.append(torch.stack(cells, dim=1) + self.origin)
         if self.text:
             codes = []
@@ -150,7 +150,7 @@ class TablePreprocessing(Preprocessing):
     def units(self) -> list[np.ndarray]:
         spread = [
             math.nan
-            if column.kind is Kind.BOOLEAN
+            if _is_truth(column)
             else max(column.quantiles) - min(column.quantiles) or 1.0
             if column.quantiles
             else 1 / abs(column.scale)
@@ -160,7 +160,10 @@ class TablePreprocessing(Preprocessing):
 
     def columns(self) -> Mapping[str, Any]:
         columns = {
-            "numbers": [{"name": column.name, "cells": UNITS[column.kind]} for column in self.numeric],
+            "numbers": [
+                {"name": column.name, "cells": UNITS[Kind.BOOLEAN if _is_truth(column) else column.kind]}
+                for column in self.numeric
+            ],
             "text": [{"name": column.name, "categories": column.categories} for column in self.text],
         }
         return {name: each for name, each in columns.items() if each}
@@ -195,6 +198,11 @@ class TablePreprocessing(Preprocessing):
 
     def _set(self, name: str, values: Any, dtype: torch.dtype = torch.float32) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=dtype))
+
+
+def _is_truth(column: Column) -> bool:
+    """Whether cells are decoded to 0 or 1."""
+    return column.kind is Kind.BOOLEAN or column.binary
 
 
 def _categories(column: Column, codes: Tensor) -> Tensor:

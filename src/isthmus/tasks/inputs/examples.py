@@ -20,6 +20,11 @@ ROUNDING = 1e-3  # by which pixels may exceed their range, of its width
 NOISY = 1.0  # by which the mean of noisy pixels may do so: it is farther out for pixels in another unit
 
 
+def is_frame(x: Any) -> bool:
+    """Whether `x` is a table of pandas."""
+    return hasattr(x, "iloc") and hasattr(x, "columns")
+
+
 class Accepted(NamedTuple):
     """What a model accepts.
 
@@ -141,6 +146,15 @@ class Examples(ABC):
     @abstractmethod
     def take(self, start: int, stop: int) -> Tensor:
         """Rows as values of the model, on the CPU. Shape: [B, ...], float32."""
+
+    def as_table(self, values: np.ndarray, names: Sequence[str]) -> Any:
+        """Numbers of each row, one for each column, as a table of the kind that these examples were given in.
+
+        Args:
+            values: NaN for none. Shape: [N, C].
+            names: of the columns.
+        """
+        return values
 
     @abstractmethod
     def restored(self, x: Tensor) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
 from isthmus.data.source import Source
 from isthmus.tasks.inputs.examples import Accepted, Examples
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class SourceExamples(Examples):
@@ -21,6 +25,7 @@ class SourceExamples(Examples):
         accepted: by the model.
         rows: of the source, in this order; None for all. Shape: [N].
         restore: converts stored values to what `restored` returns; None to return them as an array.
+        like: converts a table of pyarrow to what `as_table` returns; None to return it as it is.
 
     Raises:
         BadInput: the data have another shape.
@@ -33,13 +38,14 @@ class SourceExamples(Examples):
         *,
         rows: Tensor | None = None,
         restore: Callable[[Tensor], Any] | None = None,
+        like: Callable[[pa.Table], Any] | None = None,
     ) -> None:
         if source.shape != accepted.shape:
             fix = f"the model was trained on {list(accepted.shape)}"
             raise BadInput("DATA", f"examples of shape {list(source.shape)}", fix)
         self.source, self.accepted, self.shape = source, accepted, accepted.shape
         self.rows: Tensor = torch.arange(len(source)) if rows is None else rows
-        self._restore = restore or Tensor.numpy
+        self._restore, self._like = restore or Tensor.numpy, like
         self.labels = None if source.labels is None else source.labels[self.rows]
         self.label_names = source.label_names
         self.names = source.ids
@@ -58,6 +64,13 @@ class SourceExamples(Examples):
     def restored(self, x: Tensor) -> Any:
         return self._restore(self.accepted.scaling.invert(x.float().cpu()))
 
+    def as_table(self, values: np.ndarray, names: Sequence[str]) -> Any:
+        import pyarrow as pa
+
+        columns = [pa.array(column, from_pandas=True) for column in values.T]  # NaN is a missing cell
+        table = pa.table(columns, names=list(names))
+        return table if self._like is None else self._like(table)
+
 
 class TableExamples(SourceExamples):
     """The rows of a table that is read for a trained model. Arguments: see `SourceExamples`.
@@ -67,11 +80,16 @@ class TableExamples(SourceExamples):
     """
 
     def __init__(
-        self, source: Source, accepted: Accepted, *, restore: Callable[[Tensor], Any] | None = None
+        self,
+        source: Source,
+        accepted: Accepted,
+        *,
+        restore: Callable[[Tensor], Any] | None = None,
+        like: Callable[[pa.Table], Any] | None = None,
     ) -> None:
         usable = source.grouping().usable  # before the cells are scaled and gone
         source.scaling(torch.arange(len(source)))
-        super().__init__(source, accepted, restore=restore)
+        super().__init__(source, accepted, restore=restore, like=like)
         if usable is not None and not bool(usable.all()):
             self.incomplete = ~usable
             if bool(self.incomplete.all()):

@@ -17,7 +17,7 @@ from isthmus.data.tables.preparation import Kind, Preparation
 from isthmus.data.tables.table_source import TableSource
 from isthmus.data.tables.treatment import Treatment, for_new_rows
 from isthmus.tasks.inputs.arrays import as_array
-from isthmus.tasks.inputs.examples import Accepted, Examples
+from isthmus.tasks.inputs.examples import Accepted, Examples, is_frame
 from isthmus.tasks.inputs.sources import TableExamples
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ def is_table(x: Any) -> bool:
     if isinstance(x, list | tuple):
         return bool(x) and all(isinstance(row, Mapping) for row in x)
     return hasattr(x, "__arrow_c_stream__") and not hasattr(x, "iloc")  # as a column of pandas has
-
-
-def is_frame(x: Any) -> bool:
-    """Whether `x` is a table of pandas."""
-    return hasattr(x, "iloc") and hasattr(x, "columns")
 
 
 def table_examples(x: Any, accepted: Accepted) -> Examples:
@@ -76,13 +71,15 @@ def table_examples(x: Any, accepted: Accepted) -> Examples:
             raise
         raise BadInput("x", type(x).__name__, error.fix) from error
 
-    def restore(stored: Tensor) -> Any:
-        made = decoded(record.preparation, stored)
+    def like_x(made: pa.Table) -> Any:
         if not given:
             return _columns(made)
         return made.to_pandas().set_index(x.index) if is_frame(x) else made
 
-    return TableExamples(source, accepted, restore=restore)
+    def restore(stored: Tensor) -> Any:
+        return like_x(decoded(record.preparation, stored))
+
+    return TableExamples(source, accepted, restore=restore, like=like_x)
 
 
 def as_arrow(x: Any) -> pa.Table:

@@ -27,16 +27,25 @@ TABLES = (".csv", ".parquet")
 
 
 @contextmanager
-def moving_into(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder, whose files are moved to `folder` on success; if not, nothing is left."""
+def making(folder: Path) -> Iterator[Path]:
+    """Make a folder and its parents; those that were missing are removed at the end if they are empty."""
     absent = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        with TemporaryDirectory(prefix=".", suffix=UNFINISHED, dir=made(folder)) as beside:
-            yield Path(beside)
-            for file in sorted(Path(beside).iterdir()):
-                os.replace(file, folder / file.name)
+        yield made(folder)
     finally:
         discard_empty(*absent)
+
+
+@contextmanager
+def moving_into(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, whose files are moved to `folder` on success; if not, nothing is left."""
+    with (
+        making(folder),
+        TemporaryDirectory(prefix=".", suffix=UNFINISHED, dir=folder) as beside,
+    ):
+        yield Path(beside)
+        for file in sorted(Path(beside).iterdir()):
+            os.replace(file, folder / file.name)
 
 
 def write_array(path: Path, array: np.ndarray) -> Path:
