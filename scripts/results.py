@@ -67,7 +67,7 @@ def one_class(base: Path, seed: int) -> float:
     """Mean area under the ROC curve, each class in turn being the normal one; all test images are scored."""
     import isthmus
     from isthmus.tasks.inputs.run_data import open_run_data, test_examples
-    from isthmus.tasks.ranking import normal_classes, rankings
+    from isthmus.tasks.scoring.ranking import normal_classes, rankings
 
     areas = []
     for name in CLASSES:

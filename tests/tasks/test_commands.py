@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 import isthmus
 from isthmus.cli import detect, generate
 from isthmus.core.detection.detector import SCORES
-from isthmus.tasks.sampling import SAMPLERS
+from isthmus.tasks.coding.draw import SAMPLERS
 
 from .conftest import write_visits
 

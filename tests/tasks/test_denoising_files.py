@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from isthmus.runs.config.compose import compose
-from isthmus.tasks.coder import Coder
+from isthmus.tasks.coding.coder import Coder
 from isthmus.tasks.denoising import files
 
 

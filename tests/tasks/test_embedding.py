@@ -20,7 +20,7 @@ from isthmus.common.errors import BadInput
 from isthmus.common.tensor_file import read_tensors
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.run_data import load_data
-from isthmus.tasks.coder import Coded
+from isthmus.tasks.coding.coder import Coded
 from isthmus.tasks.embedding import mapping, page
 from isthmus.tasks.embedding.encoded import encode
 from isthmus.tasks.embedding.mapping import METHODS

@@ -90,7 +90,7 @@ def test_it_is_fitted_once_and_packed(run, quick, here, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr("isthmus.tasks.sampling.fit_flow", forbidden)
+    monkeypatch.setattr("isthmus.tasks.coding.draw.fit_flow", forbidden)
     for place in (run, "one.isthmus"):
         model = isthmus.load(place, device="cpu")
         np.testing.assert_array_equal(model.generate(6, sampler="flow"), images)

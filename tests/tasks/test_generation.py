@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from isthmus.common.errors import BadInput
-from isthmus.tasks.paths import linear, spherical
+from isthmus.tasks.coding.paths import linear, spherical
 
 
 @pytest.mark.parametrize("sampler", ["prior", "mixture"])

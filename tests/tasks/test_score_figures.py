@@ -7,16 +7,16 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from isthmus.tasks import score_figure
 from isthmus.tasks.inputs.opening import examples_of
-from isthmus.tasks.ranking import rankings
-from isthmus.tasks.score_figure import (
+from isthmus.tasks.scoring import figures
+from isthmus.tasks.scoring.figures import (
     MOST_IMAGES,
     draw_anomalies,
     draw_precision_recall,
     draw_roc,
     draw_scores,
 )
+from isthmus.tasks.scoring.ranking import rankings
 from isthmus.training.figures.errors import BINS, bins
 
 from .test_maps import Labelled
@@ -58,7 +58,7 @@ def test_scales_follow_the_data_and_show_all_of_them(case, threshold, tmp_path):
 
 def test_the_threshold_is_inside_and_named(tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(score_figure, "save_figure", lambda figure, path: kept.append(figure) or path)
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: kept.append(figure) or path)
     draw_scores(tmp_path / "x.png", {"rows": np.arange(9.0)}, threshold=20.0, score="mse", title="")
     (axes,) = kept[0].axes
     assert [text.get_text() for text in axes.texts] == ["threshold 20"]
@@ -80,7 +80,7 @@ def test_classes_beyond_the_colours_are_counted_and_names_are_plain(tmp_path):
 def test_anomalies_are_shown_with_their_reconstructions_and_shares(kind, model_of, monkeypatch, tmp_path):
     model, kept = model_of(kind), []
     monkeypatch.setattr(
-        score_figure, "draw_images", lambda rows, **more: kept.append(rows) or original(rows, **more)
+        figures, "draw_images", lambda rows, **more: kept.append(rows) or original(rows, **more)
     )
     x = draw.random((20, *model.shape)).astype(np.float32)
     scores = model.score(x)
@@ -99,4 +99,4 @@ def test_anomalies_are_shown_with_their_reconstructions_and_shares(kind, model_o
     assert Image.open(tmp_path / "x.png").size[0] > 400
 
 
-original = score_figure.draw_images
+original = figures.draw_images

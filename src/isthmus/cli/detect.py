@@ -16,7 +16,7 @@ from isthmus.runs.execution import signals
 from isthmus.runs.folder.lookup import find_run
 
 if TYPE_CHECKING:
-    from isthmus.tasks.detect import Found
+    from isthmus.tasks.scoring.detect import Found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,10 +54,10 @@ def run(argv: Sequence[str]) -> int:
     data, overrides = data_of(arguments)
     options = data_options(overrides) if data is not None else {}
 
-    from isthmus.tasks.detect import detect, pictures
     from isthmus.tasks.inputs.run_data import open_run_data, test_examples
     from isthmus.tasks.loading import load_model
     from isthmus.tasks.outputs.places import check_free, results_folder
+    from isthmus.tasks.scoring.detect import detect, pictures
 
     signals.unwind()
     model = load_model(arguments.run, device=arguments.device)

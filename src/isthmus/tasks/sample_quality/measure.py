@@ -20,11 +20,11 @@ from isthmus.data.loading.splits import evenly_spaced
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.packed.flow import MOST_DIM
 from isthmus.runs.run_data import is_same_data
+from isthmus.tasks.coding.draw import SAMPLERS
 from isthmus.tasks.inputs.run_data import open_run_data, run_examples
 from isthmus.tasks.inputs.sources import SourceExamples
 from isthmus.tasks.outputs.places import made
 from isthmus.tasks.sample_quality.features import FeatureSpace, feature_space
-from isthmus.tasks.sampling import SAMPLERS
 from isthmus.tasks.trained_model import TrainedModel
 
 NEIGHBOURS = 5

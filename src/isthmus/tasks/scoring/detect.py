@@ -13,8 +13,8 @@ from isthmus.common.errors import BadInput
 from isthmus.tasks.detection import Judged, alarm_interval, rate_interval
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.outputs.files import TABLES, label_column, making, table_writer
-from isthmus.tasks.ranking import Ranking, normal_classes, normal_rows, rankings
-from isthmus.tasks.score_figure import draw_anomalies, draw_precision_recall, draw_roc, draw_scores
+from isthmus.tasks.scoring.figures import draw_anomalies, draw_precision_recall, draw_roc, draw_scores
+from isthmus.tasks.scoring.ranking import Ranking, normal_classes, normal_rows, rankings
 from isthmus.tasks.trained_model import TrainedModel
 
 if TYPE_CHECKING:

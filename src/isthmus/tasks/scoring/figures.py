@@ -11,7 +11,7 @@ import torch
 
 from isthmus.common.listing import class_name
 from isthmus.tasks.inputs.examples import Examples
-from isthmus.tasks.ranking import Ranking
+from isthmus.tasks.scoring.ranking import Ranking
 from isthmus.tasks.trained_model import TrainedModel
 from isthmus.training.figures.colours import PALETTE
 from isthmus.training.figures.drawing import entitle, margins, plain_text, save_figure

@@ -1,4 +1,4 @@
-"""Encodes and decodes with a trained model: the base of `TrainedModel`."""
+"""Encodes and decodes with a trained model: a base of `TrainedModel`."""
 
 from __future__ import annotations
 
