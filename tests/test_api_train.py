@@ -9,6 +9,7 @@ import signal
 import stat
 import threading
 import time
+import traceback
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 
 import isthmus
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import BadInput, TrainingDiverged
 from isthmus.runs.errors import Stopped
 from isthmus.runs.evaluate import evaluate
 from isthmus.runs.folder.run_folder import RunFolder
@@ -242,6 +243,20 @@ def test_an_interrupted_run_is_resumed(tmp_path):
     again = run.resume()
     assert again.status == "done"
     assert again.results == whole.results
+
+
+def test_a_training_that_diverges_is_short_and_names_its_run(tmp_path):
+    with pytest.raises(TrainingDiverged, match=r"the loss is .* at step") as raised:
+        isthmus.train([*SHORT, "optimizer.lr=1e30"], data=DIGITS.data[:400], path=tmp_path / "run")
+    lines = traceback.format_exception(raised.value)
+    assert not [line for line in lines if "pytorch_lightning" in line]
+    assert lines[-1].strip() == f"its run: isthmus.open_run({str(tmp_path / 'run')!r})"
+    run = isthmus.open_run(tmp_path / "run")
+    assert run.status == "failed"
+    assert len(run.metrics) == 0
+    with pytest.raises(TrainingDiverged) as raised:
+        run.resume()
+    assert not [line for line in traceback.format_exception(raised.value) if "pytorch_lightning" in line]
 
 
 def test_no_such_run():

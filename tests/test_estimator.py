@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, make_low_rank_matrix
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -19,7 +20,8 @@ from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import isthmus
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import BadInput, TrainingDiverged
+from isthmus.runs import in_memory
 from isthmus.runs.config.compose import compose
 from isthmus.runs.in_memory import split_in_memory, train_in_memory
 from isthmus.runs.train import train
@@ -200,7 +202,16 @@ def test_samples_are_like_the_rows():
         ({"noise": "dust"}, "noise=dust: must be one of"),
         ({"lr": -1}, "lr=-1: must be a number above 0"),
         ({"validation_fraction": 0}, "validation_fraction=0: must be a number above 0"),
-        ({"false_alarm_rate": 1e-4}, "false_alarm_rate=0.0001: is too small for 57 validation rows"),
+        (
+            {"false_alarm_rate": 1e-4},
+            "false_alarm_rate=0.0001: is too small for 57 validation rows, .* a larger validation_fraction",
+        ),
+        ({"hidden": "64"}, "hidden=64: must be the widths of the hidden layers, such as"),
+        ({"hidden": None}, "hidden=null: must be the widths of the hidden layers"),
+        ({"hidden": 0}, "hidden=0: must be a whole number of at least 1"),
+        ({"overrides": "model=vae"}, "overrides=model=vae: must be a list of texts, such as"),
+        ({"overrides": {"model": "vae"}}, "must be a list of texts, such as"),
+        ({"overrides": None}, "overrides=null: must be a list of texts, such as"),
         ({"device": "abacus"}, "device=abacus: there is no such device here"),
         ({"overrides": ["trainer.devices=2"]}, "overrides=trainer.devices=2: must be a key of architecture"),
         ({"overrides": ["optimizer.learning_rate=1"]}, "optimizer.learning_rate=1: there is no such key"),
@@ -210,6 +221,40 @@ def test_samples_are_like_the_rows():
 def test_mistakes(parameters, message):
     with pytest.raises(BadInput, match=message):
         isthmus.Autoencoder(**{**QUICK, **parameters}).fit(X)
+
+
+def test_one_hidden_layer_is_a_number():
+    narrow, same = (isthmus.Autoencoder(max_steps=25, hidden=each, random_state=0) for each in (16, (16,)))
+    assert np.array_equal(narrow.fit(X).transform(X), same.fit(X).transform(X))
+
+
+def test_a_rate_is_refused_before_training(monkeypatch):
+    monkeypatch.setattr(in_memory, "train_in_memory", lambda *_, **__: pytest.fail("trains"))
+    with pytest.raises(BadInput, match="false_alarm_rate"):
+        isthmus.Autoencoder(**QUICK, false_alarm_rate=1e-4).fit(X)
+
+
+def test_a_training_that_fails_changes_nothing(monkeypatch):
+    fitted = isthmus.Autoencoder(**QUICK, random_state=0).fit(X)
+    codes, rows = fitted.transform(X), fitted.reconstruct(X)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(in_memory, "_validate", interrupt)
+    new = isthmus.Autoencoder(**QUICK)
+    for each in (fitted, new):
+        with pytest.raises(KeyboardInterrupt):
+            each.fit(X * 100 + 5)
+    assert np.array_equal(fitted.transform(X), codes)
+    assert np.array_equal(fitted.reconstruct(X), rows)
+    with pytest.raises(NotFittedError):
+        new.predict(X)
+
+
+def test_divergence_names_the_parameter():
+    with pytest.raises(TrainingDiverged, match=r"the loss is .* at step .*; lower lr$"):
+        isthmus.Autoencoder(**QUICK, lr=1e30).fit(X)
 
 
 @pytest.mark.parametrize("size", [1e300, 1e60])

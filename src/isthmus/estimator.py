@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -49,7 +50,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     Args:
         latent_dim: D, the size of a code; None for 1.6 times the square root of the number of features.
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        hidden: widths of the encoder's hidden layers, or the width of its only one; the decoder mirrors them.
         loss: mse, l1, huber, gaussian or bce.
         noise: added to what the encoder sees in training: gaussian, masking, salt_and_pepper, or None.
         noise_std: standard deviation of gaussian noise, in standard deviations of a feature.
@@ -80,7 +81,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         self,
         latent_dim: int | None = None,
         *,
-        hidden: Sequence[int] = (64, 32),
+        hidden: int | Sequence[int] = (64, 32),
         loss: str = "mse",
         noise: str | None = None,
         noise_std: float = 0.5,
@@ -116,7 +117,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             BadInput: a parameter is invalid; it is a ValueError.
             TrainingDiverged: the loss is not finite.
         """
+        import torch
+
         from isthmus.runs.in_memory import split_in_memory, train_in_memory
+        from isthmus.tasks.detection import threshold_for
         from isthmus.tasks.loading import device_named
 
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)  # noqa: N806
@@ -124,18 +128,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         fraction = check_float("validation_fraction", self.validation_fraction, above=0.0, below=1.0)
         cfg = self._config(X.shape[1], seed)
         split = split_in_memory(len(X), fraction, seed=seed)
+        scores = torch.zeros(len(split.val))  # as many as there will be: a rate is refused before training
+        threshold_for(scores, self.false_alarm_rate, size="validation_fraction")
         bounded = self.loss == "bce"
         scaler = MinMaxScaler(clip=True) if bounded else StandardScaler()
         with np.errstate(over="ignore", invalid="ignore"):  # what cannot be scaled is refused
-            self.scaler_ = scaler.fit(X[split.train.numpy()])
-        self._file, history = train_in_memory(
+            scaler.fit(X[split.train.numpy()])
+        file, history = train_in_memory(
             cfg,
-            self._scaled(X),
+            _scaled(scaler, X),
             split,
             bounded=bounded,
             device=device_named(self.device),
             report=_say if self.verbose else None,
         )
+        self.scaler_, self._file = scaler, file  # a training that fails leaves what was fitted before
         self.model_ = self._opened()
         self.validation_losses_ = np.array(history.losses)
         self.n_steps_ = history.steps[history.best]
@@ -197,15 +204,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     def _checked(self, X: Any) -> np.ndarray:  # noqa: N803
         """Scaled features of new rows. Shape: [N, F], float32."""
         check_is_fitted(self)
-        return self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
-
-    def _scaled(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
-        with np.errstate(over="ignore", invalid="ignore"):
-            x = self.scaler_.transform(X).astype(np.float32)
-        if not np.isfinite(x).all():
-            size = f"values up to {np.abs(X).max():.3g}"
-            raise BadInput("X", size, "are too large to be scaled by those of training; leave such rows out")
-        return x
+        return _scaled(self.scaler_, validate_data(self, X, dtype=np.float64, reset=False))
 
     def _config(self, features: int, seed: int) -> DictConfig:
         one_of("loss", self.loss, LOSSES)
@@ -213,7 +212,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             one_of("noise", self.noise, NOISES)
         usual = min(features, math.ceil(1.6 * math.sqrt(features)))
         latent_dim = usual if self.latent_dim is None else check_int("latent_dim", self.latent_dim)
-        further = [str(each) for each in self.overrides]
+        further = self.overrides
+        if not isinstance(further, list | tuple) or not all(isinstance(each, str) for each in further):
+            raise BadInput("overrides", further, 'must be a list of texts, such as ["model=vae"]')
         for each in further:
             if each.lstrip("+~").partition("=")[0].partition(".")[0] not in OVERRIDDEN:
                 raise BadInput("overrides", each, f"must be a key of {', '.join(OVERRIDDEN)}")
@@ -221,13 +222,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         own = [f"loss={self.loss}", f"noise={self.noise or 'none'}", f"latent.dim={latent_dim}"]
         own += [f"optimizer.lr={check_float('lr', self.lr, above=0.0)}"] * ("optimizer" not in groups)
         if "architecture" not in groups:
-            own.append(f"architecture.hidden={[check_int('hidden', each) for each in self.hidden]}")
+            own.append(f"architecture.hidden={self._widths()}")
         if self.noise == "gaussian" and "noise" not in groups:
             own.append(f"noise.std={check_float('noise_std', self.noise_std, above=0.0)}")
         cfg = _composed((*(each for each in own if each.partition("=")[0] not in groups), *further)).copy()
         cfg.seed, cfg.data.batch_size = seed, check_int("batch_size", self.batch_size)
         cfg.trainer.max_steps = check_int("max_steps", self.max_steps)
         return cfg
+
+    def _widths(self) -> list[int]:
+        hidden = [self.hidden] if isinstance(self.hidden, Integral) else self.hidden
+        if not isinstance(hidden, list | tuple | np.ndarray):
+            fix = "must be the widths of the hidden layers, such as (64, 32), or that of the only one"
+            raise BadInput("hidden", hidden, fix)
+        return [check_int("hidden", each) for each in hidden]
 
     def _opened(self) -> TrainedModel:
         from isthmus.runs.packed.opening import open_model
@@ -236,6 +244,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
         device = device_named(self.device)
         return TrainedModel(open_model(self._file, device), device, Path(type(self).__name__))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "offset_")  # other attributes are there before training
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "model_"}
@@ -256,6 +267,15 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
     from isthmus.runs.config.hydra.errors import composed
 
     return composed(overrides).cfg
+
+
+def _scaled(scaler: MinMaxScaler | StandardScaler, X: np.ndarray) -> np.ndarray:  # noqa: N803
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = scaler.transform(X).astype(np.float32)
+    if not np.isfinite(x).all():
+        size = f"values up to {np.abs(X).max():.3g}"
+        raise BadInput("X", size, "are too large to be scaled by those of training; leave such rows out")
+    return x
 
 
 def _say(step: int, loss: float) -> None:

@@ -86,6 +86,7 @@ def test_files_compute_what_isthmus_computes(kind, run_of, model_of, exported):
     assert {path.name for path in folder.iterdir()} == {
         *(f"{name}.onnx" for name in NAMES),
         "model.json",
+        "example.npz",
         "README.txt",
     }
     x, inputs = inputs_of(kind, run_of(kind), model)
@@ -136,6 +137,36 @@ def test_encoder_and_decoder_are_the_parts_of_the_model(kind, run_of, model_of, 
             )
 
 
+def assert_shown(printed, folder):
+    """The first lines are the results for the rows of the example in the folder of an ONNX export."""
+    rows = dict(np.load(folder / "example.npz", allow_pickle=False))
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    code, score, outlier = session.run(["code", "score", "outlier"], rows)
+    assert len(code) == 5
+    assert np.isfinite(score).all()
+    for row, line in enumerate(printed.splitlines()[:5]):
+        said = re.fullmatch(r"row (\d): score (\S+), (outlier|normal), code starts \[(.*)\]", line)
+        assert int(said[1]) == row
+        assert float(said[2]) == pytest.approx(score[row], rel=1e-3)
+        assert (said[3] == "outlier") == outlier[row]
+        np.testing.assert_allclose(
+            np.array(said[4].split(), float), code[row].ravel()[:4], rtol=1e-3, atol=1e-4
+        )
+
+
+def test_the_example_is_made_by_the_model(run_of, model_of, exported):
+    """No row of the data leaves with an export."""
+    folder = exported("digits")
+    x, data = np.load(folder / "example.npz")["x"], given("digits", run_of("digits"))[:, None] / 16
+    assert x.shape == (5, *data.shape[1:])
+    assert np.abs(x[:, None] - data[None]).max((2, 3, 4)).min() > 0.05
+    assert x.std(0).max() > 0.05  # they differ
+    scores = model_of("digits").score(x[:, 0])
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    np.testing.assert_allclose(session.run(["score"], {"x": x})[0], scores, rtol=1e-4, atol=1e-4)
+    assert "not rows of the data" in (folder / "README.txt").read_text()
+
+
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_the_script_in_the_readme_runs_without_isthmus_and_torch(kind, run_of, model_of, exported, tmp_path):
     folder = exported(kind)
@@ -143,7 +174,7 @@ def test_the_script_in_the_readme_runs_without_isthmus_and_torch(kind, run_of, m
     np.savez(tmp_path / "rows.npz", **inputs)
     text = (folder / "README.txt").read_text()
     script = text[text.index("import numpy") :]
-    assert len(script.splitlines()) == 5
+    assert len(script.splitlines()) == 7
     own = re.sub("rows = .*", f"rows = dict(np.load({str(tmp_path / 'rows.npz')!r}))", script)
     code = f"""
 import sys
@@ -157,6 +188,7 @@ np.save({str(tmp_path / "scores.npy")!r}, score)
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert_shown(done.stdout, folder)
     found, wanted = np.load(tmp_path / "scores.npy"), model_of(kind).score(x)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
@@ -173,12 +205,13 @@ def test_files_of_torch_export_compute_the_same(kind, run_of, model_of, exported
         _, *_, score, outlier = module(*(torch.from_numpy(each[rows]) for each in inputs.values()))
         np.testing.assert_allclose(score, model.score(x[rows]), rtol=1e-4, atol=1e-4)
         np.testing.assert_array_equal(outlier, model.detect(x[rows]).outlier)
-    script = (folder / "README.txt").read_text().partition("import torch")
+    script = (folder / "README.txt").read_text().partition("import numpy")
     code = f"import os; os.chdir({str(folder)!r})\nimport sys; sys.modules['isthmus'] = None\n" + "".join(
         script[1:]
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert_shown(done.stdout, exported(kind))  # the same rows and results as of the other format
 
 
 SPOILED = {"nan": np.nan, "infinite": np.inf, "beyond float32": 1e39}

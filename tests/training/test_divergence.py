@@ -38,9 +38,9 @@ def test_looking_forgets_what_was_fine():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_weight_that_is_not_finite_is_noticed(value):
-    DivergenceGuard.check_weights([torch.ones(3), torch.zeros(0)], 4)
+    DivergenceGuard().check_weights([torch.ones(3), torch.zeros(0)], 4)
     with pytest.raises(TrainingDiverged, match="not finite after step 4"):
-        DivergenceGuard.check_weights([torch.ones(3), torch.tensor([1.0, value])], 4)
+        DivergenceGuard().check_weights([torch.ones(3), torch.tensor([1.0, value])], 4)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from isthmus.common.dotted_keys import flatten
-from isthmus.common.errors import BadInput
+from isthmus.common.errors import BadInput, TrainingDiverged
 from isthmus.notebook.run import Run
 from isthmus.runs.config.compose import Wanted, compose_run, is_follower, quoted
 from isthmus.runs.config.hydra.errors import composed
@@ -51,16 +51,28 @@ def train_run(
         wanted = composed(typed)
     place = wanted.path if path is None else Path(path).expanduser()
     with _unchanged():
-        folder = train(
-            wanted.cfg, None if is_follower() else place, overrides=typed, experiment=wanted.experiment
-        )
+        try:
+            folder = train(
+                wanted.cfg, None if is_follower() else place, overrides=typed, experiment=wanted.experiment
+            )
+        except TrainingDiverged as error:
+            raise _shown(error, place) from None
     return Run(folder.path)
 
 
 def resume_run(path: Path, overrides: Sequence[str] | Mapping[str, Any] | None = None) -> Run:
     """See `Run.resume`."""
     with _unchanged():
-        return Run(resume(path, overrides=_typed(overrides)).path)
+        try:
+            return Run(resume(path, overrides=_typed(overrides)).path)
+        except TrainingDiverged as error:
+            raise _shown(error, path) from None
+
+
+def _shown(error: TrainingDiverged, path: Path) -> TrainingDiverged:
+    """The error with its run, and without the frames of the training loop, which say nothing of the cause."""
+    error.add_note(f"its run: isthmus.open_run({str(path)!r})")
+    return error.with_traceback(None)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ VALIDATIONS = 60  # of a training of `trainer.max_steps`, at most
 APART = 25  # optimizer steps between two validations, at least
 SHORT = 500  # optimizer steps below which recording them takes longer than it saves
 PATIENCE = 12  # validations without a lower loss, after which training ends
+ADVICE = "lower lr"  # the parameter of the estimator
 
 
 class History(NamedTuple):
@@ -127,7 +128,7 @@ def _fit(
     gradients: GradientSource = StepCapture(autoencoder)
     if steps < SHORT:
         gradients = EagerGradients(autoencoder, Tensor.backward)
-    step, guard = TrainingStep(gradients, [optimizer]), DivergenceGuard()
+    step, guard = TrainingStep(gradients, [optimizer]), DivergenceGuard(ADVICE)
     batches = TrainBatches(data.split.train, batch_size=data.batch_size, seed=module.seed)
     every = max(len(batches), APART, -(-steps // VALIDATIONS))
     history, best = History([], []), autoencoder.state_dict()
@@ -172,5 +173,5 @@ def _validate(module: AutoencoderModule, data: DataModule, values: Tensor) -> fl
             _, terms = module.autoencoder(module.scaling(values[rows]))
             total += terms.objective.item() * len(rows)
     if not math.isfinite(total):
-        raise TrainingDiverged(f"the loss of the validation rows is {total}; use a lower learning rate")
+        raise TrainingDiverged(f"the loss of the validation rows is {total}; {ADVICE}")
     return total / len(data.split.val)

@@ -85,12 +85,15 @@ def p_values(scores: Tensor, held_out: Tensor) -> np.ndarray:
     return found.where(~scores.isnan(), math.nan).numpy()
 
 
-def threshold_for(held_out: Tensor, rate: float | None) -> tuple[float, float]:
+def threshold_for(
+    held_out: Tensor, rate: float | None, *, size: str = "data.val_size"
+) -> tuple[float, float]:
     """The threshold for a rate of false alarms, and the rate.
 
     Args:
         held_out: sorted scores of held-out normal examples. Shape: [N].
         rate: None for `USUAL_RATE`, or the least rate that there are enough held-out examples for.
+        size: what the number of validation rows is set by, for the message.
 
     Raises:
         BadInput: there are none, or too few for the rate; or it is no rate.
@@ -109,7 +112,7 @@ def threshold_for(held_out: Tensor, rate: float | None) -> tuple[float, float]:
     found = threshold(held_out, rate)
     if math.isinf(found):
         fix = f"is too small for {count:,} validation rows, which allow rates from {least:.2g}; use a larger "
-        raise BadInput("false_alarm_rate", rate, fix + "one, or train with a larger data.val_size")
+        raise BadInput("false_alarm_rate", rate, fix + f"one, or train with a larger {size}")
     return found, float(rate)
 
 

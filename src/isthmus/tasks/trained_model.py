@@ -150,7 +150,7 @@ class TrainedModel(Sampler):
         """Write files that run without isthmus, with preprocessing and threshold inside; returns their paths.
 
         They are read again and checked on the validation rows of the run, if it is still there with its data,
-        or else on decoded samples.
+        or else on decoded samples. An example beside them has decoded samples in either case.
 
         Args:
             folder: made if it is missing; an earlier export in it is replaced.

@@ -9,6 +9,7 @@ from isthmus import __version__
 from isthmus.common.messages import escaped
 from isthmus.tasks.exporting.graphs import Graph
 from isthmus.tasks.exporting.preprocessing import Field
+from isthmus.tasks.exporting.rows import SHOWN
 from isthmus.tasks.exporting.table_preprocessing import MISSING, UNSEEN
 
 REFUSED = (
@@ -16,6 +17,8 @@ REFUSED = (
     "outputs that are numbers, no text, and outlier is true."
 )
 FILLED = "Missing cells are filled in as in training."
+EXAMPLE = "example.npz"
+DECODED = f"{EXAMPLE} has {SHOWN} rows as inputs of the model: decoded random codes, not rows of the data."
 CATEGORIES = "Text that was not in training counts as none of the categories; spaces around text matter."
 
 
@@ -85,8 +88,9 @@ def readme(description: Mapping[str, Any], graphs: Mapping[str, Graph], *, suffi
     lines += [
         f"Checked on {checked['rows']:,} {checked['of']}; largest differences from what isthmus computes: "
         f"{apart} (model.json says what is allowed).",
+        DECODED,
         "",
-        f"In Python{', without isthmus and PyTorch' if suffix == '.onnx' else ''}:",
+        f"In Python, in this folder{', without isthmus and PyTorch' if suffix == '.onnx' else ''}:",
         "",
         *_script(graphs["model"], suffix),
     ]
@@ -103,28 +107,25 @@ def _plain(field: Field, suffix: str) -> dict[str, Any]:
 
 
 def _script(graph: Graph, suffix: str) -> list[str]:
-    """Five lines that run the model on a row of zeros."""
-    results = ", ".join(field.name for field in graph.outputs)
-    rows = ", ".join(f'"{field.name}": {_zeros(field, suffix)}' for field in graph.inputs)
+    """Lines that run the model on the example and say what it finds."""
+    results = [field.name for field in graph.outputs]
+    said = ["row {row}:"]
+    if "score" in results:
+        said.append("score {score[row]:.4g},")
+    if "outlier" in results:
+        said.append("{'outlier' if outlier[row] else 'normal'},")
+    said.append("code starts {code[row].ravel()[:4]}")
     if suffix == ".onnx":
-        return [
-            "import numpy as np",
-            "import onnxruntime",
-            'model = onnxruntime.InferenceSession("model.onnx")',
-            f"rows = {{{rows}}}",
-            f"{results} = model.run(None, rows)",
-        ]
+        imported, opened, run = "onnxruntime", "onnxruntime.InferenceSession", "model.run(None, rows)"
+    else:
+        imported, opened = "torch", "torch.export.load"
+        run = "(each.detach().numpy() for each in model(*map(torch.from_numpy, rows.values())))"
     return [
-        "import torch",
-        'model = torch.export.load("model.pt2").module()',
-        f"rows = {{{rows}}}",
-        f"{results} = model(*rows.values())",
+        "import numpy as np",
+        f"import {imported}",
+        f'model = {opened}("model{suffix}"){".module()" * (suffix != ".onnx")}',
+        f'rows = dict(np.load("{EXAMPLE}"))',
+        f"{', '.join(results)} = {run}",
+        "for row in range(len(code)):",
+        f'    print(f"{" ".join(said)}")',
     ]
-
-
-def _zeros(field: Field, suffix: str) -> str:
-    shape = (1, *field.shape)
-    if suffix == ".onnx":
-        return f"np.full({shape}, '')" if field.dtype == "text" else f"np.zeros({shape}, np.{field.dtype})"
-    dtype = "int64" if field.dtype == "text" else field.dtype
-    return f"torch.zeros({shape}, dtype=torch.{dtype})"

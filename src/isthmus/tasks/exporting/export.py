@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from isthmus.common.errors import one_of
 from isthmus.common.progress import track
 from isthmus.core.detection.detector import SCORES
@@ -14,10 +16,10 @@ from isthmus.tasks.detection import threshold_for
 from isthmus.tasks.engine import Engine
 from isthmus.tasks.exporting import onnx_format, torch_format
 from isthmus.tasks.exporting.checking import Truth, check
-from isthmus.tasks.exporting.description import describe, readme
+from isthmus.tasks.exporting.description import EXAMPLE, describe, readme
 from isthmus.tasks.exporting.graphs import Scorer, graphs_of
 from isthmus.tasks.exporting.preprocessing import ArrayPreprocessing, Preprocessing
-from isthmus.tasks.exporting.rows import samples, validation_rows
+from isthmus.tasks.exporting.rows import SHOWN, samples, validation_rows
 from isthmus.tasks.exporting.table_preprocessing import TablePreprocessing
 from isthmus.tasks.inputs.examples import Accepted
 from isthmus.tasks.outputs.files import moving_into
@@ -46,7 +48,7 @@ def export(
     score: str = "combined",
     false_alarm_rate: float | None = None,
 ) -> Exported:
-    """Write model, encoder and decoder, model.json and README.txt to a folder.
+    """Write model, encoder and decoder, model.json, example.npz and README.txt to a folder.
 
     Every file is read again and compared with the model, on all rows at once and on one.
 
@@ -68,7 +70,9 @@ def export(
     for graph in graphs.values():
         writer.check_possible(graph)
     rows = validation_rows(run)
-    given = engine.as_given(samples(engine) if rows is None else rows)
+    decoded = samples(engine)
+    given = engine.as_given(decoded if rows is None else rows)
+    example = preprocessing.arrays(engine.as_given(decoded[:SHOWN]))  # rows of the data stay here
     truth = Truth.of(engine, preprocessing, given, score if scorer else None)
     decision = {"score": score, "threshold": scorer.threshold, "false_alarm_rate": rate} if scorer else {}
     about = {"name": run.absolute().stem, **engine.opened.file.run}
@@ -87,6 +91,7 @@ def export(
             "tolerance": {output: truth.allowed[output] for output in apart},
         }
         (beside / "model.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        np.savez(beside / EXAMPLE, **writer.taken(graphs["model"], example))
         fills = engine.accepted.record is not None and not leaves_out(engine.accepted.data)
         text = readme(description, graphs, suffix=writer.SUFFIX, fills=fills)
         (beside / "README.txt").write_text(text, encoding="utf-8")

@@ -68,7 +68,15 @@ def run(path: Path, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str,
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [field.name for field in graph.outputs]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    return dict(zip(names, session.run(names, taken(graph, inputs)), strict=True))
+
+
+def taken(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Inputs as a file takes them."""
+    return {
+        field.name: inputs[field.name].astype(str) if field.dtype == "text" else inputs[field.name]
+        for field in graph.inputs
+    }
 
 
 @contextmanager

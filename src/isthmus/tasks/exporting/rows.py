@@ -1,4 +1,4 @@
-"""Rows that exported graphs are checked on."""
+"""Rows that exported graphs are checked on, and shown with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from isthmus.common.errors import BadInput
 from isthmus.tasks.engine import Engine
 
 COUNT = 256  # rows that are checked, at most
+SHOWN = 5  # rows of the example
 
 
 def validation_rows(run: Path) -> Tensor | None:

@@ -38,14 +38,19 @@ def write(path: Path, graph: Graph, about: str) -> None:
 def run(path: Path, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The outputs of a file, by name; text is mapped to positions of categories, and back."""
     preprocessing = graph.preprocessing
-    given = dict(inputs)
-    if "text" in given and isinstance(preprocessing, TablePreprocessing):
-        given["text"] = preprocessing.codes(given["text"])
     module = torch.export.load(path).module()
     with torch.no_grad():
-        found: tuple[Tensor, ...] = module(*(torch.from_numpy(given[field.name]) for field in graph.inputs))
+        found: tuple[Tensor, ...] = module(*map(torch.from_numpy, taken(graph, inputs).values()))
     outputs = {field.name: each.numpy() for field, each in zip(graph.outputs, found, strict=True)}
     for field in graph.outputs:
         if field.dtype == "text" and isinstance(preprocessing, TablePreprocessing):
             outputs[field.name] = preprocessing.texts(outputs[field.name])
     return outputs
+
+
+def taken(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Inputs as a file takes them, in its order."""
+    given = {field.name: inputs[field.name] for field in graph.inputs}
+    if "text" in given and isinstance(graph.preprocessing, TablePreprocessing):
+        given["text"] = graph.preprocessing.codes(given["text"])
+    return given

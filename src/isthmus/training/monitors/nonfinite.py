@@ -21,9 +21,14 @@ FAR = 1e6  # times the loss of the untrained model: no training that learns or f
 
 
 class DivergenceGuard:
-    """Collects losses on the device; `check` reads all of them at once."""
+    """Collects losses on the device; `check` reads all of them at once.
 
-    def __init__(self) -> None:
+    Args:
+        advice: what to try, at the end of a message.
+    """
+
+    def __init__(self, advice: str = ADVICE) -> None:
+        self._advice = advice
         self._terms: list[Tensor] = []
         self._steps: list[int] = []
 
@@ -41,16 +46,15 @@ class DivergenceGuard:
         if len(bad):
             first = int(bad[0])
             raise TrainingDiverged(
-                f"the loss is {losses[first].item()} at step {self._steps[first]}; {ADVICE}",
+                f"the loss is {losses[first].item()} at step {self._steps[first]}; {self._advice}",
                 self._steps[first],
             )
         self._terms, self._steps = [], []
 
-    @staticmethod
-    def check_weights(parameters: Iterable[Tensor], step: int) -> None:
+    def check_weights(self, parameters: Iterable[Tensor], step: int) -> None:
         """Raise `TrainingDiverged` if a weight is not finite after `step`."""
         if not all(bool(parameter.isfinite().all()) for parameter in parameters):
-            raise TrainingDiverged(f"a weight is not finite after step {step}; {ADVICE}", step)
+            raise TrainingDiverged(f"a weight is not finite after step {step}; {self._advice}", step)
 
 
 def check_learned(
