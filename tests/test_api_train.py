@@ -244,6 +244,10 @@ def test_an_interrupted_run_is_resumed(tmp_path):
     assert again.results == whole.results
 
 
+def test_names_of_the_package_are_completed():
+    assert {*isthmus.__all__, "__version__"} <= {*dir(isthmus)}
+
+
 def test_no_such_run():
     with pytest.raises(BadInput, match="there is no such folder, nor a run of this name"):
         isthmus.open_run("none")
