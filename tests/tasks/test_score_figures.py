@@ -85,7 +85,7 @@ def test_anomalies_are_shown_with_their_reconstructions_and_shares(kind, model_o
     x = draw.random((20, *model.shape)).astype(np.float32)
     scores = model.score(x)
     scores[3] = np.nan
-    draw_anomalies(tmp_path / "x.png", model, examples_of(x, model.accepted), scores)
+    draw_anomalies(tmp_path / "x.png", model, model.explain, examples_of(x, model.accepted), scores)
     order = np.argsort(-scores)[:MOST_IMAGES]
     for (name, (image, back, heat)), row in zip(kept[0], order, strict=True):
         assert name == f"row {row}\nscore {scores[row]:.4g}"

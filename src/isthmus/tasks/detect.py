@@ -127,7 +127,7 @@ def detect(
         figures.append(draw_roc(places[1], ranked, title=title))
         figures.append(draw_precision_recall(places[2], ranked, title=title))
     if len(model.shape) == 3 and scored.any():
-        figures.append(draw_anomalies(places[3], model, examples, scores))
+        figures.append(draw_anomalies(places[3], model, model.explain, examples, scores))
     for path in places:
         if path not in figures:
             remove(path)  # of an earlier call

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from isthmus.common.listing import class_name
+from isthmus.tasks.coder import Coder
 from isthmus.tasks.inputs.examples import Examples
 from isthmus.tasks.ranking import Ranking
-from isthmus.tasks.trained_model import TrainedModel
 from isthmus.training.figures.colours import PALETTE
 from isthmus.training.figures.drawing import entitle, margins, plain_text, save_figure
 from isthmus.training.figures.errors import histogram
@@ -63,7 +63,9 @@ def draw_precision_recall(path: Path, rankings: Sequence[Ranking], *, title: str
     return _curves(path, "Precision and recall", title, lines, ("recall", "precision"), legend=legend)
 
 
-def draw_anomalies(path: Path, model: TrainedModel, examples: Examples, scores: np.ndarray) -> Path:
+def draw_anomalies(
+    path: Path, model: Coder, explain: Callable[[Any], Any], examples: Examples, scores: np.ndarray
+) -> Path:
     """Write a picture of the images with the highest scores, the highest first.
 
     Beside each image and its reconstruction, the share of each pixel in the error (see
@@ -79,7 +81,7 @@ def draw_anomalies(path: Path, model: TrainedModel, examples: Examples, scores: 
 
     highest = np.argsort(-scores, kind="stable")[: min(MOST_IMAGES, int((~np.isnan(scores)).sum()))]
     given = model.given_back(torch.cat([examples.take(row, row + 1) for row in highest.tolist()]))
-    back, share = model.reconstruct(given), model.explain(given).sum(1)
+    back, share = model.reconstruct(given), explain(given).sum(1)
     heat = colormaps["inferno"](share / share.max((1, 2), keepdims=True).clip(min=1e-30))[..., :3]
     rows = []
     for place, row in enumerate(highest.tolist()):
