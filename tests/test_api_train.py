@@ -259,6 +259,10 @@ def test_a_training_that_diverges_is_short_and_names_its_run(tmp_path):
     assert not [line for line in traceback.format_exception(raised.value) if "pytorch_lightning" in line]
 
 
+def test_names_of_the_package_are_completed():
+    assert {*isthmus.__all__, "__version__"} <= {*dir(isthmus)}
+
+
 def test_no_such_run():
     with pytest.raises(BadInput, match="there is no such folder, nor a run of this name"):
         isthmus.open_run("none")

@@ -14,6 +14,10 @@ __version__ = "0.1.0"
 __all__ = ["Autoencoder", "load", "open_run", "train"]
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def __getattr__(name: str) -> Any:
     # imported on first use, so that the command line starts without torch
     if name == "Autoencoder":

@@ -24,6 +24,14 @@ def test_a_run_is_found_by_its_name(named, tmp_path):
     assert "did you mean first?" in refused(named("show", "frst"))
 
 
+def test_data_of_the_same_name_do_not_hide_a_run(named, tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "1.png").touch()
+    assert "outputs/digits_ae/first" in named("show", "first").out
+    (tmp_path / "data").mkdir()
+    assert "RUN=data: holds nothing yet" in refused(named("show", "data"))
+
+
 def test_a_name_is_taken_once(named):
     line = refused(named("train", *TYPED, "name=first"))
     assert line.startswith("isthmus: name=first: outputs/digits_ae/first exists, and nothing is overwritten")

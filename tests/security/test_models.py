@@ -76,6 +76,11 @@ TENSORS = {
     "sigma": ("detector.residuals.sigma", lambda each: -each),
     "unsorted": ("held_out.combined", lambda each: each.flip(0)),
     "spread": ("detector.spread", lambda each: -each),
+    "many codes": ("detector.neighbours.references", lambda each: each[:1].expand(2_001, -1)),
+    "no codes": ("detector.neighbours.references", lambda each: each[:0]),
+    "codes": ("detector.neighbours.references", lambda each: each * float("nan")),
+    "kind of codes": ("detector.neighbours.references", lambda each: each.to(torch.float8_e4m3fn)),
+    "kind of weights": ("autoencoder.latent.code.weight", lambda each: each.to(torch.complex64)),
     "origin": ("detector.origin", lambda each: each * float("inf")),
 }
 

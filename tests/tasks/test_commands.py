@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 
 import numpy as np
@@ -178,3 +179,14 @@ def test_the_test_rows_of_a_run_are_scored_without_data(here, run_of, tmp_path):
     code, _, err = here("detect", "packed.isthmus")
     assert code == 2
     assert "has no data of its own" in err
+
+
+@pytest.mark.parametrize("command", ["export", "detect", "generate"])
+def test_a_folder_that_may_only_be_read(command, here, run_of, tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # permissions do not bind root
+    output = "out/scores.csv" if command == "detect" else "out"
+    code, _, err = here(command, run_of("digits"), "--output", output)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "out: may only be read; give another folder" in err
+    assert not list((tmp_path / "out").iterdir())

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import isthmus
 from isthmus.runs.config.compose import compose
 from isthmus.tasks.coding.coder import Coder
 from isthmus.tasks.denoising import files
+
+from .conftest import SHORT
 
 
 def test_broken_images_are_all_named_or_left_out(here, run_of, tmp_path, monkeypatch):
@@ -40,6 +43,28 @@ def test_broken_images_are_all_named_or_left_out(here, run_of, tmp_path, monkeyp
     code, out, err = here("detect", run_of("photos"), "in", "data.broken=skip")
     assert code == 0, err
     assert "3 images that are broken" in out
+
+
+def test_a_run_that_left_out_broken_images_leaves_them_out_of_new_data(here, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(12):
+        Image.new("RGB", (8, 8), (20 * number, 50, 99)).save(f"in/{number}.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
+    typed = ("data=images", "data.path=in", "data.broken=skip", *SHORT)
+    assert here("train", *typed, "name=in")[0] == 0
+    for command in (
+        ("embed", "in", "in", "--map=pca"),
+        ("detect", "in", "in"),
+        ("denoise", "in", "in", "out"),
+    ):
+        code, out, err = here(*command)
+        assert code == 0, err
+        assert "1 image that is broken: b.png" in out
+    with pytest.warns(UserWarning, match=r"1 image that is broken: b\.png"):
+        assert len(isthmus.load("in", device="cpu").encode("in")) == 12
+    code, _, err = here("embed", "in", "in", "data.broken=refuse")
+    assert code == 2
+    assert "b.png cannot be read as an image" in err
 
 
 @pytest.mark.parametrize(

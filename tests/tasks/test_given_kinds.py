@@ -43,6 +43,15 @@ def visits(tmp_path):
     return pd.read_csv(write_visits(tmp_path / "new.csv", rows=12, seed=6))[["site", "day", "size", "smoker"]]
 
 
+def test_a_warning_is_one_short_line(visits, model_of):
+    with pytest.warns(UserWarning, match="ignored columns") as warned:
+        model_of("visits").encode(visits.assign(**{"a\nb\x1b[31m" * 2_000: 1}))
+    (said,) = (str(each.message) for each in warned)
+    assert len(said) <= 300
+    assert said.isprintable()
+    assert "a\\nb\\x1b[31m" in said
+
+
 @pytest.mark.parametrize("name", SAME)
 def test_a_table_may_come_in_any_form(name, visits, model_of):
     model, given = model_of("visits"), SAME[name](visits)

@@ -21,6 +21,7 @@ from isthmus.common.tensor_file import read_tensors, write_tensors
 from isthmus.data.examples import locate
 from isthmus.runs.config.compose import compose
 from isthmus.runs.train import train
+from isthmus.tasks.pack import pack
 
 from .conftest import KINDS, SHORT, write_visits
 
@@ -276,3 +277,6 @@ def test_a_run_of_an_older_format_whose_data_are_gone_still_encodes(run_of, tmp_
     )
     with pytest.raises(BadInput, match="have changed since the run was trained"):
         isthmus.load(run, device="cpu").detect(x)
+    with pytest.raises(BadInput, match="have changed since the run was trained"):
+        pack(run, tmp_path / "packed.isthmus")
+    assert not (tmp_path / "packed.isthmus").exists()

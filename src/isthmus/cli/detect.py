@@ -11,6 +11,7 @@ from isthmus.cli.command import Command, add_data, add_device, add_model, add_sc
 from isthmus.cli.evaluate import SAID
 from isthmus.cli.tables import aligned, number, print_files, printable
 from isthmus.common.errors import BadInput
+from isthmus.common.listing import some
 from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.lookup import find_run
@@ -108,7 +109,7 @@ def _say(found: Found, score: str) -> None:
         f"  set on {found.held_out:,} validation rows, so the rate is between {low:.2%} and {high:.2%} (95%)"
     )
     if found.normal:
-        names = ", ".join(printable(name, 30) for name in found.normal)
+        names = some([printable(name, 30) for name in found.normal])
         low, high = found.alarm_interval
         due = f"; {low:,} to {high:,} are expected (95%)"
         for what, (above, of), said in ((names, found.false_alarms, due), ("others", found.hits, "")):

@@ -126,7 +126,7 @@ class EncodedImages(Source):
     def remarks(self, train_rows: Tensor) -> list[tuple[str, str]]:
         said = []
         if self.left_out:
-            said.append(("skipped", f"{len(self.left_out):,} images that are broken: {some(self.left_out)}"))
+            said.append(("skipped", left_out(self.left_out)))
         if self.bits > 8:
             most = (1 << self.bits) - 1
             said.append(("pixels", f"of 16 bits, of which {self.bits} are used: 0 to {most:,} become 0 to 1"))
@@ -245,6 +245,12 @@ class EncodedImages(Source):
         if some_are_left and self.can_leave_out:
             said.append("data.broken=skip leaves out such images")
         return BadInput("path", self.path, "; ".join(said))
+
+
+def left_out(names: Sequence[str]) -> str:
+    """The remark on images that cannot be used."""
+    are = "images that are" if len(names) > 1 else "image that is"
+    return f"{len(names):,} {are} broken: {some(names)}"
 
 
 def _format(heads: Sequence[Head], channels: str | int) -> tuple[bool, int]:

@@ -17,6 +17,7 @@ from isthmus.runs.packed.model_file import ModelFile, Outdated
 from isthmus.training.checkpoint.archive import checksum
 
 if TYPE_CHECKING:
+    from isthmus.data.module import DataModule
     from isthmus.runs.folder.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -55,24 +56,35 @@ def find_model(typed: str | Path) -> tuple[Path, ModelFile]:
     return place, _fitted(folder, file) if folder.is_done else file
 
 
+def trained_data(folder: RunFolder) -> DataModule:
+    """The data of a run.
+
+    Raises:
+        BadInput: they are gone, or have changed since the run was trained.
+    """
+    from isthmus.runs.loading import load_data
+
+    opened = load_data(folder)
+    now = opened.data.describe()
+    if any(opened.trained_on.get(key, now[key]) != now[key] for key in FINGERPRINTS):
+        raise BadInput("data", folder.path, "have changed since the run was trained")
+    return opened.data
+
+
 def _fitted(folder: RunFolder, file: ModelFile) -> ModelFile:
     """The model of a finished run, fitted to its data, which replaces its model file.
 
     Where the data are gone or have changed, the model as it is, with the reason in ``run.unfitted``.
     """
-    from isthmus.runs.loading import load_data
     from isthmus.runs.packed.fitting import fitted
 
     try:
-        opened = load_data(folder)
-        now = opened.data.describe()
-        if any(opened.trained_on.get(key, now[key]) != now[key] for key in FINGERPRINTS):
-            raise BadInput("data", folder.path, "have changed since the run was trained")
+        data = trained_data(folder)
     except BadInput as error:
         return file._replace(run={**file.run, "unfitted": str(error)})
     logger.warning("%s: fitting the detector to the run's data", relative(folder.model))
     with WarnOnFailure("thresholds and samplers could not be fitted"):
-        file = fitted(file, opened.data, torch.device("cpu"))
+        file = fitted(file, data, torch.device("cpu"))
     with contextlib.suppress(OSError):  # a run that may only be read: it is fitted again next time
         file.write(folder.model)
     return file

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.common.errors import BadInput, check_int
+from isthmus.common.errors import LONGEST, BadInput, check_int
+from isthmus.common.messages import printable
 from isthmus.common.progress import track
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.detection.detector import SCORES, Detector
@@ -55,18 +56,18 @@ class Engine:
 
     def examples(self, x: Any, *, noisy: bool = False) -> Examples:
         """See `examples_of`, and `Accepted` for `noisy`. Warns of rows that have no result, and
-        once of columns that were not in the training data.
+        once of columns that were not in the training data, and of files that were left out.
         """
         if isinstance(x, Examples):
             return x
         examples = examples_of(x, self.accepted._replace(noisy=noisy))
         if examples.incomplete is not None:
             said = "; ".join(text for kind, text in examples.remarks if kind == "missing")
-            warnings.warn(f"missing cells: {said}", stacklevel=3)
+            warnings.warn(printable(f"missing cells: {said}", LONGEST), stacklevel=3)
         for kind, text in examples.remarks:
-            if kind == "ignored" and text not in self._warned:
+            if kind in ("ignored", "skipped") and text not in self._warned:
                 self._warned.add(text)
-                warnings.warn(f"ignored {text}", stacklevel=3)
+                warnings.warn(printable(f"{kind} {text}", LONGEST), stacklevel=3)
         return examples
 
     def as_given(self, x: Tensor) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from isthmus.runs.finding import find_model
+from isthmus.runs.finding import find_model, trained_data
 from isthmus.runs.packed.fitting import fitted, is_fitted
 from isthmus.runs.packed.model_file import ModelFile
 from isthmus.tasks.outputs.places import check_free
@@ -29,16 +29,15 @@ def pack(run: Path, output: Path | None = None, *, overwrite: bool = False) -> t
         The path of the file, and its content.
 
     Raises:
-        BadInput: there is no such run, or a file is in the way.
+        BadInput: there is no such run, or a file is in the way; or the model has to be fitted to the data of
+            the run, and these are gone or have changed.
     """
     found, file = find_model(run)
     path = output or Path(f"{found.absolute().stem}{SUFFIX}")
     check_free(path, overwrite=overwrite)
     if not is_fitted(file):
         from isthmus.runs.folder.run_folder import RunFolder
-        from isthmus.runs.loading import load
 
-        data = load(RunFolder.open(found)).parts.data
-        file = fitted(file, data, torch.device("cpu"))
+        file = fitted(file, trained_data(RunFolder.open(found)), torch.device("cpu"))
     file.write(path)
     return path, file

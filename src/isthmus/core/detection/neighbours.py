@@ -25,7 +25,7 @@ class Neighbours(nn.Module):
             Shape: [R, D].
 
     Raises:
-        BadInput: there are none, or they are not finite.
+        BadInput: there are none or too many, or they are not finite.
     """
 
     references: Tensor
@@ -33,7 +33,8 @@ class Neighbours(nn.Module):
 
     def __init__(self, *, references: Tensor) -> None:
         super().__init__()
-        if references.ndim != 2 or not len(references) or not bool(references.isfinite().all()):
+        fits = references.ndim == 2 and 0 < len(references) <= MOST_REFERENCES
+        if not fits or not bool(references.isfinite().all()):
             raise BadInput("detector", "neighbours.references", "is not as isthmus writes it; damaged?")
         self.register_buffer("references", references.float())
         self.register_buffer("centre", self.references.mean(0), persistent=False)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from isthmus.common.errors import BadInput
@@ -19,6 +20,10 @@ from isthmus.runs.config.allowlist import check_targets
 
 FORMAT = 3  # 2: neither `normal` nor `neighbours` in the detector; 1: other residuals
 GROUPS = ("config", "data", "run")  # of the metadata
+DTYPES = {
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.uint8, torch.bool),
+}  # of tensors; PyTorch cannot compute with some others that the file format has, such as float8
 LARGEST_SIDE = 1 << 24  # of the shape of an example
 
 
@@ -61,6 +66,8 @@ class ModelFile(NamedTuple):
             tensors, about = read_tensors(path)
         except (OSError, ValueError) as error:
             raise BadInput("MODEL", path, f"{error}; is it a model of isthmus?") from error
+        if other := [name for name, each in tensors.items() if each.dtype not in DTYPES]:
+            raise BadInput("MODEL", path, f"{other[0]} has numbers of a kind that isthmus does not write")
         if isinstance(about.get("format"), int) and about["format"] > FORMAT:
             raise BadInput("MODEL", path, "is of a newer isthmus; upgrade: pip install --upgrade isthmus")
         if isinstance(about.get("format"), int) and 0 < about["format"] < FORMAT:

@@ -17,7 +17,7 @@ from isthmus.common.errors import BadInput, one_of
 from isthmus.common.listing import some
 from isthmus.common.progress import track
 from isthmus.core.denoising.level import noise_level
-from isthmus.data.encoded_images import CHOICES
+from isthmus.data.encoded_images import CHOICES, left_out
 from isthmus.data.examples import locate
 from isthmus.data.images import SUFFIXES, find_images
 from isthmus.tasks.denoising.doubts import doubts
@@ -126,7 +126,8 @@ def _folder(
 ) -> Written:
     """Write a folder of images."""
     _check_options(given)
-    skip = one_of("data.broken", given.get("broken", "refuse"), CHOICES) == "skip"
+    broken_as = given.get("broken", model.config["data"].get("broken", "refuse"))
+    skip = one_of("data.broken", broken_as, CHOICES) == "skip"
     names, others = find_images(folder, data)
     check_reads_images(model)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
@@ -165,7 +166,7 @@ def _folder(
         shutil.rmtree(beside, ignore_errors=True)
     said = [("skipped", f"{sum(others.values())} files, which are no images")] if others else []
     if broken:
-        said.append(("skipped", f"{len(broken):,} images that are broken: {some(list(broken))}"))
+        said.append(("skipped", left_out(list(broken))))
     return Written(len(levels), "images", [*said, *_warnings(model, levels)])
 
 

@@ -132,4 +132,4 @@ def difference(found: np.ndarray, truth: np.ndarray, unit: np.ndarray) -> float:
 def _differs(path: Path, output: str, apart: float, allowed: float) -> BadInput:
     size = f"{apart:.2g} apart, {allowed:.2g} allowed"
     fix = f"gives another {output} than isthmus ({size}); nothing is written"
-    return BadInput("--format", path.suffix, fix)
+    return BadInput("export", path.name, fix)

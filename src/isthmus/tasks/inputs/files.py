@@ -115,7 +115,8 @@ def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]
         }
         return part("data", {TARGET: HUGGINGFACE, **keys}, Source)
     if place.is_dir():
-        return Images(path=path, **_image_options(accepted, given), broken=given.get("broken", "refuse"))
+        broken = given.get("broken", accepted.data.get("broken", "refuse"))
+        return Images(path=path, **_image_options(accepted, given), broken=broken)
     if place.suffix.lower() not in SUFFIXES:
         fix = f"must be a folder of images, an image ({', '.join(SUFFIXES)}) or an array (.npy, .npz)"
         raise BadInput("DATA", path, fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from isthmus.common.errors import BadInput
@@ -49,11 +50,17 @@ def results_folder(typed: Path | None, run: Path, task: str, name: str) -> Path:
 
 
 def made(folder: Path) -> Path:
-    """The folder, made if it is missing."""
+    """The folder, made if it is missing.
+
+    Raises:
+        BadInput: it cannot be made, or nothing can be written into it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
             "--output", folder, f"cannot be made ({error.strerror}); give another folder"
         ) from error
+    if not os.access(folder, os.W_OK):
+        raise BadInput("--output", folder, "may only be read; give another folder")
     return folder

@@ -135,5 +135,5 @@ def _curves(
     x_name, y_name = names
     axes.set(xlabel=x_name, ylabel=y_name, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, frameon=False, title=legend, title_fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.85, edgecolor="none", title=legend, title_fontsize=8)
     return save_figure(figure, path)
