@@ -120,7 +120,7 @@ def generation(base: Path, seed: int) -> float:
     return 1 - min(distances["mixture"], distances.get("flow", np.inf)) / distances["prior"]
 
 
-# A smaller code asks for more layers and epochs.
+# Small codes ask for more layers and epochs.
 SMALL_CODES = {
     2: ("architecture.hidden=[512,256,128,64]", "trainer.max_epochs=40"),
     10: ("architecture.hidden=[2048,512,256]", "trainer.max_epochs=20"),

@@ -236,7 +236,7 @@ def test_a_run_in_double_precision_opens(tmp_path):
     x = load_digits().images.astype(np.uint8)[:5]
     assert model.encode(x).dtype == model.decode(model.encode(x)).dtype == np.float32
     assert np.isfinite(model.detect(x, false_alarm_rate=0.1).score).all()
-    assert len(model.export(tmp_path / "out")) == 5
+    assert tmp_path / "out" / "model.onnx" in model.export(tmp_path / "out")
 
 
 def of_an_older_format(run, to):
