@@ -21,7 +21,7 @@ from isthmus.common.tensor_file import read_tensors
 from isthmus.runs.folder.run_folder import RunFolder
 from isthmus.runs.run_data import load_data
 from isthmus.tasks.coding.coder import Coded
-from isthmus.tasks.embedding import mapping, page
+from isthmus.tasks.embedding import embed, mapping, page
 from isthmus.tasks.embedding.encoded import encode
 from isthmus.tasks.embedding.mapping import METHODS
 from isthmus.tasks.embedding.rows import PARTS, Rows, own_rows
@@ -43,7 +43,8 @@ HOSTILE = [
 @pytest.fixture
 def quick(monkeypatch):
     """t-SNE is fitted to few rows."""
-    monkeypatch.setattr(mapping, "MOST_FITTED", 200)
+    for module in (mapping, embed):
+        monkeypatch.setattr(module, "MOST_FITTED", 200)
 
 
 def content(path):
