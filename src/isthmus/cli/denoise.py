@@ -16,10 +16,8 @@ from isthmus.cli.command import (
     run_folders,
 )
 from isthmus.cli.detect import data_options
-from isthmus.cli.evaluate import SAID
-from isthmus.cli.tables import aligned, print_files, printable
+from isthmus.cli.tables import aligned, print_files, print_remarks, printable
 from isthmus.common.errors import BadInput
-from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -103,9 +101,7 @@ def run(argv: Sequence[str]) -> int:
         overwrite=arguments.overwrite,
         options=options,
     )
-    for kind, text in written.remarks:
-        if kind in (*SAID, "warning"):
-            print(remark(kind, text))
+    print_remarks(written.remarks)
     print(f"{written.examples:,} {written.what} denoised")
     print_files([output])
     return 0
@@ -140,8 +136,8 @@ def _evaluate(arguments: argparse.Namespace, overrides: Sequence[str]) -> int:
         cells = [f"{score.psnr:.2f}" if bounded else f"{score.mse**0.5:.4f}" for score in own]
         table.append([name, f"{rows[name]:,}", *cells])
     print(aligned(table, right=range(1, len(table[0]))))
-    for text in (*shortfalls(done.scores), *doubts(model.config["noise"])):
-        print(remark("warning", text))
+    warnings = (*shortfalls(done.scores), *doubts(model.config["noise"]))
+    print_remarks(("warning", text) for text in warnings)
     print_files(done.files)
     return 0
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.cli.command import Command, add_data, add_device, add_model, add_score, data_of, run_folders
-from isthmus.cli.evaluate import SAID
-from isthmus.cli.tables import aligned, number, print_files, printable
+from isthmus.cli.tables import aligned, number, print_files, print_remarks, printable
 from isthmus.common.errors import BadInput
 from isthmus.common.listing import some
-from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.lookup import find_run
 
@@ -85,9 +83,8 @@ def run(argv: Sequence[str]) -> int:
         score=arguments.score,
         normal=arguments.normal.split(",") if arguments.normal else None,
     )
-    for kind, text in found.remarks if data is not None else ():
-        if kind in SAID:
-            print(remark(kind, text))
+    if data is not None:  # of its own data the run said so before training
+        print_remarks(found.remarks)
     _say(found, arguments.score)
     if data is None and opened.leaked:
         print(f"warning: a leak: {opened.leaked:,} of these rows were used in training")

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.cli.command import Command, add_data, add_device, add_model, add_output, data_of, run_folders
 from isthmus.cli.detect import data_options
-from isthmus.cli.evaluate import SAID
-from isthmus.cli.tables import aligned, print_files, printable
-from isthmus.common.messages import remark
+from isthmus.cli.tables import aligned, print_files, print_remarks, printable
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.lookup import find_run
 
@@ -66,9 +64,8 @@ def run(argv: Sequence[str]) -> int:
     rows = (
         own_rows(model, find_run(arguments.run), overrides) if data is None else rows_of(model, data, options)
     )
-    for kind, text in rows.examples.remarks if data is not None else ():
-        if kind in SAID:
-            print(remark(kind, text))
+    if data is not None:  # of its own data the run said so before training
+        print_remarks(rows.examples.remarks)
     done = embed(
         model,
         rows,

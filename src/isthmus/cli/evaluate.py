@@ -6,14 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from isthmus.cli.command import Command, add_data, add_run, data_of, run_folders
-from isthmus.cli.tables import by_stage, printable, table
+from isthmus.cli.tables import by_stage, print_remarks, printable, table
 from isthmus.common.errors import BadInput
-from isthmus.common.messages import remark
 from isthmus.runs.execution import signals
 from isthmus.runs.folder.json_text import as_json
 from isthmus.runs.folder.lookup import find_run
-
-SAID = ("read as", "skipped", "ignored", "missing", "unseen", "note")  # remarks on the data that are printed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,9 +50,8 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json:
         print(as_json(results), end="")
         return 0
-    for kind, text in results["remarks"]:
-        if kind in SAID and not results["same_data"]:  # of its own data the run said so before training
-            print(remark(kind, text))
+    if not results["same_data"]:  # of its own data the run said so before training
+        print_remarks(results["remarks"])
     if results["damaged"]:
         print(f"{results['damaged']}; {results['checkpoint']}.ckpt is tested instead")
     print(

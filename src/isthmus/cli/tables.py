@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.common.messages import command_line, number, printable, relative
+from isthmus.common.messages import command_line, number, printable, relative, remark
 from isthmus.reports.metrics import by_stage, unit_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from isthmus.runs.folder.run_folder import RunFolder
+
+
+# of remarks on data that a trained model is used on, those that are printed
+SAID = ("read as", "skipped", "ignored", "missing", "unseen", "note", "warning")
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:
@@ -60,6 +64,13 @@ def print_run(folder: RunFolder) -> None:
             ("isthmus train --help", "every group and its choices"),
         ]
     )
+
+
+def print_remarks(remarks: Iterable[tuple[str, str]]) -> None:
+    """Print those of the remarks on new data that a reader needs, a line each."""
+    for kind, text in remarks:
+        if kind in SAID:
+            print(remark(kind, text))
 
 
 def print_next(proposals: Sequence[tuple[str, str]]) -> None:

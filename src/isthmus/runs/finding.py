@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from isthmus.runs.folder.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-FINGERPRINTS = ("fingerprint", "split_fingerprint")  # of the data and their split
 
 
 def find_model(typed: str | Path) -> tuple[Path, ModelFile]:
@@ -62,7 +61,7 @@ def trained_data(folder: RunFolder) -> DataModule:
     Raises:
         BadInput: they are gone, or have changed since the run was trained.
     """
-    from isthmus.runs.loading import load_data
+    from isthmus.runs.run_data import FINGERPRINTS, load_data
 
     opened = load_data(folder)
     now = opened.data.describe()

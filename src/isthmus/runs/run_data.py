@@ -18,6 +18,7 @@ from isthmus.runs.config.overrides import apply_overrides
 from isthmus.runs.config.validation import check
 from isthmus.runs.folder.run_folder import RunFolder
 
+FINGERPRINTS = ("fingerprint", "split_fingerprint")  # recorded of the data, and of their split
 # keys of the split of new data; without them all rows are tested
 SPLIT_KEYS = {"data.test_size", "data.val_size", "data.split_column", "data.val_path", "data.test_path"}
 
@@ -41,7 +42,7 @@ class RunData(NamedTuple):
 def is_same_data(trained_on: Mapping[str, Any], data: DataModule) -> bool:
     """Whether data and their split are those that a run recorded."""
     now = data.describe()
-    return all(trained_on.get(key) == now[key] for key in ("fingerprint", "split_fingerprint"))
+    return all(trained_on.get(key) == now[key] for key in FINGERPRINTS)
 
 
 def load_data(folder: RunFolder, *, overrides: Sequence[str] = ()) -> RunData:

@@ -45,7 +45,7 @@ class Detection:
         return ~np.isnan(self.score)
 
     def _repr_html_(self) -> str:
-        count, scored = int((self.outlier == True).sum()), int(self.scored.sum())  # noqa: E712 - None is neither
+        count, scored = np.count_nonzero(self.outlier), np.count_nonzero(self.scored)
         said = f"{count:,} of {scored:,} examples are outliers (false alarm rate {self.false_alarm_rate:g})"
         absent = len(self.score) - scored
         return said + (f"; {absent:,} have missing cells and no score" if absent else "")

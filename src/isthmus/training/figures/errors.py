@@ -73,7 +73,7 @@ def histogram(
             axes.hist(counted, edges, weights=weights, histtype="stepfilled", alpha=0.3, color=colour)
             axes.hist(counted, edges, weights=weights, histtype="step", color=colour, label=label)
     if scale:
-        axes.set_xscale(scale["value"], **{name: each for name, each in scale.items() if name != "value"})
+        axes.set_xscale(**scale)
         axes.xaxis.set_major_formatter("{x:g}")
     for at in marked:
         axes.axvline(at, color="black", linewidth=1.4, linestyle="--")
