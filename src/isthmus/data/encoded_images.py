@@ -32,6 +32,7 @@ from isthmus.data.source import Reading, Source
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits that a pixel can have
 CHOICES = ("refuse", "skip")  # for images that cannot be used
+SKIP_THEM = "data.broken=skip leaves out such images"
 
 
 class EncodedImages(Source):
@@ -243,7 +244,7 @@ class EncodedImages(Source):
                 f"{some(large)} {has} more than {most} megapixels; make {them} smaller or remove {them}"
             )
         if some_are_left and self.can_leave_out:
-            said.append("data.broken=skip leaves out such images")
+            said.append(SKIP_THEM)
         return BadInput("path", self.path, "; ".join(said))
 
 

@@ -17,14 +17,14 @@ from isthmus.common.errors import BadInput, one_of
 from isthmus.common.listing import some
 from isthmus.common.progress import track
 from isthmus.core.denoising.level import noise_level
-from isthmus.data.encoded_images import CHOICES, left_out
+from isthmus.data.encoded_images import CHOICES, SKIP_THEM, left_out
 from isthmus.data.examples import locate
 from isthmus.data.images import SUFFIXES, find_images
 from isthmus.tasks.denoising.doubts import doubts
 from isthmus.tasks.denoising.images import check_reads_images, denoise_image, read_image
 from isthmus.tasks.inputs.arrays import ArrayExamples
 from isthmus.tasks.inputs.examples import Examples
-from isthmus.tasks.inputs.files import ARRAYS
+from isthmus.tasks.inputs.files import ARRAYS, broken_as
 from isthmus.tasks.outputs.files import TABLES, array_writer, table_writer
 from isthmus.tasks.outputs.places import check_free
 from isthmus.tasks.trained_model import TrainedModel
@@ -126,8 +126,7 @@ def _folder(
 ) -> Written:
     """Write a folder of images."""
     _check_options(given)
-    broken_as = given.get("broken", model.config["data"].get("broken", "refuse"))
-    skip = one_of("data.broken", broken_as, CHOICES) == "skip"
+    skip = one_of("data.broken", broken_as(model.accepted, given), CHOICES) == "skip"
     names, others = find_images(folder, data)
     check_reads_images(model)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
@@ -172,7 +171,7 @@ def _folder(
 
 def _unreadable(data: str, broken: Mapping[str, BadInput], *, others_are: bool) -> BadInput:
     """The refusal of a folder with images that cannot be read."""
-    skip = "; data.broken=skip leaves out such images" if others_are else ""
+    skip = f"; {SKIP_THEM}" if others_are else ""
     if len(broken) == 1:
         (error,) = broken.values()
         return BadInput(error.key, error.value, f"{error.fix}{skip}")

@@ -106,6 +106,11 @@ def _image_options(accepted: Accepted, given: Mapping[str, Any]) -> dict[str, An
     return {"size": size, "channels": channels, "resize": resize, "in_memory": given.get("in_memory", "auto")}
 
 
+def broken_as(accepted: Accepted, given: Mapping[str, Any]) -> Any:
+    """What is done about broken images of a folder: as typed, or else as in training; see `Images`."""
+    return given.get("broken", accepted.data.get("broken", "refuse"))
+
+
 def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]) -> Source:
     if is_saved(place):
         keys = {
@@ -115,8 +120,7 @@ def _images(path: str, place: Path, accepted: Accepted, given: Mapping[str, Any]
         }
         return part("data", {TARGET: HUGGINGFACE, **keys}, Source)
     if place.is_dir():
-        broken = given.get("broken", accepted.data.get("broken", "refuse"))
-        return Images(path=path, **_image_options(accepted, given), broken=broken)
+        return Images(path=path, **_image_options(accepted, given), broken=broken_as(accepted, given))
     if place.suffix.lower() not in SUFFIXES:
         fix = f"must be a folder of images, an image ({', '.join(SUFFIXES)}) or an array (.npy, .npz)"
         raise BadInput("DATA", path, fix)
