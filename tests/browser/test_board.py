@@ -104,6 +104,13 @@ def test_epoch_is_no_chart(board: str, runs: dict[str, Any]) -> None:
 
 
 def test_images_are_loaded(page: Any, board: str, runs: dict[str, Any], screenshots: Path) -> None:
+    """The grid of examples, and the pictures of the end: more of them where there is a prior."""
+    of_all = {"figures/reconstruction", "figures/curves", "figures/error_histogram", "figures/latent_map"}
+    logged = {name: {*tags} for name, tags in _get(f"{board}/data/plugin/images/tags").items()}
+    assert {*logged} == {*runs}
+    for name, tags in logged.items():
+        priors = {"figures/samples", "figures/traversals"} if name.startswith("digits_vae/") else set()
+        assert tags == of_all | priors
     page.goto(f"{board}/#images")
     loaded = """count => {
         const found = [];
@@ -112,10 +119,10 @@ def test_images_are_loaded(page: Any, board: str, runs: dict[str, Any], screensh
             if (element.shadowRoot) visit(element.shadowRoot);
         });
         visit(document);
-        const grids = found.filter(image => image.src.includes('individualImage'));
-        return grids.length === count && grids.every(image => image.complete && image.naturalWidth > 0);
+        const shown = found.filter(image => image.src.includes('individualImage'));
+        return shown.length === count && shown.every(image => image.complete && image.naturalWidth > 0);
     }"""
-    page.wait_for_function(loaded, arg=len(runs))
+    page.wait_for_function(loaded, arg=sum(map(len, logged.values())))
     page.screenshot(path=screenshots / "images.png")
 
 

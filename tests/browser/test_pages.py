@@ -137,7 +137,7 @@ def test_every_class_is_in_the_legend_of_the_map(
     opened(run / "embed" / "own" / "map.html")
     entries = page.locator(".legendtext")
     expect(entries.first).to_be_visible()
-    assert entries.all_inner_texts() == [str(digit) for digit in range(10)]
+    assert entries.all_text_contents() == [str(digit) for digit in range(10)]
     inside = "all => all.every(each => each.getBoundingClientRect().right <= innerWidth)"
     assert entries.evaluate_all(inside)
     plot, legend = (page.locator(name).bounding_box() for name in ("#plot .nsewdrag", "#plot .legend"))
